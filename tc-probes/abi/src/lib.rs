@@ -1,0 +1,26 @@
+//! What crosses the border between the eBPF programs and user space: the records of the ring buffer and the
+//! keys and values of the pinned maps. Plain `repr(C)` data without logic; changing any of it changes
+//! [`ABI_VERSION`], and with it the folder that everything is pinned under.
+//!
+//! Conventions: integers are in host byte order, IPv4 addresses are v4-mapped IPv6 addresses, times are
+//! nanoseconds of `CLOCK_MONOTONIC`, sequence numbers are as on the wire.
+#![no_std]
+
+mod control;
+mod loss;
+mod record;
+mod vantage;
+
+pub use control::{CONTROL_FILTER_PORTS, Control, PORT_EXCLUDE, PORT_INCLUDE, PORTS};
+pub use loss::{LOSS_REASONS, LossReason};
+pub use record::{
+    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, MAX_CAPTURE,
+    Segment, SockEvent, SockIo, Tuple, io, sock_event, tcp_flag,
+};
+pub use vantage::{
+    Bank, DirectionCounters, FlowKey, FlowWant, VANTAGE_LO, VANTAGE_SOCKETS, VANTAGE_VETH, Vantage,
+    VantageKey,
+};
+
+/// The version of everything in this crate: part of the pin path, and of every recording.
+pub const ABI_VERSION: u32 = 1;

@@ -1,0 +1,57 @@
+/// Why something was not recorded: the index into the per-CPU map `LOSSES`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossReason {
+    /// A segment's record found no room in the ring.
+    RingFullSegment = 0,
+    /// A socket event's record found no room in the ring.
+    RingFullSockEvent = 1,
+    /// A socket I/O's record found no room in the ring.
+    RingFullSockIo = 2,
+    /// A segment passed while no agent drained the ring (its heartbeat was stale).
+    NoAgentSegment = 3,
+    /// A socket event happened while no agent drained the ring.
+    NoAgentSockEvent = 4,
+    /// A socket I/O happened while no agent drained the ring.
+    NoAgentSockIo = 5,
+    /// A segment's payload could not be read: its record carries the header alone.
+    PayloadUnreadable = 6,
+    /// An IP fragment other than the first: it has no TCP header, and its bytes cannot be counted.
+    Fragment = 7,
+    /// A packet whose headers are cut short or contradict each other.
+    Malformed = 8,
+    /// An MPTCP socket's I/O: its sequence numbers are not those on the wire.
+    Mptcp = 9,
+}
+
+impl LossReason {
+    /// The value of the metrics' label `reason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RingFullSegment => "ring_full_segment",
+            Self::RingFullSockEvent => "ring_full_sock_event",
+            Self::RingFullSockIo => "ring_full_sock_io",
+            Self::NoAgentSegment => "no_agent_segment",
+            Self::NoAgentSockEvent => "no_agent_sock_event",
+            Self::NoAgentSockIo => "no_agent_sock_io",
+            Self::PayloadUnreadable => "payload_unreadable",
+            Self::Fragment => "fragment",
+            Self::Malformed => "malformed",
+            Self::Mptcp => "mptcp",
+        }
+    }
+}
+
+/// Every reason, in the order of the map's indexes.
+pub const LOSS_REASONS: [LossReason; 10] = [
+    LossReason::RingFullSegment,
+    LossReason::RingFullSockEvent,
+    LossReason::RingFullSockIo,
+    LossReason::NoAgentSegment,
+    LossReason::NoAgentSockEvent,
+    LossReason::NoAgentSockIo,
+    LossReason::PayloadUnreadable,
+    LossReason::Fragment,
+    LossReason::Malformed,
+    LossReason::Mptcp,
+];
