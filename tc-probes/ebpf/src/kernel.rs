@@ -1,0 +1,91 @@
+//! Members of kernel structures. A Rust program has no CO-RE relocations: the loader reads the offsets from the
+//! kernel's BTF and sets these read-only globals before the verifier sees them.
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use core::ptr::read_volatile;
+
+macro_rules! offsets {
+    ($($name:ident),*) => {
+        $(
+            #[unsafe(no_mangle)]
+            static $name: u32 = 0;
+        )*
+    };
+}
+
+offsets!(
+    SK_BUFF_DEV,
+    NET_DEVICE_ND_NET,
+    NET_NET_COOKIE,
+    SOCK_SK_NET,
+    SOCK_SK_PROTOCOL,
+    TCP_SOCK_WRITE_SEQ,
+    TCP_SOCK_COPIED_SEQ
+);
+
+/// # Safety
+/// Any address may be given: a fault reads as `None`.
+#[inline(always)]
+unsafe fn probe<T>(base: *const u8, offset: &'static u32) -> Option<T> {
+    unsafe { bpf_probe_read_kernel(base.add(read_volatile(offset) as usize).cast::<T>()).ok() }
+}
+
+/// Reads a member through a pointer whose type the verifier knows: a plain load, an order of magnitude cheaper
+/// than a probe read, and safe because the verifier checks the offset against the kernel's BTF.
+///
+/// # Safety
+/// `base` must come from a BTF tracepoint's argument or from a member read this way.
+#[inline(always)]
+unsafe fn load<T>(base: *const u8, offset: &'static u32) -> T {
+    unsafe { read_volatile(base.add(read_volatile(offset) as usize).cast::<T>()) }
+}
+
+/// The cookie of the netns that a packet's device is in. `bpf_get_netns_cookie` would say the initial netns' for a
+/// packet without a socket.
+#[inline(always)]
+pub fn device_netns(skb: *const u8) -> Option<u64> {
+    // SAFETY: `probe` takes any address.
+    unsafe {
+        let device: *const u8 = probe(skb, &SK_BUFF_DEV)?;
+        let net: *const u8 = probe(device, &NET_DEVICE_ND_NET)?;
+        probe(net, &NET_NET_COOKIE)
+    }
+}
+
+/// The cookie of the netns that a socket belongs to.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub unsafe fn socket_netns(sk: *const u8) -> u64 {
+    unsafe {
+        let net: *const u8 = load(sk, &SOCK_SK_NET);
+        load(net, &NET_NET_COOKIE)
+    }
+}
+
+/// `sk->sk_protocol`.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub unsafe fn protocol(sk: *const u8) -> u16 {
+    unsafe { load(sk, &SOCK_SK_PROTOCOL) }
+}
+
+/// The sequence number behind the last byte that was written to the socket.
+///
+/// # Safety
+/// As [`load`], with a `tcp_sock`.
+#[inline(always)]
+pub unsafe fn write_seq(tcp_sock: *const u8) -> u32 {
+    unsafe { load(tcp_sock, &TCP_SOCK_WRITE_SEQ) }
+}
+
+/// The sequence number behind the last byte that was read from the socket.
+///
+/// # Safety
+/// As [`load`], with a `tcp_sock`.
+#[inline(always)]
+pub unsafe fn copied_seq(tcp_sock: *const u8) -> u32 {
+    unsafe { load(tcp_sock, &TCP_SOCK_COPIED_SEQ) }
+}

@@ -1,0 +1,66 @@
+//! The programs that run in the kernel. Each entry point does the same: try, count the reason when it cannot
+//! go on, and let the packet or the call proceed whatever happened. Nothing is ever written to a packet.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod kernel;
+mod loss;
+mod maps;
+mod packet;
+mod segment;
+mod sock_event;
+mod sock_io;
+mod vantage;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, classifier, sock_ops},
+    programs::{BtfTracePointContext, SockOpsContext, TcContext},
+};
+use weft_abi::{DIRECTION_EGRESS, DIRECTION_INGRESS, io};
+
+/// `TCX_NEXT` and `TC_ACT_UNSPEC` (include/uapi/linux/bpf.h, pkt_cls.h): the next program decides.
+const NEXT: i32 = -1;
+
+#[classifier]
+pub fn tc_ingress(ctx: TcContext) -> i32 {
+    segment::record(&ctx, DIRECTION_INGRESS);
+    NEXT
+}
+
+#[classifier]
+pub fn tc_egress(ctx: TcContext) -> i32 {
+    segment::record(&ctx, DIRECTION_EGRESS);
+    NEXT
+}
+
+// A function of the name of its ELF section does not link, and `sockops` is a section's name.
+#[sock_ops]
+pub fn weft_sockops(ctx: SockOpsContext) -> u32 {
+    sock_event::record(&ctx);
+    1
+}
+
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
+    sock_io::record(&ctx, io::SEND);
+    0
+}
+
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
+    sock_io::record(&ctx, io::RECV);
+    0
+}
+
+/// The programs are Apache-2.0 OR GPL-2.0-only. The kernel gives the helpers that read its memory to GPL-compatible
+/// programs only, and its list (include/linux/license.h) has no word for this pair: it is told the half it knows.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

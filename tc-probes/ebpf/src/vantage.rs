@@ -1,0 +1,40 @@
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use weft_abi::{CONTROL_FILTER_PORTS, Control, Header, Vantage, VantageKey};
+
+use crate::maps::{CONTROL, VANTAGES};
+
+/// The pod's entry, or nothing when the device or socket is no pod's.
+#[inline(always)]
+pub fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
+    VANTAGES.get_ptr_mut(&VantageKey { netns, ifindex, pad: 0 })
+}
+
+/// What the agent said, read once a run: the bank that a segment is counted in must be the bank in its record.
+pub struct Word {
+    pub now: u64,
+    pub alive: bool,
+    pub bank: u8,
+    pub filter_ports: bool,
+    pub max_capture: u32,
+}
+
+#[inline(always)]
+pub fn word() -> Option<Word> {
+    let control: &Control = CONTROL.get(0)?;
+    // SAFETY: no memory is touched.
+    let now = unsafe { bpf_ktime_get_ns() };
+    Some(Word {
+        now,
+        alive: now < control.alive_until,
+        bank: (control.generation & 1) as u8,
+        filter_ports: control.flags & CONTROL_FILTER_PORTS != 0,
+        max_capture: control.max_capture,
+    })
+}
+
+#[inline(always)]
+pub fn header(kind: u8, detail: u8, vantage: *mut Vantage, ifindex: u32, word: &Word) -> Header {
+    // SAFETY: `vantage` came from the map's lookup.
+    let (netns, vantage_kind) = unsafe { ((*vantage).netns, (*vantage).kind as u8) };
+    Header { kind, detail, vantage: vantage_kind, bank: word.bank, ifindex, time: word.now, netns }
+}
