@@ -1,0 +1,255 @@
+//! The agent's side of loading: programs and maps come into being here, or are adopted, or replaced under
+//! traffic by those of another build.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Map, MapData, RingBuf},
+    pin::PinError,
+    programs::{
+        BtfTracePoint, CgroupAttachMode, Program, ProgramError, SchedClassifier, SockOps,
+        links::{FdLink, PinnedLink},
+        tc::SchedClassifierLink,
+    },
+};
+
+use crate::{
+    KernelTypes, Pins,
+    error::{IoContext as _, LoaderError, Result},
+    pins::{file_names, unpin},
+};
+
+/// The compiled programs, committed beside their sources.
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
+
+const MAPS: [&str; 6] = ["RECORDS", "CONTROL", "VANTAGES", "FLOW_WANTS", "PORT_FILTER", "LOSSES"];
+const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
+/// Program, and the BTF tracepoint that it sits on (both since kernel 6.3).
+const TRACEPOINTS: [(&str, &str); 2] = [("sock_send", "sock_send_length"), ("sock_recv", "sock_recv_length")];
+const SOCKOPS: &str = "weft_sockops";
+/// Start of the name of the folder that says which build is pinned.
+const BUILD: &str = "build_";
+
+/// Read-only global of the programs, structure, path of the member.
+const OFFSETS: [(&str, &str, &[&str]); 7] = [
+    ("SK_BUFF_DEV", "sk_buff", &["dev"]),
+    ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
+    ("NET_NET_COOKIE", "net", &["net_cookie"]),
+    ("SOCK_SK_NET", "sock", &["__sk_common", "skc_net"]),
+    ("SOCK_SK_PROTOCOL", "sock", &["sk_protocol"]),
+    ("TCP_SOCK_WRITE_SEQ", "tcp_sock", &["write_seq"]),
+    ("TCP_SOCK_COPIED_SEQ", "tcp_sock", &["copied_seq"]),
+];
+
+/// What the agent decides about the programs.
+#[derive(Clone, Debug)]
+pub struct InstallOptions {
+    /// Size of the ring in bytes: a power of two, a multiple of the page size.
+    pub ring_bytes: u32,
+    /// The cgroup whose sockets sockops sees; none turns socket events off.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Installed {
+    /// Whether programs were loaded; else those that were pinned are adopted.
+    pub loaded: bool,
+    /// Parts that this kernel or this node cannot run; the rest works without them.
+    pub missing: Vec<LoaderError>,
+}
+
+/// Which build of the programs this is: 16 hex digits of FNV-1a over the object.
+pub fn object_identity() -> String {
+    let hash = OBJECT.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// Makes the programs and maps be pinned and the node-wide ones attached, whatever was there before. Idempotent.
+///
+/// # Errors
+/// When the TC programs cannot be loaded or pinned; what else is missing is listed in [`Installed`].
+pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
+    pins.create()?;
+    remove_other_versions(pins)?;
+    if is_current(pins, options) {
+        return Ok(Installed { loaded: false, missing: Vec::new() });
+    }
+    let mut ebpf = load(pins, options)?;
+    pin_classifiers(&mut ebpf, pins)?;
+    let mut missing = Vec::new();
+    for (name, tracepoint) in TRACEPOINTS {
+        missing.extend(attach_tracepoint(&mut ebpf, pins, name, tracepoint).err());
+    }
+    missing.extend(attach_sockops(&mut ebpf, pins, options).err());
+    mark_build(pins)?;
+    Ok(Installed { loaded: true, missing })
+}
+
+/// Removes everything that is pinned, and with it every attachment. Other folders of the file system stay.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn remove_all(pins: &Pins) -> Result<()> {
+    remove_tree(pins.root())
+}
+
+fn remove_tree(folder: &Path) -> Result<()> {
+    for name in file_names(folder)? {
+        let path = folder.join(name);
+        if path.is_dir() { remove_tree(&path)? } else { unpin(&path)? }
+    }
+    if folder.exists() { fs::remove_dir(folder).at(folder) } else { Ok(()) }
+}
+
+/// Programs of another version of the ABI would count everything twice.
+fn remove_other_versions(pins: &Pins) -> Result<()> {
+    let Some(parent) = pins.root().parent() else { return Ok(()) };
+    for name in file_names(parent)? {
+        let path = parent.join(&name);
+        if name.starts_with("abi") && path != pins.root() {
+            remove_tree(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is pinned is this build with these options, complete.
+fn is_current(pins: &Pins, options: &InstallOptions) -> bool {
+    let wanted_links =
+        TRACEPOINTS.iter().map(|(name, _)| *name).chain(options.cgroup.is_some().then_some(SOCKOPS));
+    pins.root().join(format!("{BUILD}{}", object_identity())).exists()
+        && MAPS.iter().all(|map| pins.map(map).exists())
+        && pins.exist()
+        && wanted_links.into_iter().all(|link| pins.link(link).exists())
+        && ring_bytes(pins) == Some(options.ring_bytes)
+}
+
+fn ring_bytes(pins: &Pins) -> Option<u32> {
+    MapData::from_pin(pins.map("RECORDS")).ok()?.info().ok().map(|info| info.max_entries())
+}
+
+fn mark_build(pins: &Pins) -> Result<()> {
+    for name in file_names(pins.root())? {
+        if name.starts_with(BUILD) {
+            let old = pins.root().join(name);
+            fs::remove_dir(&old).at(old)?;
+        }
+    }
+    let build = pins.root().join(format!("{BUILD}{}", object_identity()));
+    fs::create_dir(&build).at(build)
+}
+
+fn load(pins: &Pins, options: &InstallOptions) -> Result<Ebpf> {
+    if ring_bytes(pins).is_some_and(|size| size != options.ring_bytes) {
+        unpin(&pins.map("RECORDS"))?;
+    }
+    let types = KernelTypes::from_kernel()?;
+    let offsets = OFFSETS
+        .iter()
+        .map(|(global, structure, path)| Ok((*global, types.offset(structure, path)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut loader = EbpfLoader::new();
+    for (global, offset) in &offsets {
+        loader.override_global(global, offset, true);
+    }
+    for map in MAPS {
+        loader.map_pin_path(map, pins.map(map));
+    }
+    loader.map_max_entries("RECORDS", options.ring_bytes);
+    Ok(loader.load(OBJECT)?)
+}
+
+/// Pins the TC programs, and puts them in the place of another build's wherever those are attached.
+fn pin_classifiers(ebpf: &mut Ebpf, pins: &Pins) -> Result<()> {
+    for (direction, name) in CLASSIFIERS.iter().enumerate() {
+        let program: &mut SchedClassifier = program(ebpf, name)?;
+        program.load().map_err(refused(name))?;
+        pin_program(pins, name, |path| program.pin(path))?;
+        for link in pins.tc_links()?.into_iter().filter(|link| usize::from(link.direction) == direction) {
+            replace(program, name, &pins.tc_link(link))?;
+        }
+    }
+    Ok(())
+}
+
+fn replace(program: &mut SchedClassifier, name: &str, path: &Path) -> Result<()> {
+    let link = FdLink::from(PinnedLink::from_pin(path).map_err(|source| link_error(path, source))?);
+    let link = SchedClassifierLink::try_from(link).map_err(|source| link_error(path, source))?;
+    match program.attach_to_link(link) {
+        Ok(id) => program.take_link(id).map(drop).map_err(refused(name)),
+        // The device is gone, and the link with it.
+        Err(_) => unpin(path),
+    }
+}
+
+fn attach_tracepoint(ebpf: &mut Ebpf, pins: &Pins, name: &str, tracepoint: &str) -> Result<()> {
+    let btf = Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })?;
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
+    program.load(tracepoint, &btf).map_err(refused(name))?;
+    pin_program(pins, name, |path| program.pin(path))?;
+    let id = program.attach().map_err(refused(name))?;
+    let link = program.take_link(id).map_err(refused(name))?;
+    pin_link(link.into(), &pins.link(name))
+}
+
+fn attach_sockops(ebpf: &mut Ebpf, pins: &Pins, options: &InstallOptions) -> Result<()> {
+    let path = options.cgroup.as_deref().ok_or(LoaderError::NoCgroup2)?;
+    let cgroup = fs::File::open(path).at(path)?;
+    let program: &mut SockOps = program(ebpf, SOCKOPS)?;
+    program.load().map_err(refused(SOCKOPS))?;
+    pin_program(pins, SOCKOPS, |path| program.pin(path))?;
+    // A link to a cgroup always lets others attach too (kernel/bpf/cgroup.c, cgroup_bpf_link_attach), and takes no flag
+    // that says so.
+    let id = program.attach(cgroup, CgroupAttachMode::Single).map_err(refused(SOCKOPS))?;
+    let link = program.take_link(id).map_err(refused(SOCKOPS))?;
+    let link = FdLink::try_from(link).map_err(|source| link_error(path, source))?;
+    pin_link(link, &pins.link(SOCKOPS))
+}
+
+fn pin_program(
+    pins: &Pins,
+    name: &str,
+    pin: impl FnOnce(&Path) -> std::result::Result<(), PinError>,
+) -> Result<()> {
+    let path = pins.program(name);
+    unpin(&path)?;
+    pin(&path).map_err(|source| LoaderError::Pin { path, source })
+}
+
+/// The new link is attached already: the old one goes now, so that nothing is missed and little is seen twice.
+fn pin_link(link: FdLink, path: &Path) -> Result<()> {
+    unpin(path)?;
+    link.pin(path).map(drop).map_err(|source| LoaderError::Pin { path: path.into(), source })
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    ebpf.program_mut(name)
+        .ok_or_else(|| LoaderError::Btf { what: format!("the object has no program {name}") })?
+        .try_into()
+        .map_err(refused(name))
+}
+
+fn refused(name: &str) -> impl FnOnce(ProgramError) -> LoaderError {
+    let program = name.to_owned();
+    move |source| LoaderError::Program { program, source: Box::new(source) }
+}
+
+fn link_error(path: &Path, source: aya::programs::links::LinkError) -> LoaderError {
+    LoaderError::Link { path: path.into(), source }
+}
+
+/// The ring as pinned, for its one consumer.
+pub(crate) fn open_ring(pins: &Pins) -> Result<RingBuf<MapData>> {
+    let data = crate::maps::open(pins, "RECORDS")?;
+    RingBuf::try_from(Map::RingBuf(data)).map_err(|source| LoaderError::Map { map: "RECORDS", source })
+}

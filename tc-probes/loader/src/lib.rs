@@ -1,0 +1,26 @@
+//! Loads, pins, attaches, detaches and lists the eBPF programs: everything that touches the kernel's bpf(2) and
+//! the devices they sit on. Shared by the agent, the CNI plugin and the installer; the plugin uses only what
+//! works with pinned objects, so nothing of the loading is linked into it.
+
+mod attach;
+mod bpffs;
+mod btf;
+mod cgroup;
+mod error;
+mod install;
+mod maps;
+pub mod netlink;
+pub mod netns;
+mod pins;
+pub mod state;
+mod stats;
+
+pub use attach::{Attached, Device, Mechanism, attach, attached_programs, detach};
+pub use bpffs::ensure_bpffs;
+pub use btf::KernelTypes;
+pub use cgroup::cgroup2_root;
+pub use error::{LoaderError, Result};
+pub use install::{InstallOptions, Installed, install, object_identity, remove_all};
+pub use maps::{Counted, FlowWants, Kernel, Losses, ProbeRing, Vantages, host_vantage, pod_sockets};
+pub use pins::{Pins, TcLink};
+pub use stats::{ProgramStats, StatsGuard, program_stats};
