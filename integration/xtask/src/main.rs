@@ -1,0 +1,26 @@
+//! `cargo xtask`: everything that one does with this repository, with all the set-up it needs.
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod ebpf;
+mod run;
+
+/// The project's commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the eBPF object from its sources, and installs what that needs.
+    Ebpf(ebpf::Options),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Ebpf(options) => ebpf::execute(&options),
+    }
+}
