@@ -1,0 +1,65 @@
+//! The services that run in pods.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{Pod, Process};
+
+/// The port that every service listens on, in both families.
+pub const PORT: u16 = 8080;
+
+const START: Duration = Duration::from_secs(10);
+
+/// A running service: gateway asks orders, orders asks inventory.
+#[derive(Debug)]
+pub struct Service {
+    /// Its process.
+    pub process: Process,
+}
+
+impl Service {
+    /// `GET /stock/{id}`.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn inventory(pod: &Pod) -> Result<Self> {
+        Self::start(pod, "inventory", None)
+    }
+
+    /// `GET /orders/{id}`; asks `inventory`.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn orders(pod: &Pod, inventory: SocketAddr) -> Result<Self> {
+        Self::start(pod, "orders", Some(inventory))
+    }
+
+    /// `GET /checkout/{id}`; asks `orders`.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn gateway(pod: &Pod, orders: SocketAddr) -> Result<Self> {
+        Self::start(pod, "gateway", Some(orders))
+    }
+
+    fn start(pod: &Pod, kind: &str, upstream: Option<SocketAddr>) -> Result<Self> {
+        let mut command = mesh(pod, kind);
+        command.args(["-listen", &format!(":{PORT}")]);
+        if let Some(upstream) = upstream {
+            command.args(["-upstream", &upstream.to_string()]);
+        }
+        let mut process = Process::start(pod.lab(), Some(pod.netns()), kind, &mut command)?;
+        process.wait_listening(PORT, START)?;
+        Ok(Self { process })
+    }
+}
+
+/// A command of the `mesh` binary, for use in `pod`; its stdout goes nowhere unless the caller says otherwise.
+pub(crate) fn mesh(pod: &Pod, subcommand: &str) -> Command {
+    let mut command = Command::new(&pod.lab().binaries().mesh);
+    command.arg(subcommand).stdout(Stdio::null());
+    command
+}

@@ -1,0 +1,94 @@
+//! The programs that a lab runs, built from the workspace's sources. What is up to date is not built again: Go
+//! and cargo decide that themselves.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The Go programs.
+#[derive(Clone, Debug)]
+pub struct GoBinaries {
+    /// Where they all are; `CNI_PATH` for bridge and host-local.
+    pub dir: PathBuf,
+    /// libcni's command line.
+    pub cnitool: PathBuf,
+    /// The services, the load generator and the hostile peers.
+    pub mesh: PathBuf,
+}
+
+/// The project's own programs, as they are released.
+#[derive(Clone, Debug)]
+pub struct RustBinaries {
+    /// `weft`.
+    pub weft: PathBuf,
+    /// `weft-cni`.
+    pub weft_cni: PathBuf,
+}
+
+/// The workspace's folder.
+pub fn workspace() -> PathBuf {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+    lab.ancestors().nth(2).unwrap_or(lab).to_path_buf()
+}
+
+/// Cargo's target folder: `CARGO_TARGET_DIR`, else the workspace's.
+pub fn target_dir() -> PathBuf {
+    let named = env::var_os("CARGO_TARGET_DIR").and_then(|dir| std::path::absolute(dir).ok());
+    named.unwrap_or_else(|| workspace().join("target"))
+}
+
+/// Builds cnitool, bridge, host-local and the workloads into `<target>/lab/bin`.
+///
+/// # Errors
+/// Without a Go toolchain, or what the build said.
+pub fn go_binaries() -> Result<GoBinaries> {
+    let dir = target_dir().join("lab/bin");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    // Two labs at once: the second must not start a program that the first is writing.
+    let lock = File::create(dir.with_extension("lock"))?;
+    lock.lock()?;
+    go_build("integration/tools", "tool", &dir)?;
+    go_build("integration/workloads", ".", &dir.join("mesh"))?;
+    Ok(GoBinaries { cnitool: dir.join("cnitool"), mesh: dir.join("mesh"), dir })
+}
+
+/// Builds `weft` and `weft-cni` in release mode.
+///
+/// # Errors
+/// What the build said.
+pub fn rust_binaries() -> Result<RustBinaries> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--release", "-p", "weft", "-p", "weft-cni"]);
+    command.current_dir(workspace()).env("CARGO_TARGET_DIR", target_dir());
+    run(&mut command)?;
+    let release = target_dir().join("release");
+    Ok(RustBinaries { weft: release.join("weft"), weft_cni: release.join("weft-cni") })
+}
+
+fn go_build(module: &str, packages: &str, output: &Path) -> Result<()> {
+    let go =
+        find_program("go").or_else(|| Some(PathBuf::from("/usr/local/go/bin/go")).filter(|go| go.exists()));
+    let go = go.context("no Go toolchain: install Go 1.26 or newer (go.dev/dl) and put `go` on the PATH")?;
+    let mut command = Command::new(go);
+    command.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(output).arg(packages);
+    // Static: the same program runs wherever a pod's file system is.
+    command.current_dir(workspace().join(module)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
+    run(&mut command)
+}
+
+/// Finds a program on the PATH, or where Debian keeps those of root.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path).chain(root).map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed ({status})");
+    Ok(())
+}

@@ -1,0 +1,3 @@
+module weft/integration/workloads
+
+go 1.26
