@@ -88,7 +88,7 @@ fn detach_filter(device: &Device, attach_type: TcAttachType) {
     }
 }
 
-/// How many of the pinned programs' directions sit on a device as TCX: 0 to 2.
+/// How many of the pinned programs' directions sit on a device, as TCX or as filters: 0 to 2.
 pub fn attached_programs(pins: &Pins, device: &Device) -> usize {
     DIRECTIONS
         .iter()
@@ -100,9 +100,14 @@ fn is_attached(pins: &Pins, device: &Device, direction: u8, attach_type: TcAttac
     let ours = aya::programs::ProgramInfo::from_pin(pins.program(name_of(direction))).map(|info| info.id());
     let there = SchedClassifier::query_tcx(&device.name, attach_type);
     match (ours, there) {
-        (Ok(ours), Ok((_, programs))) => programs.iter().any(|program| program.id() == ours),
-        _ => false,
+        (Ok(ours), Ok((_, programs))) if programs.iter().any(|program| program.id() == ours) => true,
+        _ => has_filter(device, attach_type),
     }
+}
+
+fn has_filter(device: &Device, attach_type: TcAttachType) -> bool {
+    let ours = |filters: Vec<_>| filters.contains(&(CLSACT_PRIORITY, CLSACT_HANDLE.into()));
+    netlink::filters(device.ifindex, attach_type == TcAttachType::Ingress).is_ok_and(ours)
 }
 
 fn name_of(direction: u8) -> &'static str {

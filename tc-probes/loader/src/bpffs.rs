@@ -31,6 +31,10 @@ pub fn ensure_bpffs(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn is_bpffs(path: &Path) -> Result<bool> {
+/// Whether the path is on a BPF file system.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn is_bpffs(path: &Path) -> Result<bool> {
     Ok(statfs(path).at(path)?.f_type == BPF_FS_MAGIC)
 }

@@ -81,7 +81,10 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     if is_current(pins, options) {
         return Ok(Installed { loaded: false, missing: Vec::new() });
     }
-    let mut ebpf = load(pins, options)?;
+    if ring_bytes(pins).is_some_and(|size| size != options.ring_bytes) {
+        unpin(&pins.map("RECORDS"))?;
+    }
+    let mut ebpf = load(Some(pins), options.ring_bytes)?;
     pin_classifiers(&mut ebpf, pins)?;
     let mut missing = Vec::new();
     for (name, tracepoint) in TRACEPOINTS {
@@ -146,10 +149,8 @@ fn mark_build(pins: &Pins) -> Result<()> {
     fs::create_dir(&build).at(build)
 }
 
-fn load(pins: &Pins, options: &InstallOptions) -> Result<Ebpf> {
-    if ring_bytes(pins).is_some_and(|size| size != options.ring_bytes) {
-        unpin(&pins.map("RECORDS"))?;
-    }
+/// Makes the maps, or takes those that are pinned, and readies the programs for the verifier.
+fn load(pins: Option<&Pins>, ring_bytes: u32) -> Result<Ebpf> {
     let types = KernelTypes::from_kernel()?;
     let offsets = OFFSETS
         .iter()
@@ -159,11 +160,42 @@ fn load(pins: &Pins, options: &InstallOptions) -> Result<Ebpf> {
     for (global, offset) in &offsets {
         loader.override_global(global, offset, true);
     }
-    for map in MAPS {
-        loader.map_pin_path(map, pins.map(map));
+    if let Some(pins) = pins {
+        for map in MAPS {
+            loader.map_pin_path(map, pins.map(map));
+        }
     }
-    loader.map_max_entries("RECORDS", options.ring_bytes);
+    loader.map_max_entries("RECORDS", ring_bytes);
     Ok(loader.load(OBJECT)?)
+}
+
+/// Shows every program to this kernel's verifier, and leaves nothing behind.
+///
+/// # Errors
+/// When no map can be made, or the kernel lacks a type; what is wrong with a program stands beside its name.
+pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
+    let mut ebpf = load(None, 64 << 10)?;
+    let mut results = Vec::new();
+    for name in CLASSIFIERS {
+        results.push((
+            name,
+            program(&mut ebpf, name).and_then(|p: &mut SchedClassifier| p.load().map_err(refused(name))),
+        ));
+    }
+    results.push((
+        SOCKOPS,
+        program(&mut ebpf, SOCKOPS).and_then(|p: &mut SockOps| p.load().map_err(refused(SOCKOPS))),
+    ));
+    for (name, tracepoint) in TRACEPOINTS {
+        results.push((name, try_tracepoint(&mut ebpf, name, tracepoint)));
+    }
+    Ok(results)
+}
+
+fn try_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<()> {
+    let btf = Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })?;
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
+    program.load(tracepoint, &btf).map_err(refused(name))
 }
 
 /// Pins the TC programs, and puts them in the place of another build's wherever those are attached.
@@ -190,9 +222,8 @@ fn replace(program: &mut SchedClassifier, name: &str, path: &Path) -> Result<()>
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, pins: &Pins, name: &str, tracepoint: &str) -> Result<()> {
-    let btf = Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })?;
+    try_tracepoint(ebpf, name, tracepoint)?;
     let program: &mut BtfTracePoint = program(ebpf, name)?;
-    program.load(tracepoint, &btf).map_err(refused(name))?;
     pin_program(pins, name, |path| program.pin(path))?;
     let id = program.attach().map_err(refused(name))?;
     let link = program.take_link(id).map_err(refused(name))?;

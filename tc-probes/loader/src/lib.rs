@@ -16,11 +16,11 @@ pub mod state;
 mod stats;
 
 pub use attach::{Attached, Device, Mechanism, attach, attached_programs, detach};
-pub use bpffs::ensure_bpffs;
+pub use bpffs::{ensure_bpffs, is_bpffs};
 pub use btf::KernelTypes;
 pub use cgroup::cgroup2_root;
 pub use error::{LoaderError, Result};
-pub use install::{InstallOptions, Installed, install, object_identity, remove_all};
+pub use install::{InstallOptions, Installed, install, object_identity, remove_all, try_load};
 pub use maps::{Counted, FlowWants, Kernel, Losses, ProbeRing, Vantages, host_vantage, pod_sockets};
 pub use pins::{Pins, TcLink};
 pub use stats::{ProgramStats, StatsGuard, program_stats};

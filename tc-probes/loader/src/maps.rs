@@ -82,6 +82,11 @@ impl Vantages {
         }
     }
 
+    /// Whether there is an entry.
+    pub fn contains(&self, key: VantageKey) -> bool {
+        self.map.get(&Plain(key), 0).is_ok()
+    }
+
     /// Removes an entry: from now on it is nobody's. One that is not there is fine.
     pub fn remove(&mut self, key: VantageKey) {
         let _ = self.map.remove(&Plain(key));

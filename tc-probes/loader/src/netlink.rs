@@ -84,6 +84,26 @@ pub fn has_clsact(ifindex: u32) -> Result<bool> {
     Ok(answers.into_iter().any(|answer| is_clsact(&answer, ifindex)))
 }
 
+/// Priority and handle of every filter in one direction of a device's clsact qdisc.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn filters(ifindex: u32, ingress: bool) -> Result<Vec<(u16, u32)>> {
+    let mut message = TcMessage::default();
+    message.header.index = ifindex.cast_signed();
+    // TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, include/uapi/linux/pkt_sched.h.
+    message.header.parent = TcHandle { major: 0xffff, minor: if ingress { 0xfff2 } else { 0xfff3 } };
+    let answers =
+        talk("RTM_GETTFILTER", RouteNetlinkMessage::GetTrafficFilter(message), NLM_F_REQUEST | NLM_F_DUMP)?;
+    Ok(answers.iter().filter_map(priority_and_handle).collect())
+}
+
+/// `tcm_info` holds the priority above the protocol (include/uapi/linux/pkt_sched.h, TC_H_MAJ).
+fn priority_and_handle(answer: &RouteNetlinkMessage) -> Option<(u16, u32)> {
+    let RouteNetlinkMessage::NewTrafficFilter(message) = answer else { return None };
+    Some(((message.header.info >> 16) as u16, message.header.handle.into()))
+}
+
 /// Adds a clsact qdisc where there is none.
 ///
 /// # Errors

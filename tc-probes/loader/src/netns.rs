@@ -16,6 +16,7 @@ use rustix::{
 };
 
 use crate::{
+    Device,
     error::{IoContext as _, LoaderError, Result},
     netlink,
 };
@@ -32,8 +33,32 @@ pub struct Netns {
 pub struct PodLink {
     /// Cookie of the pod's netns.
     pub netns: u64,
+    /// Interface index of the pod's side of the veth pair, in the pod's netns.
+    pub pod_ifindex: u32,
     /// Interface index of the host's side of the veth pair, in the host's netns.
     pub host_ifindex: u32,
+}
+
+impl PodLink {
+    /// The host's side of the veth pair, looked up in the calling thread's netns. Interface indexes repeat across
+    /// namespaces: a device that does not point back at the pod's side is somebody else's.
+    ///
+    /// # Errors
+    /// When the other end is in a third netns, or the kernel refuses.
+    pub fn host_device(&self) -> Result<Device> {
+        let host = netlink::link_by_index(self.host_ifindex)?;
+        if host.veth && host.peer == Some(self.pod_ifindex) && host.peer_netns_id.is_some() {
+            return Ok(host.device());
+        }
+        Err(no_other_end(format!(
+            "{} (interface {}) does not lead back to the pod: the other end of its veth pair is in a third netns",
+            host.name, host.ifindex
+        )))
+    }
+}
+
+fn no_other_end(what: String) -> LoaderError {
+    LoaderError::Netlink { request: "RTM_GETLINK", source: io::Error::other(what) }
 }
 
 impl Netns {
@@ -72,15 +97,12 @@ impl Netns {
             let host_ifindex = match (link.veth, link.peer) {
                 (true, Some(peer)) => peer,
                 _ => {
-                    return Err(LoaderError::Netlink {
-                        request: "RTM_GETLINK",
-                        source: io::Error::other(format!(
-                            "{interface} is no end of a veth pair: it has no device outside the pod"
-                        )),
-                    });
+                    return Err(no_other_end(format!(
+                        "{interface} is no end of a veth pair: it has no device outside the pod"
+                    )));
                 }
             };
-            Ok(PodLink { netns: current_cookie()?, host_ifindex })
+            Ok(PodLink { netns: current_cookie()?, pod_ifindex: link.ifindex, host_ifindex })
         })
     }
 

@@ -47,6 +47,9 @@ pub struct PodRecord {
     /// K8S_POD_UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// The network's name in the CNI configuration: GC speaks for one network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// Addresses in prevResult.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
