@@ -207,6 +207,14 @@ impl Agent {
         Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
     }
 
+    /// Resident bytes of mapped BPF maps: the ring, whose pages are mapped twice.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn ring_resident(&mut self) -> Result<u64> {
+        Ok(ring_resident(&fs::read_to_string(format!("/proc/{}/smaps", self.process()?.pid()))?))
+    }
+
     /// Its memory now.
     ///
     /// # Errors
@@ -280,6 +288,21 @@ fn memory(status: &str) -> Memory {
     Memory { resident: anonymous + file + shared, anonymous, file, shared }
 }
 
+/// Sum of `Rss` of the mappings of BPF maps (proc_pid_smaps(5)).
+fn ring_resident(smaps: &str) -> u64 {
+    let mut of_map = false;
+    let mut kib = 0;
+    for line in smaps.lines() {
+        if let Some(rss) = line.strip_prefix("Rss:") {
+            let rss = rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
+            kib += if of_map { rss } else { 0 };
+        } else if line.split(' ').next().is_some_and(|range| range.contains('-')) {
+            of_map = line.contains("bpf-map");
+        }
+    }
+    kib * 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +312,13 @@ mod tests {
         let mut document = json!({"paths": {"bpffs": "/a", "state_dir": "/b"}, "go": 1});
         merge(&mut document, json!({"paths": {"bpffs": "/c"}, "go": {"probes": "off"}}));
         assert_eq!(document, json!({"paths": {"bpffs": "/c", "state_dir": "/b"}, "go": {"probes": "off"}}));
+    }
+
+    #[test]
+    fn the_ring_is_told_from_the_rest() {
+        let smaps = "7f0-7f1 r--s 00000000 00:0e 1 anon_inode:bpf-map\nSize: 8 kB\nRss:    8 kB\n\
+                     7f1-7f2 rw-p 00000000 00:00 0\nRss:   12 kB\n";
+        assert_eq!(ring_resident(smaps), 8192);
     }
 
     #[test]

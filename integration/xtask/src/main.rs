@@ -2,6 +2,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod demo;
 mod ebpf;
 mod run;
 
@@ -15,12 +16,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Real services in pods of a real CNI chain, traced: what weft sees of them against what was sent.
+    Demo(demo::Options),
     /// Builds the eBPF object from its sources, and installs what that needs.
     Ebpf(ebpf::Options),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Demo(options) => demo::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
     }
 }

@@ -1,0 +1,159 @@
+//! `weft agent`: puts the parts together.
+mod charge;
+mod discover;
+mod hints;
+mod http;
+mod lock;
+mod metrics;
+mod pipeline;
+mod reconcile;
+mod store;
+pub mod tee;
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use weft_loader::{FlowWants, InstallOptions, Pins, ProbeRing, ensure_bpffs, install, state::StateDir};
+
+use self::{
+    charge::Charge,
+    http::Api,
+    lock::AgentLock,
+    pipeline::{PipelineHandle, Published},
+    reconcile::Reconciler,
+};
+use crate::{
+    config::Config,
+    doctor::{Verdict, examine},
+};
+
+/// How often the pods are looked at when nobody said that anything changed.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When something that the agent needs is missing, each named with what to do; or when another agent is in charge.
+pub fn run(config: &Config) -> Result<()> {
+    refuse_without_means(config)?;
+    let state = StateDir::new(&config.paths.state_dir);
+    state.create().context("paths.state_dir cannot be used")?;
+    let _lock = AgentLock::take(&state)?;
+    let pins = load_programs(config)?;
+    let (charge, undrained) =
+        Charge::take(&pins, &state, &config.capture.ports, &config.capture.exclude_ports)?;
+    if undrained != charge::Undrained::default() {
+        tracing::warn!(
+            segments = undrained.segments,
+            socket_records = undrained.socket_records,
+            "nobody drained the ring for a while: so many records were not written, and their bytes are counted as lost"
+        );
+    }
+    let mut wants = FlowWants::open(&pins)?;
+    wants.clear();
+    let (pipeline, published, core) = pipeline::start(config.core(), ProbeRing::open(&pins)?, wants, charge)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published));
+    runtime.shutdown_background();
+    pipeline.stop();
+    // A panic in the core has aborted the process already.
+    let _ = core.join();
+    let _ = fs::remove_file(state.listen());
+    served
+}
+
+/// Names everything that is missing before anything is touched.
+fn refuse_without_means(config: &Config) -> Result<()> {
+    let checks = examine(config);
+    let mut missing = false;
+    for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
+        if check.verdict == Verdict::Missing {
+            missing = true;
+            tracing::error!("{}: {}; {}", check.name, check.seen, check.remedy);
+        } else {
+            tracing::warn!("{}: {}; {}", check.name, check.seen, check.remedy);
+        }
+    }
+    if missing {
+        bail!("the agent cannot run here; `weft doctor` shows the whole list");
+    }
+    Ok(())
+}
+
+fn load_programs(config: &Config) -> Result<Pins> {
+    if ensure_bpffs(&config.paths.bpffs)? {
+        tracing::info!(path = %config.paths.bpffs.display(), "mounted the BPF file system");
+    }
+    let pins = Pins::new(&config.paths.bpffs);
+    let options = InstallOptions { ring_bytes: config.capture.ring_bytes, cgroup: config.cgroup() };
+    let installed = install(&pins, &options)?;
+    for error in &installed.missing {
+        tracing::warn!("works without: {:#}", anyhow::anyhow!(error.to_string()));
+    }
+    let what = if installed.loaded { "loaded the programs" } else { "took over the programs that are there" };
+    tracing::info!(pins = %pins.root().display(), "{what}");
+    Ok(pins)
+}
+
+async fn serve(
+    config: &Config,
+    state: &StateDir,
+    pins: Pins,
+    pipeline: &PipelineHandle,
+    published: Published,
+) -> Result<()> {
+    let ready = Arc::new(AtomicBool::new(false));
+    let (look, looks) = sync_channel(1);
+    let reconciler = Reconciler::new(pins, state.clone(), config.paths.cni_cache.clone(), pipeline.clone())?;
+    let first = Arc::clone(&ready);
+    thread::Builder::new()
+        .name("weft-reconcile".into())
+        .spawn(move || reconcile_loop(reconciler, &looks, &first))?;
+    tokio::spawn(hints::from_plugin(state.hint(), look.clone()));
+    tokio::spawn(hints::from_links(look));
+    tokio::spawn(tee::serve(tee::listen(state.path())?, pipeline.clone()));
+    let listener = http::bind(config.metrics.listen).await?;
+    let address = listener.local_addr()?;
+    fs::write(state.listen(), format!("{address}\n"))
+        .with_context(|| format!("{}: cannot write", state.listen().display()))?;
+    tracing::info!("listening on http://{address}");
+    tokio::select! {
+        result = http::serve(listener, Api { published, ready }) => result,
+        () = stop_signal() => Ok(()),
+    }
+}
+
+async fn stop_signal() {
+    // Without handlers the default action ends the process just the same.
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Looks at the pods when somebody says so, and every few seconds.
+fn reconcile_loop(mut reconciler: Reconciler, looks: &Receiver<()>, ready: &AtomicBool) {
+    loop {
+        reconciler.run();
+        ready.store(true, Ordering::Release);
+        match looks.recv_timeout(RECONCILE_INTERVAL) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}

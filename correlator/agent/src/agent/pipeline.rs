@@ -1,0 +1,265 @@
+//! The thread that owns the core: it drains the ring on a timer, and everything else comes to it through one bounded
+//! channel. What it knows leaves through the store of exchanges and the published snapshot.
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Result;
+use arc_swap::ArcSwap;
+use weft_abi::{FlowKey, FlowWant};
+use weft_core::{AttributedExchange, Correlator, Input, Ktime, Sink, Snapshot, WorkloadUpdate};
+use weft_loader::{FlowWants, ProbeRing};
+
+use super::{
+    charge::Charge,
+    store::ExchangeStore,
+    tee::{Tee, TeeWriter},
+};
+use crate::clock;
+
+/// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(3);
+/// Records between two looks at the channel.
+const BATCH: usize = 4096;
+/// How often the kernel's counters are read and the snapshot is published.
+const PUBLISH_INTERVAL: u64 = 500_000_000;
+/// Commands that wait; whoever sends one more waits with it.
+const COMMANDS: usize = 256;
+
+/// What the rest of the agent says to the thread.
+enum Command {
+    Input(Input<'static>),
+    /// Take what is left of a pod, then forget it.
+    Retire {
+        netns: u64,
+        done: SyncSender<()>,
+    },
+    Record(Tee),
+    Stop,
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub struct PipelineHandle {
+    commands: SyncSender<Command>,
+}
+
+impl PipelineHandle {
+    /// Hands an input over.
+    pub fn input(&self, input: Input<'static>) {
+        self.send(Command::Input(input));
+    }
+
+    /// Returns when everything recorded of the pod so far was taken and its counters were read.
+    pub fn retire(&self, netns: u64) {
+        let (done, wait) = sync_channel(1);
+        self.send(Command::Retire { netns, done });
+        // The thread is gone when the agent stops: then there is nothing to wait for.
+        let _ = wait.recv();
+    }
+
+    /// Starts a copy of all inputs.
+    pub fn record(&self, tee: Tee) {
+        self.send(Command::Record(tee));
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    fn send(&self, command: Command) {
+        // Fails only when the agent is stopping and the thread is gone.
+        let _ = self.commands.send(command);
+    }
+}
+
+/// What the thread publishes.
+#[derive(Clone)]
+pub struct Published {
+    /// Recent exchanges.
+    pub exchanges: Arc<ExchangeStore>,
+    /// Everything that is counted.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn start(
+    config: Arc<weft_core::Config>,
+    ring: ProbeRing,
+    wants: FlowWants,
+    charge: Charge,
+) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
+    let (commands, receiver) = sync_channel(COMMANDS);
+    let correlator = Correlator::new(Arc::clone(&config));
+    let published = Published {
+        exchanges: Arc::new(ExchangeStore::default()),
+        snapshot: Arc::new(ArcSwap::from_pointee(correlator.snapshot())),
+    };
+    let pipeline = Pipeline {
+        correlator,
+        config,
+        ring,
+        sink: AgentSink { wants, exchanges: Vec::new() },
+        charge,
+        published: published.clone(),
+        commands: receiver,
+        pods: Vec::new(),
+        tee: None,
+        publish_at: Ktime(0),
+    };
+    let thread = thread::Builder::new().name("weft-core".into()).spawn(move || pipeline.run())?;
+    Ok((PipelineHandle { commands }, published, thread))
+}
+
+/// Where the core's results go.
+struct AgentSink {
+    wants: FlowWants,
+    exchanges: Vec<AttributedExchange>,
+}
+
+impl Sink for AgentSink {
+    fn exchange(&mut self, exchange: &AttributedExchange) {
+        self.exchanges.push(exchange.clone());
+    }
+
+    fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
+        // Where the kernel's table is full, the flow is captured like any other.
+        self.wants.set(flow, want);
+    }
+}
+
+struct Pipeline {
+    correlator: Correlator,
+    config: Arc<weft_core::Config>,
+    ring: ProbeRing,
+    sink: AgentSink,
+    charge: Charge,
+    published: Published,
+    commands: Receiver<Command>,
+    /// The pods as they were told, for recordings that begin later.
+    pods: Vec<weft_core::Pod>,
+    tee: Option<TeeWriter>,
+    publish_at: Ktime,
+}
+
+impl Pipeline {
+    fn run(mut self) {
+        self.count();
+        loop {
+            let drained = self.drain();
+            if !self.obey() {
+                break;
+            }
+            self.keep_time();
+            if drained < BATCH {
+                thread::sleep(DRAIN_INTERVAL);
+            }
+        }
+        // What was recorded until now is not lost: it waits in the ring for the next agent.
+        self.publish();
+    }
+
+    fn drain(&mut self) -> usize {
+        let Self { ring, correlator, sink, tee, published, .. } = self;
+        let drained = ring.drain(BATCH, |record| {
+            let input = Input::Probe(record);
+            if let Some(tee) = tee {
+                tee.input(&input);
+            }
+            correlator.handle(input, sink);
+        });
+        published.exchanges.extend(&mut sink.exchanges);
+        drained
+    }
+
+    fn drain_all(&mut self) {
+        while self.drain() == BATCH {}
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        if let Some(tee) = &mut self.tee {
+            tee.input(&input);
+        }
+        self.correlator.handle(input, &mut self.sink);
+    }
+
+    /// Carries out what was asked; says whether to go on.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Input(input)) => self.take(input),
+                Ok(Command::Retire { netns, done }) => {
+                    self.retire(netns);
+                    let _ = done.send(());
+                }
+                Ok(Command::Record(tee)) => self.tee = Some(self.begin(tee)),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input<'static>) {
+        if let Input::Workload(WorkloadUpdate::Pod(pod)) = &input {
+            self.pods.retain(|known| known.netns != pod.netns);
+            self.pods.push(pod.clone());
+        }
+        self.handle(input);
+    }
+
+    fn retire(&mut self, netns: u64) {
+        self.drain_all();
+        self.count();
+        self.pods.retain(|pod| pod.netns != netns);
+        self.handle(Input::Workload(WorkloadUpdate::Gone { netns }));
+    }
+
+    /// A recording begins with what the pipeline knows by now besides the connections.
+    fn begin(&self, tee: Tee) -> TeeWriter {
+        let mut writer = TeeWriter::new(tee);
+        writer.input(&Input::Config(Arc::clone(&self.config)));
+        writer.input(&Input::Clock(clock::offset()));
+        writer.input(&Input::KernelCounters(self.charge.rebased_counters()));
+        for pod in &self.pods {
+            writer.input(&Input::Workload(WorkloadUpdate::Pod(pod.clone())));
+        }
+        writer
+    }
+
+    fn keep_time(&mut self) {
+        let now = clock::monotonic();
+        if self.correlator.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.handle(Input::Tick(now));
+        }
+        if self.tee.as_mut().is_some_and(|tee| !tee.flush()) {
+            self.tee = None;
+        }
+        if now >= self.publish_at {
+            self.publish_at = now.after(PUBLISH_INTERVAL);
+            self.charge.beat(now);
+            self.count();
+            self.publish();
+        }
+    }
+
+    /// Reads the kernel's counters and both clocks.
+    fn count(&mut self) {
+        self.handle(Input::Clock(clock::offset()));
+        let counters = self.charge.counters();
+        self.handle(Input::KernelCounters(counters));
+    }
+
+    fn publish(&mut self) {
+        self.published.exchanges.extend(&mut self.sink.exchanges);
+        self.published.snapshot.store(Arc::new(self.correlator.snapshot()));
+    }
+}

@@ -1,0 +1,263 @@
+//! Keeps the attachments equal to the pods: attaches what was missed, adopts what is there, removes what no pod
+//! owns. Fetch, plan, execute; run again whenever something may have changed.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use weft_abi::{VANTAGE_SOCKETS, VANTAGE_VETH};
+use weft_core::{Input, Pod, WorkloadUpdate};
+use weft_loader::{
+    Attached, Device, LoaderError, Pins, Vantages, attach, detach, host_vantage, netlink,
+    netns::{Netns, current_cookie},
+    pod_sockets,
+    state::{PodRecord, StateDir},
+};
+
+use super::{discover::pod_records, pipeline::PipelineHandle};
+
+/// How long a vantage without a known pod is left alone: the plugin attaches before it writes its record.
+const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// What is needed to look at pods and devices.
+pub struct Reconciler {
+    pins: Pins,
+    state: StateDir,
+    cni_cache: PathBuf,
+    vantages: Vantages,
+    /// Cookie of the netns that the host's side of the veths is in: the agent's own.
+    host_netns: u64,
+    pipeline: PipelineHandle,
+    /// Pods that are traced, by container id and interface.
+    traced: BTreeMap<Key, Traced>,
+    /// Vantages that nobody told of, and since when.
+    orphans: BTreeMap<u64, Instant>,
+    /// What was said of a pod that cannot be traced, so that it is said once.
+    complaints: BTreeMap<Key, String>,
+}
+
+type Key = (String, String);
+
+/// A pod whose vantages are in place.
+struct Traced {
+    record: PodRecord,
+    netns: u64,
+    inode: u64,
+    device: Device,
+}
+
+impl Reconciler {
+    /// # Errors
+    /// When the maps are not pinned, or the own netns has no cookie.
+    pub fn new(
+        pins: Pins,
+        state: StateDir,
+        cni_cache: PathBuf,
+        pipeline: PipelineHandle,
+    ) -> Result<Self, LoaderError> {
+        Ok(Self {
+            vantages: Vantages::open(&pins)?,
+            host_netns: current_cookie()?,
+            pins,
+            state,
+            cni_cache,
+            pipeline,
+            traced: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            complaints: BTreeMap::new(),
+        })
+    }
+
+    /// One round.
+    pub fn run(&mut self) {
+        let records = pod_records(&self.state, &self.cni_cache);
+        self.retire(&records);
+        for (key, record) in records {
+            if let Some(traced) = self.traced.get_mut(&key) {
+                update_names(traced, record, &self.pipeline);
+            } else {
+                self.trace(key, record);
+            }
+        }
+        self.adopt_or_remove_orphans();
+    }
+
+    fn trace(&mut self, key: Key, record: PodRecord) {
+        match self.place(&record) {
+            Ok(traced) => {
+                tracing::info!(pod = %label(&record), netns = traced.netns, device = %traced.device.name, "traced");
+                self.pipeline.input(Input::Workload(WorkloadUpdate::Pod(pod(&traced))));
+                self.complaints.remove(&key);
+                self.traced.insert(key, traced);
+            }
+            // A netns that is gone is a pod that is gone, of which libcni's cache may tell for long.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => self.complain(key, &record, &error),
+        }
+    }
+
+    /// Puts a pod's vantages in place; what the plugin did already stays.
+    fn place(&mut self, record: &PodRecord) -> Result<Traced, LoaderError> {
+        let netns = Netns::open(&record.netns_path)?;
+        let inode = netns.inode()?;
+        let link = netns.pod_link(&record.interface)?;
+        let device = link.host_device()?;
+        self.vantages.insert(host_vantage(self.host_netns, device.ifindex), link.netns, VANTAGE_VETH)?;
+        self.vantages.insert(pod_sockets(link.netns), link.netns, VANTAGE_SOCKETS)?;
+        if let Attached::New(mechanism) = attach(&self.pins, &device, link.netns)? {
+            tracing::info!(pod = %label(record), device = %device.name, ?mechanism, "attached what the plugin had not");
+        }
+        Ok(Traced { record: record.clone(), netns: link.netns, inode, device })
+    }
+
+    /// Gives up the pods that are gone: their record, or their netns.
+    fn retire(&mut self, records: &BTreeMap<Key, PodRecord>) {
+        let gone: Vec<Key> = self
+            .traced
+            .iter()
+            .filter(|(key, traced)| !records.contains_key(*key) || !lives(traced))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            if let Some(traced) = self.traced.remove(&key) {
+                tracing::info!(pod = %label(&traced.record), netns = traced.netns, "gone");
+                self.remove(traced.netns, &[traced.device]);
+            }
+        }
+        self.complaints.retain(|key, _| records.contains_key(key));
+    }
+
+    /// Detaches first, then lets the pipeline take what is left in the ring and the final counters, and only then
+    /// forgets the counters.
+    fn remove(&mut self, netns: u64, devices: &[Device]) {
+        for device in devices {
+            if let Err(error) = detach(&self.pins, device, netns) {
+                tracing::warn!(%error, device = %device.name, "cannot detach");
+            }
+        }
+        self.pipeline.retire(netns);
+        for device in devices {
+            self.vantages.remove(host_vantage(self.host_netns, device.ifindex));
+        }
+        self.vantages.remove(pod_sockets(netns));
+    }
+
+    /// Vantages and pins whose pod nobody told of: a plugin that could attach but not write, or remains.
+    fn adopt_or_remove_orphans(&mut self) {
+        let known: BTreeSet<u64> = self.traced.values().map(|traced| traced.netns).collect();
+        let links = self.pins.tc_links().unwrap_or_default();
+        let mut orphans: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for link in links.iter().filter(|link| !known.contains(&link.pod)) {
+            orphans.entry(link.pod).or_default().push(link.ifindex);
+        }
+        for counted in self.vantages.read() {
+            if !known.contains(&counted.netns) {
+                orphans.entry(counted.netns).or_default().push(counted.key.ifindex);
+            }
+        }
+        self.orphans.retain(|netns, _| orphans.contains_key(netns));
+        let now = Instant::now();
+        orphans.retain(|netns, _| self.orphans.entry(*netns).or_insert(now).elapsed() >= ORPHAN_GRACE);
+        if orphans.is_empty() {
+            return;
+        }
+        let living = living_netns();
+        for (netns, ifindexes) in orphans {
+            // A pod that lives stays traced, without a name; it is looked at again with the next round.
+            if !living.contains(&netns) {
+                tracing::info!(netns, "removing the vantages of a netns that is gone");
+                let devices: Vec<_> =
+                    ifindexes.into_iter().filter(|index| *index != 0).map(nameless).collect();
+                self.remove(netns, &devices);
+            }
+        }
+    }
+
+    fn complain(&mut self, key: Key, record: &PodRecord, error: &LoaderError) {
+        let says = error.to_string();
+        if self.complaints.get(&key) != Some(&says) {
+            tracing::warn!(pod = %label(record), netns = %record.netns_path.display(), "not traced: {says}");
+            self.complaints.insert(key, says);
+        }
+    }
+}
+
+/// A device that may be gone: its index is enough to remove what was pinned for it.
+fn nameless(ifindex: u32) -> Device {
+    let there = netlink::link_by_index(ifindex).map(|link| link.device());
+    there.unwrap_or(Device { name: String::new(), ifindex })
+}
+
+/// The plugin's record may come after the agent found the pod, or name it better than libcni's cache.
+fn update_names(traced: &mut Traced, record: PodRecord, pipeline: &PipelineHandle) {
+    if traced.record != record {
+        traced.record = record;
+        pipeline.input(Input::Workload(WorkloadUpdate::Pod(pod(traced))));
+    }
+}
+
+fn pod(traced: &Traced) -> Pod {
+    let record = &traced.record;
+    Pod {
+        netns: traced.netns,
+        netns_inode: traced.inode,
+        namespace: record.namespace.clone().unwrap_or_default(),
+        name: record.name.clone().unwrap_or_default(),
+        uid: record.uid.clone().unwrap_or_default(),
+        addresses: record.addresses.clone(),
+    }
+}
+
+fn label(record: &PodRecord) -> String {
+    match (&record.namespace, &record.name) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        _ => format!("container {}", record.container_id),
+    }
+}
+
+fn lives(traced: &Traced) -> bool {
+    fs::metadata(&traced.record.netns_path).is_ok_and(|metadata| metadata.ino() == traced.inode)
+}
+
+/// A path that leads nowhere, or no longer to a netns (the mount is gone, the empty file under it is left).
+fn is_gone(error: &LoaderError) -> bool {
+    match error {
+        LoaderError::Io { source, .. } => {
+            source.kind() == io::ErrorKind::NotFound || source.kind() == io::ErrorKind::InvalidInput
+        }
+        _ => false,
+    }
+}
+
+/// Cookies of the netns that a file or a process holds.
+fn living_netns() -> BTreeSet<u64> {
+    let mut seen = BTreeSet::new();
+    let files = named_netns().into_iter().chain(processes_netns());
+    files
+        .filter(|path| fs::metadata(path).is_ok_and(|metadata| seen.insert(metadata.ino())))
+        .filter_map(|path| Netns::open(&path).and_then(|netns| netns.cookie()).ok())
+        .collect()
+}
+
+fn named_netns() -> Vec<PathBuf> {
+    children(Path::new("/run/netns"))
+}
+
+fn processes_netns() -> Vec<PathBuf> {
+    children(Path::new("/proc"))
+        .into_iter()
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        })
+        .map(|path| path.join("ns/net"))
+        .collect()
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default()
+}

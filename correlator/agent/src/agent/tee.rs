@@ -1,0 +1,101 @@
+//! A copy of the pipeline's inputs for `weft record`, over a socket in the state folder: only who may read that
+//! folder may read the traffic. The pipeline never waits for it.
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{UnixListener, UnixStream},
+    sync::mpsc::{Receiver, Sender, channel},
+};
+use weft_core::{Input, recording};
+
+use super::pipeline::PipelineHandle;
+
+/// Blocks that wait for the reader; with one more the recording ends.
+const BLOCKS: usize = 64;
+/// A block is handed over when it is this large, or with the next look at the clock.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Where blocks of a recording go.
+pub struct Tee {
+    blocks: Sender<Vec<u8>>,
+}
+
+/// The pipeline's end of a recording.
+pub struct TeeWriter {
+    tee: Tee,
+    block: Vec<u8>,
+    /// The reader was too slow, or is gone.
+    ended: bool,
+}
+
+impl TeeWriter {
+    /// Begins a recording.
+    pub fn new(tee: Tee) -> Self {
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        recording::encode_header(&mut block);
+        Self { tee, block, ended: false }
+    }
+
+    /// Adds an input.
+    pub fn input(&mut self, input: &Input<'_>) {
+        if self.ended {
+            return;
+        }
+        // Fails for an input that is larger than a frame may be: no record of the ring is.
+        let _ = recording::encode(input, &mut self.block);
+        if self.block.len() >= BLOCK_BYTES {
+            self.hand_over();
+        }
+    }
+
+    /// Hands over what there is; says whether the recording goes on.
+    pub fn flush(&mut self) -> bool {
+        if !self.block.is_empty() && !self.ended {
+            self.hand_over();
+        }
+        !self.ended
+    }
+
+    fn hand_over(&mut self) {
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES));
+        if self.tee.blocks.try_send(block).is_err() {
+            tracing::warn!("the recording ends: its reader is too slow, or gone");
+            self.ended = true;
+        }
+    }
+}
+
+/// The name of the socket in the state folder.
+pub const SOCKET: &str = "record";
+
+/// Listens for `weft record`.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn listen(state_dir: &Path) -> Result<UnixListener> {
+    let path = state_dir.join(SOCKET);
+    // Left by an agent that was killed; the lock says that none is running.
+    let _ = fs::remove_file(&path);
+    UnixListener::bind(&path).with_context(|| format!("{}: cannot listen", path.display()))
+}
+
+/// Gives every client a recording that begins now.
+pub async fn serve(listener: UnixListener, pipeline: PipelineHandle) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (blocks, receiver) = channel(BLOCKS);
+        let pipeline = pipeline.clone();
+        // The channel to the pipeline may be full for a moment: not on a thread of the runtime.
+        let _ = tokio::task::spawn_blocking(move || pipeline.record(Tee { blocks })).await;
+        tokio::spawn(copy(receiver, stream));
+    }
+}
+
+async fn copy(mut blocks: Receiver<Vec<u8>>, mut stream: UnixStream) {
+    while let Some(block) = blocks.recv().await {
+        if stream.write_all(&block).await.is_err() {
+            return;
+        }
+    }
+}

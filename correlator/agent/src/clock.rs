@@ -1,0 +1,21 @@
+//! The two clocks.
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use weft_core::{ClockOffset, Ktime};
+
+/// Now, by the clock of the programs' records.
+pub fn monotonic() -> Ktime {
+    Ktime(u64::try_from(nanoseconds(clock_gettime(ClockId::Monotonic))).unwrap_or(0))
+}
+
+/// How far the time since the epoch is ahead of the records' clock, now.
+pub fn offset() -> ClockOffset {
+    let before = nanoseconds(clock_gettime(ClockId::Monotonic));
+    let epoch = nanoseconds(clock_gettime(ClockId::Realtime));
+    let after = nanoseconds(clock_gettime(ClockId::Monotonic));
+    // The two readings are some 100 ns apart: the middle of the outer ones is the best guess for the inner one.
+    ClockOffset(epoch - before.midpoint(after))
+}
+
+fn nanoseconds(time: Timespec) -> i64 {
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}

@@ -1,0 +1,194 @@
+//! The configuration file: one immutable structure, every default sensible, unknown keys refused.
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, bail};
+use ipnetwork::IpNetwork;
+use serde::Deserialize;
+use weft_abi::MAX_CAPTURE;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub paths: Paths,
+    pub capture: Capture,
+    pub identity: Identity,
+    pub metrics: Metrics,
+    pub redact: Redact,
+}
+
+/// Where things are; several agents on one host differ here.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Paths {
+    /// A folder on a BPF file system; one is mounted where there is none.
+    pub bpffs: PathBuf,
+    /// What the plugin and the agent tell each other.
+    pub state_dir: PathBuf,
+    /// The cgroup v2 folder whose sockets are seen; `auto`: the root; `off`: no socket events.
+    pub cgroup: String,
+    /// libcni's result cache: pods that are older than weft get their names from it.
+    pub cni_cache: PathBuf,
+}
+
+/// What the programs take.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Only these ports, where any are named.
+    pub ports: Vec<u16>,
+    /// Never these ports.
+    pub exclude_ports: Vec<u16>,
+    /// The most bytes of a message's head that are looked at.
+    pub max_header_bytes: usize,
+    /// Size of the ring between the programs and the agent.
+    pub ring_bytes: u32,
+}
+
+/// Who is who.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// Names of networks, for peers that are no pods; the most specific one wins.
+    pub networks: BTreeMap<IpNetwork, String>,
+}
+
+/// The listener.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Address of the HTTP listener; port 0: any, the address is written to `<state_dir>/listen`.
+    pub listen: SocketAddr,
+}
+
+/// What nobody gets to see.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redact {
+    /// Cut the query string from every path.
+    pub query: bool,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            bpffs: "/sys/fs/bpf".into(),
+            state_dir: "/run/weft".into(),
+            cgroup: "auto".into(),
+            cni_cache: "/var/lib/cni".into(),
+        }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { ports: Vec::new(), exclude_ports: Vec::new(), max_header_bytes: 8192, ring_bytes: 8 << 20 }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)) }
+    }
+}
+
+impl Default for Redact {
+    fn default() -> Self {
+        Self { query: true }
+    }
+}
+
+impl Config {
+    /// Reads a file; no file: the defaults.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says something that is not allowed: file, line, key.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{}: not a valid configuration", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let config: Self = serde_saphyr::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let ring = self.capture.ring_bytes;
+        if !ring.is_power_of_two() || !(64 << 10..=1 << 30).contains(&ring) {
+            bail!("capture.ring_bytes is {ring}: a power of two from 65536 to 1073741824 is allowed");
+        }
+        let head = self.capture.max_header_bytes;
+        if !(256..=MAX_CAPTURE).contains(&head) {
+            bail!("capture.max_header_bytes is {head}: 256 to {MAX_CAPTURE} is allowed");
+        }
+        Ok(())
+    }
+
+    /// What the pipeline needs of it.
+    pub fn core(&self) -> Arc<weft_core::Config> {
+        Arc::new(weft_core::Config {
+            max_header_bytes: self.capture.max_header_bytes,
+            redact_query: self.redact.query,
+            networks: self.identity.networks.iter().map(|(network, name)| (*network, name.clone())).collect(),
+            limits: weft_core::Limits::default(),
+        })
+    }
+
+    /// The cgroup for socket events.
+    pub fn cgroup(&self) -> Option<PathBuf> {
+        match self.paths.cgroup.as_str() {
+            "auto" => weft_loader::cgroup2_root().ok(),
+            "off" => None,
+            path => Some(path.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_means_the_defaults() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+        assert_eq!(Config::parse("capture: {}\n").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_part_leaves_the_rest_alone() {
+        let config = Config::parse(
+            "paths: { bpffs: /tmp/bpf }\nidentity: { networks: { 10.0.0.0/8: corp } }\nmetrics: { listen: 127.0.0.1:0 }\n",
+        )
+        .unwrap();
+        assert_eq!(config.paths.bpffs, PathBuf::from("/tmp/bpf"));
+        assert_eq!(config.paths.state_dir, PathBuf::from("/run/weft"));
+        assert_eq!(config.core().networks, [("10.0.0.0/8".parse().unwrap(), "corp".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, named) in [
+            ("capture: { ring_byte: 1 }", "ring_byte"),
+            ("metrics: { listen: localhost }", "listen"),
+            ("capture: { ring_bytes: 1000 }", "ring_bytes is 1000"),
+            ("capture: { max_header_bytes: 10 }", "max_header_bytes is 10"),
+            ("identity: { networks: { 10.0.0.0/99: x } }", "10.0.0.0/99"),
+            ("paths: [", "line"),
+        ] {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `weft`: the per-node correlator and its commands.
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+mod agent;
+mod client;
+mod clock;
+mod config;
+mod doctor;
+mod output;
+mod record;
+mod replay;
+mod table;
+mod top;
+
+/// Traces a service mesh from the network layer: per-pod latency without a change to any pod.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the per-node correlator until it is told to stop.
+    Agent {
+        /// The configuration file; without one every default applies.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Says what this kernel, node and configuration allow, what is missing, and what to do about it.
+    Doctor {
+        /// The configuration that the agent would run with.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows live latency per pod.
+    Top(top::Options),
+    /// Records what the pipeline of the running agent takes in. The file holds raw traffic, secrets included.
+    Record(record::Options),
+    /// Runs the pipeline over a recording; needs no privileges.
+    Replay(replay::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let wrong_use = |error: anyhow::Error| (error, ExitCode::from(2));
+    let failed = |error: anyhow::Error| (error, ExitCode::FAILURE);
+    let load = |path: Option<PathBuf>| config::Config::load(path.as_deref());
+    let result = match arguments.command {
+        Command::Agent { config } => {
+            load(config).map_err(wrong_use).and_then(|config| agent::run(&config).map_err(failed))
+        }
+        Command::Doctor { config, json } => {
+            load(config).map_err(wrong_use).and_then(|config| doctor::run(&config, json).map_err(failed))
+        }
+        Command::Top(options) => top::run(&options).map_err(failed),
+        Command::Record(options) => record::run(&options).map_err(failed),
+        Command::Replay(options) => replay::run(&options).map_err(failed),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((error, code)) => {
+            eprintln!("weft: {error:#}");
+            code
+        }
+    }
+}
