@@ -98,7 +98,7 @@ impl Add<'_> {
     /// Says where and how.
     fn attach(&mut self, pins: &Pins, pod: &Pod) -> Option<String> {
         let (Some(cookie), Some(device)) = (pod.cookie, &pod.device) else { return None };
-        let attached = attach(pins, device, cookie);
+        let attached = attach(pins, device, cookie, self.config.attach.into());
         self.steps.done("attach");
         match attached {
             Ok(Attached::New(mechanism)) => Some(format!("traced at {} ({mechanism:?})", device.name)),

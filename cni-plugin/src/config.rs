@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use weft_loader::AttachMode;
 
 use crate::{error::CniError, log::Level, version};
 
@@ -22,6 +23,26 @@ pub(crate) enum FailurePolicy {
     Ignore,
     /// ADD fails, and the runtime tries again.
     Fail,
+}
+
+/// How the programs are attached; the agent's `capture.attach` should say the same.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Attach {
+    /// TCX where the kernel has it, else clsact.
+    #[default]
+    Auto,
+    /// Clsact also where the kernel has TCX.
+    Clsact,
+}
+
+impl From<Attach> for AttachMode {
+    fn from(attach: Attach) -> Self {
+        match attach {
+            Attach::Auto => Self::Auto,
+            Attach::Clsact => Self::Clsact,
+        }
+    }
 }
 
 /// An attachment that is in use, as GC lists them.
@@ -45,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// `failurePolicy`.
     pub(crate) failure_policy: FailurePolicy,
+    /// `attach`.
+    pub(crate) attach: Attach,
     /// `logLevel`.
     pub(crate) log_level: Level,
     /// `prevResult`, as its bytes came.
@@ -106,6 +129,7 @@ impl Keys<'_> {
             bpffs: self.folder("bpffs", "/sys/fs/bpf"),
             state_dir: self.folder("stateDir", "/run/weft"),
             failure_policy: self.take("failurePolicy").unwrap_or_default(),
+            attach: self.take("attach").unwrap_or_default(),
             log_level: self.take("logLevel").unwrap_or_default(),
             prev_result: self.object("prevResult"),
             valid_attachments: self.take("cni.dev/valid-attachments"),
@@ -161,8 +185,9 @@ mod tests {
     #[test]
     fn own_keys_are_read() {
         let config = parse(
-            r#"{"name":"net","bpffs":"/b","stateDir":"/s","failurePolicy":"Fail","logLevel":"debug","cgroup":"/c"}"#,
+            r#"{"name":"net","bpffs":"/b","stateDir":"/s","failurePolicy":"Fail","logLevel":"debug","attach":"clsact"}"#,
         );
+        assert_eq!(config.attach, Attach::Clsact);
         assert_eq!(config.network.as_deref(), Some("net"));
         assert_eq!((config.bpffs, config.state_dir), ("/b".into(), "/s".into()));
         assert_eq!((config.failure_policy, config.log_level), (FailurePolicy::Fail, Level::Debug));

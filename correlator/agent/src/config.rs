@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use weft_abi::MAX_CAPTURE;
+use weft_loader::AttachMode;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -49,6 +50,8 @@ pub struct Capture {
     pub max_header_bytes: usize,
     /// Size of the ring between the programs and the agent.
     pub ring_bytes: u32,
+    /// `auto`: TCX where the kernel has it, else clsact; `clsact`: always that.
+    pub attach: String,
 }
 
 /// Who is who.
@@ -88,7 +91,13 @@ impl Default for Paths {
 
 impl Default for Capture {
     fn default() -> Self {
-        Self { ports: Vec::new(), exclude_ports: Vec::new(), max_header_bytes: 8192, ring_bytes: 8 << 20 }
+        Self {
+            ports: Vec::new(),
+            exclude_ports: Vec::new(),
+            max_header_bytes: 8192,
+            ring_bytes: 8 << 20,
+            attach: "auto".into(),
+        }
     }
 }
 
@@ -133,7 +142,17 @@ impl Config {
         if !(256..=MAX_CAPTURE).contains(&head) {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_CAPTURE} is allowed");
         }
-        Ok(())
+        self.attach_mode().map(drop)
+    }
+
+    /// How TC programs are attached.
+    ///
+    /// # Errors
+    /// When `capture.attach` names no mode.
+    pub fn attach_mode(&self) -> Result<AttachMode> {
+        let name = &self.capture.attach;
+        AttachMode::parse(name)
+            .with_context(|| format!("capture.attach is {name:?}: auto or clsact is allowed"))
     }
 
     /// What the pipeline needs of it.
@@ -185,6 +204,7 @@ mod tests {
             ("capture: { ring_bytes: 1000 }", "ring_bytes is 1000"),
             ("capture: { max_header_bytes: 10 }", "max_header_bytes is 10"),
             ("identity: { networks: { 10.0.0.0/99: x } }", "10.0.0.0/99"),
+            ("capture: { attach: xdp }", "attach is \"xdp\""),
             ("paths: [", "line"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

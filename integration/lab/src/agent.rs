@@ -248,8 +248,9 @@ fn mount_bpffs(dir: &Path) -> Result<()> {
 
 /// Removes every pin: links are detached and programs unloaded as soon as nobody else holds them.
 fn unpin_below(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
+    // The kernel puts iterators of its own into every bpffs (`maps.debug`, `progs.debug`), and lets nobody remove them.
+    let ours = |path: &PathBuf| path.extension().is_none_or(|extension| extension != "debug");
+    for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).filter(ours) {
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         if let Err(error) = removed {
             eprintln!("lab: cannot unpin {}: {error}", path.display());

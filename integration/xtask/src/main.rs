@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that one does with this repository, with all the set-up it needs.
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod demo;
@@ -22,9 +23,16 @@ enum Command {
     Ebpf(ebpf::Options),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Command::Demo(options) => demo::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

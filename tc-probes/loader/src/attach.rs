@@ -1,4 +1,6 @@
 //! The TC programs and the devices they sit on. Someone else's programs are never replaced or detached.
+use std::path::Path;
+
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType,
     links::FdLink,
@@ -28,6 +30,27 @@ pub enum Mechanism {
     Clsact,
 }
 
+/// Which mechanism to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// TCX where the kernel has it, else clsact.
+    #[default]
+    Auto,
+    /// Clsact also where the kernel has TCX: for nodes on which other tools expect filters.
+    Clsact,
+}
+
+impl AttachMode {
+    /// The mode by its name in configurations.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "clsact" => Some(Self::Clsact),
+            _ => None,
+        }
+    }
+}
+
 /// A device in the calling thread's netns.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -50,19 +73,22 @@ pub enum Attached {
 ///
 /// # Errors
 /// When nothing is pinned, or the kernel refuses.
-pub fn attach(pins: &Pins, device: &Device, pod: u64) -> Result<Attached> {
+pub fn attach(pins: &Pins, device: &Device, pod: u64, mode: AttachMode) -> Result<Attached> {
     if !pins.exist() {
         return Err(LoaderError::NotInstalled { path: pins.root().into() });
     }
-    let ingress =
-        attach_one(pins, device, TcLink { pod, ifindex: device.ifindex, direction: DIRECTION_INGRESS })?;
-    let egress =
-        attach_one(pins, device, TcLink { pod, ifindex: device.ifindex, direction: DIRECTION_EGRESS })?;
-    Ok(if ingress == Attached::Already { egress } else { ingress })
+    let mut attached = Attached::Already;
+    for (direction, attach_type) in DIRECTIONS {
+        // Whatever the mode: what sits there by the other mechanism would count everything twice.
+        if !is_attached(pins, device, direction, attach_type) {
+            let link = TcLink { pod, ifindex: device.ifindex, direction };
+            attached = attach_one(pins, device, link, attach_type, mode)?;
+        }
+    }
+    Ok(attached)
 }
 
-/// Detaches what is pinned for a pod's device; the filters of a clsact qdisc go with the device, or by
-/// [`detach_filters`](crate::detach). Idempotent; others' programs and the qdisc stay.
+/// Detaches what is pinned for a pod's device, and our filters. Idempotent; others' programs and the qdisc stay.
 ///
 /// # Errors
 /// When a pin cannot be removed.
@@ -114,47 +140,52 @@ fn name_of(direction: u8) -> &'static str {
     if direction == DIRECTION_INGRESS { "tc_ingress" } else { "tc_egress" }
 }
 
-fn attach_one(pins: &Pins, device: &Device, link: TcLink) -> Result<Attached> {
-    let path = pins.tc_link(link);
+fn attach_one(
+    pins: &Pins,
+    device: &Device,
+    link: TcLink,
+    attach_type: TcAttachType,
+    mode: AttachMode,
+) -> Result<Attached> {
     let name = name_of(link.direction);
-    let attach_type =
-        if link.direction == DIRECTION_INGRESS { TcAttachType::Ingress } else { TcAttachType::Egress };
-    let refused = |source| LoaderError::Program { program: name.into(), source: Box::new(source) };
-    let mut program = SchedClassifier::from_pin(pins.program(name)).map_err(refused)?;
+    let mut program = SchedClassifier::from_pin(pins.program(name)).map_err(refused(name))?;
+    if mode == AttachMode::Clsact {
+        return attach_filter(&mut program, name, device, attach_type);
+    }
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let id = match program.attach_with_options(&device.name, attach_type, order) {
-        Ok(id) => id,
-        Err(error) if os_error(&error) == Some(EEXIST) => return Ok(Attached::Already),
-        Err(error) if no_tcx(&error) => {
-            return attach_filter(&mut program, device, attach_type).map_err(|e| match e {
-                FilterError::Qdisc(error) => error,
-                FilterError::Filter(error) => refused(error),
-            });
+    match program.attach_with_options(&device.name, attach_type, order) {
+        Ok(id) => {
+            let link_fd = program.take_link(id).map_err(refused(name))?;
+            pin(&pins.tc_link(link), link_fd)
         }
-        Err(error) => return Err(refused(error)),
-    };
+        Err(error) if os_error(&error) == Some(EEXIST) => Ok(Attached::Already),
+        Err(error) if no_tcx(&error) => attach_filter(&mut program, name, device, attach_type),
+        Err(error) => Err(refused(name)(error)),
+    }
+}
+
+fn pin(path: &Path, link: SchedClassifierLink) -> Result<Attached> {
     // A pin of the same name is a dead one: its device had this index and this pod, and the program is not there.
-    unpin(&path)?;
-    let fd = program.take_link(id).map_err(refused)?;
-    FdLink::try_from(fd)
-        .map_err(|source| LoaderError::Link { path: path.clone(), source })?
-        .pin(&path)
-        .map_err(|source| LoaderError::Pin { path, source })?;
+    unpin(path)?;
+    FdLink::try_from(link)
+        .map_err(|source| LoaderError::Link { path: path.into(), source })?
+        .pin(path)
+        .map_err(|source| LoaderError::Pin { path: path.into(), source })?;
     Ok(Attached::New(Mechanism::Tcx))
 }
 
-enum FilterError {
-    Qdisc(LoaderError),
-    Filter(ProgramError),
+fn refused(name: &'static str) -> impl Fn(ProgramError) -> LoaderError {
+    move |source| LoaderError::Program { program: name.into(), source: Box::new(source) }
 }
 
 /// Below kernel 6.6: a filter of a clsact qdisc, which is added where it is missing.
 fn attach_filter(
     program: &mut SchedClassifier,
+    name: &'static str,
     device: &Device,
     attach_type: TcAttachType,
-) -> std::result::Result<Attached, FilterError> {
-    netlink::ensure_clsact(device).map_err(FilterError::Qdisc)?;
+) -> Result<Attached> {
+    netlink::ensure_clsact(device)?;
     let options = NlOptions { priority: CLSACT_PRIORITY, handle: CLSACT_HANDLE, classid: None };
     match program.attach_with_options(&device.name, attach_type, TcAttachOptions::Netlink(options)) {
         Ok(id) => {
@@ -165,7 +196,7 @@ fn attach_filter(
             Ok(Attached::New(Mechanism::Clsact))
         }
         Err(error) if os_error(&error) == Some(EEXIST) => Ok(Attached::Already),
-        Err(error) => Err(FilterError::Filter(error)),
+        Err(error) => Err(refused(name)(error)),
     }
 }
 

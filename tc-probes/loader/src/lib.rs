@@ -15,7 +15,7 @@ mod pins;
 pub mod state;
 mod stats;
 
-pub use attach::{Attached, Device, Mechanism, attach, attached_programs, detach};
+pub use attach::{AttachMode, Attached, Device, Mechanism, attach, attached_programs, detach};
 pub use bpffs::{ensure_bpffs, is_bpffs};
 pub use btf::KernelTypes;
 pub use cgroup::cgroup2_root;

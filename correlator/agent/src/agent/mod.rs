@@ -114,7 +114,13 @@ async fn serve(
 ) -> Result<()> {
     let ready = Arc::new(AtomicBool::new(false));
     let (look, looks) = sync_channel(1);
-    let reconciler = Reconciler::new(pins, state.clone(), config.paths.cni_cache.clone(), pipeline.clone())?;
+    let reconciler = Reconciler::new(
+        pins,
+        state.clone(),
+        config.paths.cni_cache.clone(),
+        config.attach_mode()?,
+        pipeline.clone(),
+    )?;
     let first = Arc::clone(&ready);
     thread::Builder::new()
         .name("weft-reconcile".into())

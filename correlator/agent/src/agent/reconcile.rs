@@ -11,7 +11,7 @@ use std::{
 use weft_abi::{VANTAGE_SOCKETS, VANTAGE_VETH};
 use weft_core::{Input, Pod, WorkloadUpdate};
 use weft_loader::{
-    Attached, Device, LoaderError, Pins, Vantages, attach, detach, host_vantage, netlink,
+    AttachMode, Attached, Device, LoaderError, Pins, Vantages, attach, detach, host_vantage, netlink,
     netns::{Netns, current_cookie},
     pod_sockets,
     state::{PodRecord, StateDir},
@@ -27,6 +27,7 @@ pub struct Reconciler {
     pins: Pins,
     state: StateDir,
     cni_cache: PathBuf,
+    mode: AttachMode,
     vantages: Vantages,
     /// Cookie of the netns that the host's side of the veths is in: the agent's own.
     host_netns: u64,
@@ -56,6 +57,7 @@ impl Reconciler {
         pins: Pins,
         state: StateDir,
         cni_cache: PathBuf,
+        mode: AttachMode,
         pipeline: PipelineHandle,
     ) -> Result<Self, LoaderError> {
         Ok(Self {
@@ -64,6 +66,7 @@ impl Reconciler {
             pins,
             state,
             cni_cache,
+            mode,
             pipeline,
             traced: BTreeMap::new(),
             orphans: BTreeMap::new(),
@@ -107,7 +110,7 @@ impl Reconciler {
         let device = link.host_device()?;
         self.vantages.insert(host_vantage(self.host_netns, device.ifindex), link.netns, VANTAGE_VETH)?;
         self.vantages.insert(pod_sockets(link.netns), link.netns, VANTAGE_SOCKETS)?;
-        if let Attached::New(mechanism) = attach(&self.pins, &device, link.netns)? {
+        if let Attached::New(mechanism) = attach(&self.pins, &device, link.netns, self.mode)? {
             tracing::info!(pod = %label(record), device = %device.name, ?mechanism, "attached what the plugin had not");
         }
         Ok(Traced { record: record.clone(), netns: link.netns, inode, device })
