@@ -17,7 +17,7 @@ const TARGET: &str = "bpfel-unknown-none";
 pub struct Options {
     /// Compare with the committed object instead of replacing it.
     #[arg(long)]
-    check: bool,
+    pub check: bool,
 }
 
 pub fn execute(options: &Options) -> Result<()> {

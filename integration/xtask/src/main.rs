@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 mod demo;
 mod ebpf;
 mod run;
+mod test;
 
 /// The project's commands.
 #[derive(Parser)]
@@ -19,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Real services in pods of a real CNI chain, traced: what weft sees of them against what was sent.
     Demo(demo::Options),
+    /// Every test that this machine can run, and all that they need.
+    Test(test::Options),
     /// Builds the eBPF object from its sources, and installs what that needs.
     Ebpf(ebpf::Options),
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::execute(&options),
+        Command::Test(options) => test::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
     };
     match result {

@@ -2,15 +2,20 @@ use aya_ebpf::{
     EbpfContext as _,
     bindings::{
         BPF_RB_NO_WAKEUP, BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
-        BPF_SOCK_OPS_RETRANS_CB, BPF_SOCK_OPS_RETRANS_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
-        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, bpf_sock_ops,
+        BPF_SOCK_OPS_RETRANS_CB, BPF_SOCK_OPS_RETRANS_CB_FLAG, BPF_SOCK_OPS_STATE_CB,
+        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, bpf_sock_ops,
     },
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::SockOpsContext,
 };
 use weft_abi::{KIND_SOCK_EVENT, LossReason, SockEvent, Tuple, sock_event};
 
-use crate::{loss, maps::RECORDS, packet::{address, v4_mapped}, vantage};
+use crate::{
+    loss,
+    maps::RECORDS,
+    packet::{address, v4_mapped},
+    vantage,
+};
 
 const AF_INET: u32 = 2;
 /// The interface index in the key of a pod's sockets.

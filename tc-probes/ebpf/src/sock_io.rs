@@ -1,6 +1,9 @@
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::{bpf_get_current_pid_tgid, generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock}},
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    },
     programs::BtfTracePointContext,
 };
 use weft_abi::{KIND_SOCK_IO, LossReason, SockIo, io};

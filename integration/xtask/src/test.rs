@@ -1,0 +1,152 @@
+//! `cargo xtask test`: all the set-up, then every test that this machine can run; says which it could not run, and why.
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nix::unistd::geteuid;
+use weft_lab::{apt, tools};
+
+use crate::{
+    ebpf,
+    run::{cargo, output, run, workspace},
+};
+
+#[derive(Args)]
+pub struct Options {
+    /// Only what needs no privileges.
+    #[arg(long)]
+    fast: bool,
+    /// Also what is slow to build: the licences and bans of every dependency.
+    #[arg(long)]
+    full: bool,
+}
+
+/// One part of the tests.
+struct Stage {
+    name: &'static str,
+    /// Why this machine cannot run it.
+    hindrance: Option<&'static str>,
+    run: fn() -> Result<()>,
+}
+
+pub fn execute(options: &Options) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut left_out = Vec::new();
+    for stage in stages(options) {
+        if let Some(why) = stage.hindrance {
+            left_out.push(format!("{}: {why}", stage.name));
+            continue;
+        }
+        eprintln!("\nxtask: {}", stage.name);
+        if let Err(error) = (stage.run)() {
+            eprintln!("xtask: {} FAILED: {error:#}", stage.name);
+            failed.push(stage.name);
+        }
+    }
+    conclude(&failed, &left_out)
+}
+
+fn conclude(failed: &[&str], left_out: &[String]) -> Result<()> {
+    for stage in left_out {
+        eprintln!("xtask: not run: {stage}");
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    if !left_out.is_empty() && std::env::var_os("CI").is_some() {
+        bail!("CI runs every test, and could not run all of them");
+    }
+    eprintln!("xtask: every test that ran has passed");
+    Ok(())
+}
+
+fn stages(options: &Options) -> Vec<Stage> {
+    let mut stages = vec![
+        Stage { name: "format", hindrance: None, run: format },
+        Stage { name: "lints", hindrance: None, run: lints },
+        Stage { name: "unit tests", hindrance: None, run: unit_tests },
+        Stage { name: "workloads (Go)", hindrance: no_go(), run: workloads },
+        Stage { name: "eBPF object is what its sources give", hindrance: no_nightly(), run: ebpf_check },
+    ];
+    if !options.fast {
+        stages.push(Stage { name: "privileged tests", hindrance: no_privileges(), run: privileged });
+    }
+    if options.full {
+        stages.push(Stage { name: "dependencies (cargo-deny)", hindrance: None, run: dependencies });
+    }
+    stages
+}
+
+fn format() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    // Of its own workspace, and for nightly, which may have no rustfmt: the one of user space reads it just as well.
+    let sources = rust_files(workspace().join("tc-probes/ebpf/src"))?;
+    let config = workspace().join("rustfmt.toml");
+    run(Command::new("rustfmt")
+        .args(["--edition", "2024", "--check", "--config-path"])
+        .arg(config)
+        .args(sources))
+}
+
+fn rust_files(folder: PathBuf) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let files = entries.flatten().map(|entry| entry.path());
+    Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect())
+}
+
+fn lints() -> Result<()> {
+    run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn unit_tests() -> Result<()> {
+    run(cargo().args(["test", "--quiet", "--workspace", "--exclude", "weft-lab"]))?;
+    run(cargo().args(["test", "--quiet", "-p", "weft-lab", "--lib"]))
+}
+
+fn workloads() -> Result<()> {
+    let folder = workspace().join("integration/workloads");
+    let go = || {
+        let mut command =
+            Command::new(tools::find_program("go").unwrap_or_else(|| "/usr/local/go/bin/go".into()));
+        command.current_dir(&folder);
+        command
+    };
+    run(go().args(["vet", "./..."]))?;
+    run(go().args(["test", "./..."]))
+}
+
+fn ebpf_check() -> Result<()> {
+    ebpf::execute(&ebpf::Options { check: true })
+}
+
+/// With real programs, namespaces and plugins.
+fn privileged() -> Result<()> {
+    apt::ensure_programs(&[apt::TCPDUMP])?;
+    tools::rust_binaries()?;
+    // Two at a time: each has a load of its own, and the machine is not large.
+    run(cargo().args(["test", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
+}
+
+fn dependencies() -> Result<()> {
+    let root = workspace().join("target/tools");
+    let deny = root.join("bin/cargo-deny");
+    if !deny.exists() {
+        run(cargo().args(["install", "cargo-deny", "--locked", "--root"]).arg(&root))?;
+    }
+    // Not the advisories: their database is no package of a registry.
+    run(Command::new(deny).current_dir(workspace()).args(["check", "bans", "licenses", "sources"]))
+}
+
+fn no_go() -> Option<&'static str> {
+    let there = tools::find_program("go").is_some() || PathBuf::from("/usr/local/go/bin/go").exists();
+    (!there).then_some("no Go toolchain (1.26 or newer)")
+}
+
+fn no_nightly() -> Option<&'static str> {
+    let there = output(Command::new("rustup").args(["run", "nightly", "rustc", "-V"])).is_ok();
+    (!there).then_some("no nightly compiler (rustup toolchain install nightly)")
+}
+
+fn no_privileges() -> Option<&'static str> {
+    (!geteuid().is_root()).then_some("needs root (sudo -E cargo xtask test)")
+}
