@@ -1,0 +1,68 @@
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+
+/// The part of the configuration that the pipeline needs. Immutable: another one replaces it whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The most bytes of a message's head (start line and header fields) that are buffered and parsed.
+    pub max_header_bytes: usize,
+    /// Whether the query string is cut from a path before anyone sees it.
+    pub redact_query: bool,
+    /// Names for addresses that are no pod's; the most specific network wins.
+    pub networks: Vec<(IpNetwork, String)>,
+    /// The bounds of the pipeline's tables.
+    pub limits: Limits,
+}
+
+/// Bounds of tables and queues. What happens at each is said at the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Connections; the one that was silent for longest gives way.
+    pub flows: usize,
+    /// Requests of one connection that wait for their response; further ones are dropped and counted.
+    pub pending_requests: usize,
+    /// Bytes of segments of one direction that wait for an earlier one; past it the gap is given up.
+    pub out_of_order_bytes: usize,
+    /// The same, of all connections together.
+    pub out_of_order_bytes_total: usize,
+    /// How long a gap may stay open, in ns of the records' time.
+    pub gap_timeout: u64,
+    /// How long a connection may be silent before it is forgotten, in ns.
+    pub flow_idle: u64,
+    /// How long a finished exchange waits for the socket I/O that belongs to it, in ns.
+    pub join_wait: u64,
+    /// How long an exchange waits for the name of its pod, in ns.
+    pub identity_wait: u64,
+    /// Exchanges that wait for either; the oldest goes on without.
+    pub waiting_exchanges: usize,
+    /// Vantages whose bytes are accounted for; further ones are counted together.
+    pub vantages: usize,
+    /// Pods that have series of their own; further ones share one.
+    pub pods: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_header_bytes: 8192, redact_query: true, networks: Vec::new(), limits: Limits::default() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 131_072,
+            pending_requests: 1024,
+            out_of_order_bytes: 256 * 1024,
+            out_of_order_bytes_total: 32 * 1024 * 1024,
+            gap_timeout: 1_000_000_000,
+            flow_idle: 600_000_000_000,
+            join_wait: 20_000_000,
+            identity_wait: 1_000_000_000,
+            waiting_exchanges: 16_384,
+            vantages: 8192,
+            pods: 4096,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use std::sync::Arc;
+
+use weft_abi::{FlowKey, FlowWant, Header};
+use zerocopy::FromBytes;
+
+use crate::{
+    Anomaly, AttributedExchange, ClockOffset, Config, Input, JoinedExchange, Ktime, Sink, Snapshot,
+    WorkloadUpdate,
+    aggregate::Aggregate,
+    attribute::Attribution,
+    loss::Reconciliation,
+    snapshot::{NamedCount, RecordCounts, TableSnapshot},
+    wire::{ConnectionEvent, Downstream, Wire, WireStats},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The pipeline: a function of its inputs, in their order.
+pub struct Correlator {
+    wire: Wire,
+    meaning: Meaning,
+}
+
+/// The stages behind the wire.
+struct Meaning {
+    now: Ktime,
+    attribution: Attribution,
+    aggregate: Aggregate,
+    reconciliation: Reconciliation,
+}
+
+/// The stages behind the wire, with somewhere to put their results.
+struct Downstage<'a, S> {
+    meaning: &'a mut Meaning,
+    sink: &'a mut S,
+}
+
+impl Correlator {
+    /// With empty tables. `config` is as good as an `Input::Config`.
+    pub fn new(config: Arc<Config>) -> Self {
+        let limits = &config.limits;
+        let meaning = Meaning {
+            now: Ktime(0),
+            attribution: Attribution::new(&config),
+            aggregate: Aggregate::new(limits.pods),
+            reconciliation: Reconciliation::new(limits.vantages),
+        };
+        Self { wire: Wire::new(config), meaning }
+    }
+
+    /// Advances the pipeline by one input. Total: malformed traffic is counted, never an error.
+    pub fn handle(&mut self, input: Input<'_>, sink: &mut impl Sink) {
+        let Self { wire, meaning } = self;
+        match input {
+            Input::Probe(record) => {
+                meaning.advance(record_time(record));
+                wire.record(record, &mut Downstage { meaning, sink });
+                meaning.expire(sink);
+            }
+            Input::Tick(now) => {
+                meaning.advance(now);
+                wire.tick(now, &mut Downstage { meaning, sink });
+                meaning.expire(sink);
+            }
+            Input::Workload(update) => meaning.workload(update, sink),
+            Input::KernelCounters(counters) => {
+                wire.set_bank(counters.bank);
+                meaning.reconciliation.update(&counters);
+            }
+            Input::Clock(ClockOffset(offset)) => meaning.attribution.set_clock_offset(offset),
+            Input::Config(config) => {
+                meaning.configure(&config);
+                wire.configure(config);
+            }
+        }
+    }
+
+    /// When the next `Input::Tick` is useful.
+    pub fn next_deadline(&self) -> Option<Ktime> {
+        self.wire.next_deadline().into_iter().chain(self.meaning.attribution.next_deadline()).min()
+    }
+
+    /// The end of a recording: everything that waits goes on without what it waited for.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
+        let Self { wire, meaning } = self;
+        wire.finish(&mut Downstage { meaning, sink });
+        let Meaning { attribution, aggregate, .. } = meaning;
+        attribution.flush(&mut |attributed| deliver(attributed, aggregate, sink));
+    }
+
+    /// What was counted so far. Costs time in proportion to the pods: not for every input.
+    pub fn snapshot(&self) -> Snapshot {
+        let Self { wire, meaning } = self;
+        let Meaning { now, attribution, aggregate, reconciliation } = meaning;
+        let (pods, stats, counts) = (attribution.pods(), wire.stats(), aggregate.counts());
+        Snapshot {
+            time: *now,
+            clock_offset: attribution.clock_offset(),
+            pods: aggregate.pods(pods),
+            other: aggregate.other(),
+            retired: aggregate.retired(),
+            exchanges: counts,
+            loss: reconciliation.report(&wire.accounts(), pods),
+            events_lost: reconciliation.losses(),
+            anomalies: anomalies(wire),
+            // Causality comes with the goroutines; until then nothing is claimed.
+            parent_links: vec![NamedCount { name: "none", count: counts.server + counts.client }],
+            flows: flows(&stats),
+            records: records(&stats),
+            tables: self.tables(),
+            series_overflow: aggregate.overflow(),
+        }
+    }
+
+    fn tables(&self) -> Vec<TableSnapshot> {
+        let wire = self.wire.tables().into_iter().map(|table| TableSnapshot {
+            table: table.name,
+            entries: table.entries,
+            limit: table.limit,
+            evicted: table.evicted,
+        });
+        let Meaning { now: _, attribution, aggregate, reconciliation } = &self.meaning;
+        wire.chain(attribution.tables()).chain([aggregate.table(), reconciliation.table()]).collect()
+    }
+}
+
+impl Meaning {
+    fn advance(&mut self, time: Ktime) {
+        self.now = self.now.max(time);
+    }
+
+    fn configure(&mut self, config: &Config) {
+        self.attribution.configure(config);
+        self.aggregate.set_limit(config.limits.pods);
+        self.reconciliation.set_limit(config.limits.vantages);
+    }
+
+    fn expire(&mut self, sink: &mut impl Sink) {
+        if self.attribution.next_deadline().is_none_or(|deadline| deadline > self.now) {
+            return;
+        }
+        let Self { now, attribution, aggregate, reconciliation: _ } = self;
+        attribution.expire(*now, &mut |attributed| deliver(attributed, aggregate, sink));
+        while let Some(netns) = attribution.forget(*now) {
+            aggregate.retire(netns);
+        }
+    }
+
+    fn workload(&mut self, update: WorkloadUpdate, sink: &mut impl Sink) {
+        let Self { now, attribution, aggregate, reconciliation: _ } = self;
+        let forgotten =
+            attribution.workload(update, *now, &mut |attributed| deliver(attributed, aggregate, sink));
+        if let Some(netns) = forgotten {
+            aggregate.retire(netns);
+        }
+    }
+}
+
+impl<S: Sink> Downstream for Downstage<'_, S> {
+    fn exchange(&mut self, joined: JoinedExchange) {
+        let Meaning { now, attribution, aggregate, reconciliation: _ } = &mut *self.meaning;
+        attribution.exchange(joined, *now, &mut |attributed| deliver(attributed, aggregate, self.sink));
+    }
+
+    fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
+        self.sink.want(flow, want);
+    }
+
+    fn connection(&mut self, event: ConnectionEvent) {
+        self.meaning.aggregate.connection(event);
+    }
+}
+
+/// The one place where an exchange leaves the pipeline.
+fn deliver(attributed: AttributedExchange, aggregate: &mut Aggregate, sink: &mut impl Sink) {
+    aggregate.exchange(&attributed);
+    sink.exchange(&attributed);
+}
+
+/// A record's own time; 0 for what is no record, which moves nothing.
+fn record_time(record: &[u8]) -> Ktime {
+    Header::read_from_prefix(record).map_or(Ktime(0), |(header, _)| Ktime(header.time))
+}
+
+fn anomalies(wire: &Wire) -> Vec<NamedCount> {
+    let counts = Anomaly::ALL.iter().zip(wire.anomalies());
+    counts.map(|(anomaly, count)| NamedCount { name: anomaly.name(), count }).collect()
+}
+
+fn flows(stats: &WireStats) -> Vec<NamedCount> {
+    let counts = [
+        ("http/1.1", stats.flows_http1),
+        ("http/2", stats.flows_http2),
+        ("tls", stats.flows_tls),
+        ("tcp", stats.flows_tcp),
+    ];
+    counts.map(|(name, count)| NamedCount { name, count }).into()
+}
+
+fn records(stats: &WireStats) -> RecordCounts {
+    RecordCounts {
+        segments: stats.segments,
+        sock_events: stats.sock_events,
+        sock_ios: stats.sock_ios,
+        malformed: stats.malformed,
+        unjoined_exchanges: stats.unjoined_exchanges,
+        unjoined_ios: stats.unjoined_ios,
+    }
+}

@@ -1,0 +1,233 @@
+//! One request and its response (RFC 9110, 3.4), as it grows from stage to stage of the pipeline.
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::Ktime;
+
+/// Which end of the exchange the pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The pod got the request.
+    Server,
+    /// The pod sent the request.
+    Client,
+}
+
+/// What the two ends speak. `Tls` and `Tcp` connections carry no exchanges yet; they are told apart and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
+    Http1,
+    /// HTTP/2 (RFC 9113).
+    Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// TLS: never guessed at.
+    Tls,
+    /// Anything else.
+    Tcp,
+}
+
+/// Where a connection was seen, and its two ends: what the flow table is keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId {
+    /// Netns cookie of the pod.
+    pub netns: u64,
+    /// Interface index of the vantage's device.
+    pub ifindex: u32,
+    /// The pod's end.
+    pub local: Endpoint,
+    /// The other end.
+    pub peer: Endpoint,
+}
+
+/// An address and a port; IPv4 as v4-mapped IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The address.
+    pub address: [u8; 16],
+    /// The port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// The address; IPv4 as itself.
+    pub fn ip(self) -> IpAddr {
+        Ipv6Addr::from(self.address).to_canonical()
+    }
+
+    /// For people: `a.b.c.d:port` or `[v6]:port`.
+    pub fn socket_addr(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port)
+    }
+}
+
+/// One message on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageSpan {
+    /// When its first byte first passed the vantage.
+    pub first_byte: Ktime,
+    /// When its last byte (seen so far, while it is incomplete) first passed the vantage.
+    pub last_byte: Ktime,
+    /// Its bytes on the wire, head and body with its framing.
+    pub bytes: u64,
+    /// Bytes of its body, without chunked framing.
+    pub body_bytes: u64,
+}
+
+/// A request and its response as seen at one vantage.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Its connection.
+    pub flow: FlowId,
+    /// `VANTAGE_*` of the ABI.
+    pub vantage: u8,
+    /// Which end the pod is.
+    pub side: Side,
+    /// What the ends speak.
+    pub protocol: Protocol,
+    /// The request's method, as it was sent.
+    pub method: String,
+    /// The request's target: the path, without the query where that is redacted.
+    pub path: String,
+    /// The Host field, or the authority of an absolute target.
+    pub authority: Option<String>,
+    /// The final response's status code.
+    pub status: Option<u16>,
+    /// HTTP/2 stream; 0 on HTTP/1.
+    pub stream_id: u32,
+    /// The pod's socket; 0 while unknown.
+    pub socket_cookie: u64,
+    /// TCP sequence number of the request's first byte.
+    pub request_seq: u32,
+    /// Acknowledgement number of the segment that first carried it.
+    pub request_ack: u32,
+    /// The request on the wire.
+    pub request: MessageSpan,
+    /// The final response on the wire.
+    pub response: Option<MessageSpan>,
+    /// Both messages were seen to their ends.
+    pub complete: bool,
+    /// What was odd.
+    pub anomalies: Anomalies,
+}
+
+/// Who read and wrote the messages in the pod, from the socket events; absent while unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    /// When the call returned that read the last byte of the incoming message (server: the request).
+    pub read: Option<Ktime>,
+    /// When the call returned that wrote the last byte of the outgoing message (server: the response).
+    pub write_returned: Option<Ktime>,
+    /// The goroutine: the server's reader of the request, the client's writer of the request.
+    pub goid: Option<u64>,
+    /// The thread of that call.
+    pub tid: Option<u32>,
+    /// The process.
+    pub pid: Option<u32>,
+}
+
+/// An exchange with what the pod's sockets said of it.
+#[derive(Clone, Debug)]
+pub struct JoinedExchange {
+    /// What the wire said.
+    pub exchange: Exchange,
+    /// What the sockets said.
+    pub app: App,
+}
+
+/// An exchange with the names of its two ends: what leaves the pipeline.
+#[derive(Clone, Debug)]
+pub struct AttributedExchange {
+    /// What was joined.
+    pub joined: JoinedExchange,
+    /// `namespace/name` of the pod.
+    pub pod: Option<String>,
+    /// Inode number of the pod's netns; 0 while unknown.
+    pub netns_inode: u64,
+    /// `namespace/name` of the pod at the other end, where it is one of ours.
+    pub peer_pod: Option<String>,
+    /// Name of the network that the other end is in, where it is no pod.
+    pub peer_network: Option<String>,
+    /// What to add to `Ktime` for the time since the epoch, in ns.
+    pub clock_offset: i64,
+}
+
+macro_rules! anomalies {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
+        /// One thing that was odd about an exchange or a connection.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Anomaly { $($(#[$doc])* $name = $bit,)* }
+
+        impl Anomaly {
+            /// Every kind, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The value of the metrics' label `kind` and of the JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+anomalies! {
+    /// A segment of the message was sent again.
+    Retransmit = 0, "retransmit";
+    /// The connection was older than its vantage.
+    JoinedMidway = 1, "joined_midway";
+    /// Bytes of the connection were lost on their way to the pipeline.
+    Gap = 2, "gap";
+    /// A head longer than `max_header_bytes`.
+    HeaderTooLarge = 3, "header_too_large";
+    /// Content-Length and Transfer-Encoding, or two lengths, contradict each other (RFC 9112, 6.3).
+    ConflictingLength = 4, "conflicting_length";
+    /// The connection ended within a message.
+    Truncated = 5, "truncated";
+    /// The connection ended before the response began.
+    RequestWithoutResponse = 6, "request_without_response";
+    /// A response that answers no request that was seen.
+    ResponseWithoutRequest = 7, "response_without_request";
+    /// Bytes where a message should begin that begin none.
+    Garbage = 8, "garbage";
+    /// Bytes behind a message that began no other: the sender announced too short a body.
+    BodyLongerThanAnnounced = 9, "body_longer_than_announced";
+    /// The response was complete before the request.
+    EarlyResponse = 10, "early_response";
+    /// More requests waited for their response than a connection may have.
+    TooManyPending = 11, "too_many_pending";
+    /// The connection was forgotten to make room.
+    Evicted = 12, "evicted";
+}
+
+/// A set of [`Anomaly`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Anomalies(u32);
+
+impl Anomalies {
+    /// Adds one.
+    pub fn insert(&mut self, anomaly: Anomaly) {
+        self.0 |= 1 << anomaly as u32;
+    }
+
+    /// Whether it is in the set.
+    pub fn contains(self, anomaly: Anomaly) -> bool {
+        self.0 & (1 << anomaly as u32) != 0
+    }
+
+    /// Whether nothing was odd.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those in the set, in the order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+        Anomaly::ALL.iter().copied().filter(move |anomaly| self.contains(*anomaly))
+    }
+}
+
+impl std::ops::BitOrAssign for Anomalies {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}

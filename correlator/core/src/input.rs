@@ -1,0 +1,111 @@
+//! What the pipeline takes. Everything but a record of the ring is serialisable, because a recording holds it.
+use std::{net::IpAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use weft_abi::LOSS_REASONS;
+
+use crate::Config;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ktime(pub u64);
+
+impl Ktime {
+    /// Nanoseconds from `earlier` to here; 0 when it is not earlier.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This many nanoseconds later.
+    #[must_use]
+    pub fn after(self, nanoseconds: u64) -> Self {
+        Self(self.0.saturating_add(nanoseconds))
+    }
+}
+
+/// One input of the pipeline.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A record of the ring, as the programs wrote it.
+    Probe(&'a [u8]),
+    /// A pod came, changed or went.
+    Workload(WorkloadUpdate),
+    /// What the kernel counted.
+    KernelCounters(KernelCounters),
+    /// The configuration, whole.
+    Config(Arc<Config>),
+    /// What to add to `CLOCK_MONOTONIC` for the time since the epoch.
+    Clock(ClockOffset),
+    /// Time passed: what waits for a deadline is looked at.
+    Tick(Ktime),
+}
+
+/// Nanoseconds from `CLOCK_MONOTONIC` to the epoch's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClockOffset(pub i64);
+
+/// A change in who is behind a netns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadUpdate {
+    /// This pod is there; replaces what was said of its netns before.
+    Pod(Pod),
+    /// The netns is gone.
+    Gone {
+        /// Its cookie.
+        netns: u64,
+    },
+}
+
+/// A pod, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Cookie of its netns.
+    pub netns: u64,
+    /// Inode number of its netns: for people.
+    pub netns_inode: u64,
+    /// Kubernetes namespace; empty when unknown.
+    pub namespace: String,
+    /// Pod name; empty when unknown.
+    pub name: String,
+    /// Kubernetes uid; empty when unknown.
+    pub uid: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The kernel's counters since this agent took charge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelCounters {
+    /// The bank in force. Records of the other one were counted for the agent before, and lay in the ring.
+    pub bank: u8,
+    /// Every vantage with a device.
+    pub vantages: Vec<VantageCounters>,
+    /// By [`LOSS_REASONS`].
+    pub losses: [u64; LOSS_REASONS.len()],
+}
+
+/// The counters of one vantage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VantageCounters {
+    /// Netns cookie of the pod.
+    pub netns: u64,
+    /// Interface index of the device in its own netns.
+    pub ifindex: u32,
+    /// `[DIRECTION_INGRESS, DIRECTION_EGRESS]`.
+    pub directions: [DirectionCount; 2],
+}
+
+/// What passed in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectionCount {
+    /// TCP segments.
+    pub segments: u64,
+    /// Bytes of TCP payload.
+    pub bytes_seen: u64,
+    /// Of these, bytes in segments for which no record could be written.
+    pub bytes_unrecorded: u64,
+}

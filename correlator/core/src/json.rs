@@ -1,0 +1,201 @@
+//! An exchange as one line of `/api/v1/exchanges`, `weft replay --json` and the expected files of tests. What is unknown
+//! is absent, never 0 and never null; times are ns since the epoch.
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
+
+use crate::{
+    Anomalies, App, AttributedExchange, Exchange, ExchangeId, JoinedExchange, Ktime, MessageSpan, Phases,
+    Protocol, Side, SpanId, TraceId,
+};
+
+/// The evidence for an exchange's parent until goroutines are known: none is claimed.
+const NO_EVIDENCE: &str = "none";
+
+impl Serialize for AttributedExchange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let JoinedExchange { exchange, app } = &self.joined;
+        let clock = Clock(self.clock_offset);
+        let mut map = serializer.serialize_map(None)?;
+        self.whose(exchange, &mut map)?;
+        what(exchange, &mut map)?;
+        self.between(exchange, &mut map)?;
+        map.serialize_entry("request", &clock.message(&exchange.request))?;
+        optional(&mut map, "response", exchange.response.as_ref().map(|response| clock.message(response)))?;
+        optional(&mut map, "app", clock.app(app))?;
+        optional(
+            &mut map,
+            "phases_ns",
+            Some(self.joined.phases()).filter(|phases| *phases != Phases::default()),
+        )?;
+        trace(exchange, &mut map)?;
+        map.serialize_entry("complete", &exchange.complete)?;
+        map.serialize_entry("anomalies", &exchange.anomalies)?;
+        map.end()
+    }
+}
+
+impl AttributedExchange {
+    fn whose<M: SerializeMap>(&self, exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("exchange_id", &exchange.id())?;
+        map.serialize_entry("side", exchange.side.name())?;
+        map.serialize_entry("vantage", vantage_name(exchange.vantage))?;
+        optional(map, "pod", self.pod.as_deref())?;
+        optional(map, "netns", known(self.netns_inode))
+    }
+
+    fn between<M: SerializeMap>(&self, exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("local", &exchange.flow.local.socket_addr())?;
+        map.serialize_entry("peer", &exchange.flow.peer.socket_addr())?;
+        optional(map, "peer_pod", self.peer_pod.as_deref())?;
+        optional(map, "peer_network", self.peer_network.as_deref())?;
+        optional(map, "socket_cookie", known(exchange.socket_cookie))?;
+        map.serialize_entry("stream_id", &exchange.stream_id)
+    }
+}
+
+fn what<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+    map.serialize_entry("protocol", exchange.protocol.name())?;
+    optional(map, "method", Some(exchange.method.as_str()).filter(|method| !method.is_empty()))?;
+    optional(map, "path", Some(exchange.path.as_str()).filter(|path| !path.is_empty()))?;
+    optional(map, "authority", exchange.authority.as_deref())?;
+    optional(map, "status", exchange.status)
+}
+
+/// The span that this side is. Of a client's span no parent is known; a server's is the client's span, also where the
+/// client is nobody that is traced.
+fn trace<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+    let id = exchange.id();
+    map.serialize_entry("trace_id", &id.trace_id())?;
+    match exchange.side {
+        Side::Server => {
+            map.serialize_entry("span_id", &id.server_span_id())?;
+            map.serialize_entry("parent_span_id", &id.client_span_id())?;
+        }
+        Side::Client => map.serialize_entry("span_id", &id.client_span_id())?,
+    }
+    map.serialize_entry("evidence", NO_EVIDENCE)
+}
+
+fn optional<M: SerializeMap>(
+    map: &mut M,
+    key: &'static str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
+}
+
+/// Numbers whose 0 means that they are unknown.
+fn known(number: u64) -> Option<u64> {
+    (number != 0).then_some(number)
+}
+
+fn vantage_name(vantage: u8) -> &'static str {
+    match vantage {
+        VANTAGE_VETH => "veth",
+        VANTAGE_LO => "lo",
+        _ => "unknown",
+    }
+}
+
+/// What to add to a time for ns since the epoch.
+#[derive(Clone, Copy)]
+struct Clock(i64);
+
+impl Clock {
+    fn epoch(self, time: Ktime) -> u64 {
+        time.0.saturating_add_signed(self.0)
+    }
+
+    fn message(self, message: &MessageSpan) -> MessageJson {
+        let MessageSpan { first_byte, last_byte, bytes, body_bytes } = *message;
+        MessageJson {
+            first_byte: self.epoch(first_byte),
+            last_byte: self.epoch(last_byte),
+            bytes,
+            body_bytes,
+        }
+    }
+
+    fn app(self, app: &App) -> Option<AppJson> {
+        let App { read, write_returned, goid, tid, pid } = *app;
+        let (read, write_returned) =
+            (read.map(|time| self.epoch(time)), write_returned.map(|time| self.epoch(time)));
+        (*app != App::default()).then_some(AppJson { read, write_returned, goid, tid, pid })
+    }
+}
+
+#[derive(Serialize)]
+struct MessageJson {
+    first_byte: u64,
+    last_byte: u64,
+    bytes: u64,
+    body_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct AppJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_returned: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goid: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+}
+
+impl Side {
+    /// As in the JSON: `server` or `client`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+impl Protocol {
+    /// As in the JSON and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "http/2",
+            Self::Grpc => "grpc",
+            Self::Tls => "tls",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+impl Serialize for Anomalies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names = serializer.serialize_seq(None)?;
+        for anomaly in self.iter() {
+            names.serialize_element(anomaly.name())?;
+        }
+        names.end()
+    }
+}
+
+impl Serialize for ExchangeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for SpanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,44 @@
+//! The pipeline from the kernel's records to exchanges, histograms and the account of every byte. A function of
+//! its inputs: no clock, no I/O, no threads, so that a recording replays to the same bytes anywhere.
+//!
+//! One stage, one module, one type out: `decode` (ProbeEvent), `reassemble` (Chunk), `protocol` (MessageEvent),
+//! `pair` (Exchange), `join` (JoinedExchange), `attribute` (AttributedExchange), `aggregate` (series).
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
+
+mod aggregate;
+mod attribute;
+mod config;
+mod correlator;
+mod exchange;
+mod histogram;
+mod id;
+mod input;
+mod json;
+mod loss;
+mod phase;
+pub mod recording;
+mod sink;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+pub use config::{Config, Limits};
+pub use correlator::Correlator;
+pub use exchange::{
+    Anomalies, Anomaly, App, AttributedExchange, Endpoint, Exchange, FlowId, JoinedExchange, MessageSpan,
+    Protocol, Side,
+};
+pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
+pub use id::{ExchangeId, SpanId, TraceId};
+pub use input::{
+    ClockOffset, DirectionCount, Input, KernelCounters, Ktime, Pod, VantageCounters, WorkloadUpdate,
+};
+pub use loss::{Balance, LossReport, VantageBalance};
+pub use phase::Phases;
+pub use sink::Sink;
+pub use snapshot::{
+    ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,
+    PodSeries, PodSnapshot, RecordCounts, SideSnapshot, Snapshot, TableSnapshot,
+};

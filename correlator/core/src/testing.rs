@@ -1,0 +1,52 @@
+//! Exchanges for the tests of the stages behind the wire.
+use std::net::{IpAddr, Ipv4Addr};
+
+use weft_abi::VANTAGE_VETH;
+
+use crate::{
+    Anomalies, App, Endpoint, Exchange, FlowId, JoinedExchange, Ktime, MessageSpan, Pod, Protocol, Side,
+    WorkloadUpdate,
+};
+
+pub(crate) fn v4(last: u8) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, last).into()
+}
+
+/// A pod `shop/<name>` with the address 10.0.0.`netns`.
+pub(crate) fn pod(netns: u8, name: &str) -> WorkloadUpdate {
+    WorkloadUpdate::Pod(Pod {
+        netns: netns.into(),
+        netns_inode: 4000 + u64::from(netns),
+        namespace: "shop".into(),
+        name: name.into(),
+        addresses: vec![v4(netns)],
+        ..Pod::default()
+    })
+}
+
+/// A complete `GET /<number>` of the pod in `netns` by 10.0.0.`peer`: 1000 ns and 20 bytes of response body.
+pub(crate) fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
+    let endpoint =
+        |last: u8, port| Endpoint { address: Ipv4Addr::new(10, 0, 0, last).to_ipv6_mapped().octets(), port };
+    let message =
+        |at, body_bytes| MessageSpan { first_byte: Ktime(at), last_byte: Ktime(at), bytes: 50, body_bytes };
+    let exchange = Exchange {
+        flow: FlowId { netns, ifindex: 2, local: endpoint(netns as u8, 80), peer: endpoint(peer, 40_000) },
+        vantage: VANTAGE_VETH,
+        side: Side::Server,
+        protocol: Protocol::Http1,
+        method: "GET".into(),
+        path: format!("/{number}"),
+        authority: None,
+        status: Some(200),
+        stream_id: 0,
+        socket_cookie: 0,
+        request_seq: number,
+        request_ack: 1,
+        request: message(5000, 0),
+        response: Some(message(6000, 20)),
+        complete: true,
+        anomalies: Anomalies::default(),
+    };
+    JoinedExchange { exchange, app: App::default() }
+}

@@ -1,0 +1,91 @@
+use super::{
+    super::{
+        direction::Direction,
+        http1::{HeadStep, State},
+        protocol::{Guess, guess, is_request_line},
+        stream::Chunk,
+        work::Work,
+    },
+    Conversation, Spoken, spend,
+};
+use crate::Protocol;
+
+/// In a connection that was joined in its middle, HTTP/1 shows at the next turn of the talk, because a message
+/// begins there. After so many turns without a message it is something else.
+const MAX_TURNS: u8 = 16;
+/// Enough for any guess.
+const FIRST_BYTES: usize = 64;
+
+impl Conversation {
+    /// Looks at bytes of a connection of which nobody knows what it speaks. Uses the chunk up where that does
+    /// not change.
+    pub(super) fn detect(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        match self.reader(direction).state {
+            State::Head => self.detect_start(direction, chunk, work),
+            _ => self.detect_midway(direction, chunk, work),
+        }
+    }
+
+    fn detect_start(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        let front = chunk.front();
+        let guess = match self.reader(direction).partial() {
+            _ if front.is_empty() => Guess::Other(Protocol::Tcp),
+            [] => guess(without_blank_lines(front)),
+            partial => guess_over(partial, front),
+        };
+        match guess {
+            Guess::NeedMore if matches!(front, [b'\r' | b'\n', ..]) => spend(direction, chunk, work),
+            Guess::NeedMore => self.wait_for_more(direction, chunk, work),
+            Guess::Request => self.set_http1(direction, work),
+            Guess::Response => self.set_http1(direction.reverse(), work),
+            Guess::Other(protocol) => self.set_opaque(protocol, work),
+        }
+    }
+
+    fn wait_for_more(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        let reader = self.reader(direction);
+        let kept: HeadStep<()> = if reader.at_boundary() {
+            reader.begin(chunk);
+            reader.keep(direction, chunk, work)
+        } else {
+            reader.append(direction, chunk, work)
+        };
+        if let HeadStep::Failed(_) = kept {
+            self.set_opaque(Protocol::Tcp, work);
+        }
+    }
+
+    fn detect_midway(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };
+        match guess {
+            Guess::Request if is_request_line(chunk.front()) => return self.set_http1(direction, work),
+            Guess::Response => return self.set_http1(direction.reverse(), work),
+            Guess::Other(protocol @ (Protocol::Tls | Protocol::Http2)) => return self.set_opaque(protocol, work),
+            _ => {}
+        }
+        self.turns += u8::from(self.last.replace(direction).is_some_and(|last| last != direction));
+        if self.turns >= MAX_TURNS {
+            self.set_opaque(Protocol::Tcp, work);
+        }
+    }
+
+    fn set_http1(&mut self, requests: Direction, work: &mut Work<'_>) {
+        self.spoken = Spoken::Http1(requests);
+        work.tally.stats.flows_http1 += 1;
+    }
+}
+
+/// RFC 9112, 2.2: a request may have one before it.
+fn without_blank_lines(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\r\n").unwrap_or(bytes)
+}
+
+fn guess_over(partial: &[u8], more: &[u8]) -> Guess {
+    let mut bytes = [0; FIRST_BYTES];
+    let mut len = 0;
+    for (place, byte) in bytes.iter_mut().zip(partial.iter().chain(more)) {
+        *place = *byte;
+        len += 1;
+    }
+    guess(bytes.get(..len).unwrap_or_default())
+}

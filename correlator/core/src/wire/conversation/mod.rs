@@ -1,0 +1,201 @@
+//! Stages 3 and 4 of one connection: what its ends speak, their messages, and the exchanges these make.
+mod detect;
+mod messages;
+mod resync;
+mod want;
+
+use want::Wanted;
+
+use super::{
+    direction::Direction,
+    http1::{Reader, State},
+    pair::Pairing,
+    stream::{Chunk, Delivery, FIRST, Origin},
+    work::Work,
+};
+use crate::{Anomaly, FlowId, Protocol};
+
+/// What of its connection a conversation needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Link {
+    pub(super) id: FlowId,
+    pub(super) vantage: u8,
+    pub(super) cookie: u64,
+    /// Sequence numbers of the first bytes, by direction.
+    pub(super) first_seqs: [u32; 2],
+}
+
+impl Link {
+    fn seq_of(&self, direction: Direction, offset: u64) -> u32 {
+        direction.of(&self.first_seqs).wrapping_add(offset.wrapping_sub(FIRST) as u32)
+    }
+}
+
+/// What the two ends speak, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spoken {
+    #[default]
+    Unknown,
+    /// HTTP/1, with requests in this direction.
+    Http1(Direction),
+    /// Something that is not followed.
+    Opaque,
+}
+
+/// What is said over one connection.
+pub(super) struct Conversation {
+    spoken: Spoken,
+    readers: [Reader; 2],
+    pub(super) pairing: Pairing,
+    wanted: [Wanted; 2],
+    /// A head was parsed: the ends do speak what was guessed.
+    confirmed: bool,
+    closed: bool,
+    /// Why pairing was given up, for the request that it goes on with.
+    doubt: Option<Anomaly>,
+    /// Changes of direction without a sign of what is spoken, and the direction before.
+    turns: u8,
+    last: Option<Direction>,
+}
+
+impl Conversation {
+    pub(super) fn new() -> Self {
+        Self {
+            spoken: Spoken::Unknown,
+            readers: [Reader::new(State::Lost), Reader::new(State::Lost)],
+            pairing: Pairing::default(),
+            wanted: [Wanted::Everything; 2],
+            confirmed: false,
+            closed: false,
+            doubt: None,
+            turns: 0,
+            last: None,
+        }
+    }
+
+    /// A direction's first byte is known.
+    pub(super) fn start(&mut self, direction: Direction, origin: Origin) {
+        if origin == Origin::Handshake {
+            self.reader(direction).state = State::Head;
+        } else if self.reader(direction.reverse()).state == State::Lost {
+            self.doubt = Some(Anomaly::JoinedMidway);
+        }
+    }
+
+    /// Whether captured bytes of a direction are of use.
+    pub(super) fn reads(&self, direction: Direction) -> bool {
+        self.spoken != Spoken::Opaque && direction.of(&self.readers).state != State::Opaque
+    }
+
+    /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not
+    /// over: the last byte of the first message. Nothing where no message is open.
+    pub(super) fn needed_from(&self, direction: Direction) -> Option<u64> {
+        match self.spoken {
+            Spoken::Http1(requests) if requests == direction => self.pairing.first_request_end(),
+            Spoken::Http1(_) => self.pairing.first_response_end(),
+            _ => None,
+        }
+        .map(|end| end.saturating_sub(1))
+    }
+
+    fn reader(&mut self, direction: Direction) -> &mut Reader {
+        direction.of_mut(&mut self.readers)
+    }
+
+    /// What a direction's stream gave.
+    pub(super) fn deliver(&mut self, link: &Link, direction: Direction, delivery: Delivery<'_>, work: &mut Work<'_>) {
+        match delivery {
+            Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
+            Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
+            Delivery::Again(start, end) => self.again(direction, start, end, work),
+            Delivery::End => self.end(direction, work),
+        }
+    }
+
+    fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
+        let (ack, len) = (chunk.ack, chunk.len);
+        if self.spoken == Spoken::Unknown {
+            self.detect(direction, &mut chunk, work);
+        }
+        match self.spoken {
+            Spoken::Http1(_) => self.http1(link, direction, &mut chunk, work),
+            Spoken::Unknown | Spoken::Opaque => work.opaque(direction, chunk.len),
+        }
+        if self.spoken == Spoken::Http1(direction) {
+            self.pairing.acknowledge(ack);
+        }
+        self.want(link, direction, chunk.offset, len, work);
+    }
+
+    fn http1(&mut self, link: &Link, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        while chunk.len > 0 {
+            let state = self.reader(direction).state;
+            match state {
+                State::Head if self.spoken == Spoken::Http1(direction) => {
+                    self.request_head(link, direction, chunk, work);
+                }
+                State::Head => self.response_head(direction, chunk, work),
+                State::Body(body) => self.body(direction, body, chunk, work),
+                State::Lost => self.resume(direction, chunk, work),
+                State::Opaque => spend(direction, chunk, work),
+            }
+        }
+    }
+
+    /// Bytes are missing.
+    fn gap(&mut self, direction: Direction, offset: u64, len: u64, work: &mut Work<'_>) {
+        match self.reader(direction).state {
+            State::Body(body) => self.body_gap(direction, body, offset, len, work),
+            State::Head => self.lose(direction, Anomaly::Gap, work),
+            State::Lost | State::Opaque => {}
+        }
+    }
+
+    /// Bytes were sent again.
+    fn again(&mut self, direction: Direction, start: u64, end: u64, work: &mut Work<'_>) {
+        work.tally.count(Anomaly::Retransmit);
+        let Spoken::Http1(requests) = self.spoken else { return };
+        self.pairing.note_again(direction == requests, start, end);
+        let reader = self.reader(direction);
+        reader.again |= !reader.at_boundary() && end > reader.start;
+    }
+
+    /// The connection is over.
+    pub(super) fn close(&mut self, link: &Link, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let reader = self.reader(direction);
+            reader.abandon(direction, work);
+            reader.state = State::Opaque;
+        }
+        self.pairing.drop_all(extra, work);
+        self.closed = true;
+        self.unwant(link, work);
+    }
+
+    /// Nothing of this connection can be told any more.
+    fn give_up(&mut self, work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let reader = self.reader(direction);
+            reader.abandon(direction, work);
+            reader.state = State::Opaque;
+        }
+        self.pairing.drop_before(u64::MAX, Anomaly::Gap, work);
+    }
+
+    fn set_opaque(&mut self, protocol: Protocol, work: &mut Work<'_>) {
+        self.spoken = Spoken::Opaque;
+        let stats = &mut work.tally.stats;
+        match protocol {
+            Protocol::Tls => stats.flows_tls += 1,
+            Protocol::Http2 | Protocol::Grpc => stats.flows_http2 += 1,
+            Protocol::Tcp | Protocol::Http1 => stats.flows_tcp += 1,
+        }
+        self.give_up(work);
+    }
+}
+
+/// The rest of a chunk is of no message.
+fn spend(direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+    work.opaque(direction, chunk.len);
+    chunk.advance(chunk.len);
+}

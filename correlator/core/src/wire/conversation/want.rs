@@ -1,0 +1,80 @@
+use weft_abi::{FlowKey, FlowWant};
+
+use super::{
+    super::{
+        decode::tuple,
+        direction::Direction,
+        http1::{Body, State},
+        work::Work,
+    },
+    Conversation, Link, Spoken,
+};
+
+/// Telling the kernel costs a system call: only where more than this is left of a body.
+const WORTH: u64 = 4096;
+/// The same for connections that are not followed, by the size of a segment.
+const WORTH_SEGMENT: u64 = 512;
+/// The kernel compares sequence numbers within half their range: a skip of a longer body is told in steps.
+const STEP: u64 = 1 << 29;
+
+/// What the kernel was last told about a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing was said: it captures all.
+    Everything,
+    /// Payload from this stream offset on.
+    From(u64),
+    /// No payload at all.
+    Headers,
+}
+
+impl Conversation {
+    /// Tells the kernel what is wanted of a direction from here on, where that changed.
+    pub(super) fn want(&mut self, link: &Link, direction: Direction, at: u64, segment: u64, work: &mut Work<'_>) {
+        let wanted = self.wanted(direction, at, segment);
+        if wanted == *direction.of(&self.wanted) || self.closed {
+            return;
+        }
+        *direction.of_mut(&mut self.wanted) = wanted;
+        let want = match wanted {
+            Wanted::Everything => None,
+            Wanted::From(offset) => {
+                Some(FlowWant { skip_until: link.seq_of(direction, offset), headers_only: 0 })
+            }
+            Wanted::Headers => Some(FlowWant { skip_until: 0, headers_only: 1 }),
+        };
+        work.out.wants.push((key(link, direction), want));
+    }
+
+    fn wanted(&self, direction: Direction, at: u64, segment: u64) -> Wanted {
+        let before = *direction.of(&self.wanted);
+        match direction.of(&self.readers).state {
+            State::Opaque => opaque(before, segment),
+            _ if self.spoken == Spoken::Opaque => opaque(before, segment),
+            State::Body(Body::UntilClose) => Wanted::Headers,
+            State::Body(Body::Fixed(left)) if left > WORTH || before != Wanted::Everything => {
+                Wanted::From((at + left).min(at / STEP * STEP + 2 * STEP))
+            }
+            _ => Wanted::Everything,
+        }
+    }
+
+    /// Takes back what the kernel was told.
+    pub(super) fn unwant(&mut self, link: &Link, work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let wanted = direction.of_mut(&mut self.wanted);
+            if *wanted != Wanted::Everything {
+                *wanted = Wanted::Everything;
+                work.out.wants.push((key(link, direction), None));
+            }
+        }
+    }
+}
+
+fn opaque(before: Wanted, segment: u64) -> Wanted {
+    if before == Wanted::Everything && segment < WORTH_SEGMENT { before } else { Wanted::Headers }
+}
+
+fn key(link: &Link, direction: Direction) -> FlowKey {
+    FlowKey { netns: link.id.netns, tuple: tuple(&link.id, direction), ifindex: link.id.ifindex }
+}

@@ -1,0 +1,116 @@
+//! Stage 1: from a record's bytes to a [`ProbeEvent`]. What contradicts itself is no event.
+use weft_abi::{
+    Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo, Tuple, VANTAGE_VETH, tcp_flag,
+};
+use zerocopy::FromBytes;
+
+use super::direction::Direction;
+use crate::{Endpoint, FlowId, Ktime};
+
+/// No packet carries more: BIG TCP's limit is 512 KiB (include/linux/netdevice.h, GSO_MAX_SIZE), so anything
+/// near this is no length.
+const MAX_PAYLOAD: u32 = 1 << 24;
+
+/// One record, understood.
+pub(super) enum ProbeEvent<'a> {
+    /// A segment passed a pod's veth.
+    Segment(SegmentEvent<'a>),
+    /// A segment passed another kind of device: its bytes are accounted for, and not followed.
+    Elsewhere(Header, u32),
+    /// A connection changed.
+    Connection(SockEvent),
+    /// A thread sent or received.
+    Io(SockIo),
+}
+
+/// One TCP segment as it passed the host's side of a pod's veth.
+#[derive(Clone, Copy)]
+pub(super) struct SegmentEvent<'a> {
+    pub(super) id: FlowId,
+    pub(super) direction: Direction,
+    pub(super) vantage: u8,
+    pub(super) bank: u8,
+    pub(super) time: Ktime,
+    /// Sequence number of the first payload byte, or of the FIN where there is no payload.
+    pub(super) seq: u32,
+    /// Acknowledgement number, where the flag says that there is one.
+    pub(super) ack: Option<u32>,
+    /// Payload bytes in the packet.
+    pub(super) len: u32,
+    /// Payload bytes before the captured ones.
+    pub(super) hole: u32,
+    /// The captured ones.
+    pub(super) data: &'a [u8],
+    pub(super) flags: u8,
+    /// The pod's socket; 0 while unknown.
+    pub(super) cookie: u64,
+}
+
+impl SegmentEvent<'_> {
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// The record's event; nothing where the record is malformed.
+pub(super) fn decode(record: &[u8]) -> Option<ProbeEvent<'_>> {
+    match *record.first()? {
+        KIND_SEGMENT => segment(record),
+        KIND_SOCK_EVENT => Some(ProbeEvent::Connection(SockEvent::read_from_prefix(record).ok()?.0)),
+        KIND_SOCK_IO => Some(ProbeEvent::Io(SockIo::read_from_prefix(record).ok()?.0)),
+        _ => None,
+    }
+}
+
+fn segment(record: &[u8]) -> Option<ProbeEvent<'_>> {
+    let (segment, payload) = Segment::read_from_prefix(record).ok()?;
+    let data = payload.get(..usize::try_from(segment.captured).ok()?)?;
+    let direction = Direction::from_detail(segment.header.detail)?;
+    let end = segment.capture_offset.checked_add(segment.captured)?;
+    if end > segment.payload_len || segment.payload_len > MAX_PAYLOAD {
+        return None;
+    }
+    if segment.header.vantage != VANTAGE_VETH {
+        return Some(ProbeEvent::Elsewhere(segment.header, segment.payload_len));
+    }
+    // A SYN takes the sequence number before the payload's (RFC 9293, 3.4; RFC 7413 for payload with it).
+    let syn = u32::from(segment.tcp_flags & tcp_flag::SYN != 0);
+    Some(ProbeEvent::Segment(SegmentEvent {
+        id: flow_id(&segment.header, &segment.tuple, direction),
+        direction,
+        vantage: segment.header.vantage,
+        bank: segment.header.bank,
+        time: Ktime(segment.header.time),
+        seq: segment.seq.wrapping_add(syn),
+        ack: (segment.tcp_flags & tcp_flag::ACK != 0).then_some(segment.ack),
+        len: segment.payload_len,
+        hole: segment.capture_offset,
+        data,
+        flags: segment.tcp_flags,
+        cookie: segment.cookie,
+    }))
+}
+
+fn flow_id(header: &Header, tuple: &Tuple, direction: Direction) -> FlowId {
+    let source = Endpoint { address: tuple.source, port: tuple.source_port };
+    let destination = Endpoint { address: tuple.destination, port: tuple.destination_port };
+    let (local, peer) = match direction {
+        Direction::FromPod => (source, destination),
+        Direction::ToPod => (destination, source),
+    };
+    FlowId { netns: header.netns, ifindex: header.ifindex, local, peer }
+}
+
+/// Addresses and ports as on the wire in one direction of a connection.
+pub(super) fn tuple(id: &FlowId, direction: Direction) -> Tuple {
+    let (source, destination) = match direction {
+        Direction::FromPod => (id.local, id.peer),
+        Direction::ToPod => (id.peer, id.local),
+    };
+    Tuple {
+        source: source.address,
+        destination: destination.address,
+        source_port: source.port,
+        destination_port: destination.port,
+    }
+}

@@ -1,0 +1,240 @@
+//! One connection at one vantage: its two streams, and what is said over them.
+use weft_abi::tcp_flag;
+
+use super::{
+    conversation::{Conversation, Link},
+    decode::SegmentEvent,
+    direction::Direction,
+    join::Sockets,
+    stream::{Chunk, Delivery, FIRST, Origin, Reassembly, Stream},
+    work::Work,
+};
+use crate::{Anomaly, FlowId, Ktime};
+
+/// A RST further than this from what was seen is nobody's (RFC 5961, 3: receivers demand the very next number).
+const RST_WINDOW: u64 = 1 << 24;
+
+/// One connection.
+pub(super) struct Flow {
+    pub(super) id: FlowId,
+    /// Of all connections the how many-eth it is: tells it from a later one in its place.
+    pub(super) serial: u64,
+    /// Index of its vantage's account.
+    pub(super) account: usize,
+    pub(super) last_seen: Ktime,
+    /// The pod's socket; 0 while unknown.
+    pub(super) cookie: u64,
+    pub(super) sockets: Sockets,
+    /// Payload passed.
+    pub(super) talked: bool,
+    pub(super) closed: bool,
+    /// It is in the queue of connections with a gap.
+    pub(super) gap_queued: bool,
+    vantage: u8,
+    streams: [Stream; 2],
+    conversation: Conversation,
+}
+
+impl Flow {
+    pub(super) fn new(segment: &SegmentEvent<'_>, serial: u64, account: usize) -> Self {
+        Self {
+            id: segment.id,
+            serial,
+            account,
+            last_seen: segment.time,
+            cookie: 0,
+            sockets: Sockets::default(),
+            talked: false,
+            closed: false,
+            gap_queued: false,
+            vantage: segment.vantage,
+            streams: Default::default(),
+            conversation: Conversation::new(),
+        }
+    }
+
+    /// Whether the segment begins another connection between the same ends.
+    pub(super) fn is_reused_by(&self, segment: &SegmentEvent<'_>) -> bool {
+        let stream = segment.direction.of(&self.streams);
+        segment.has(tcp_flag::SYN) && stream.started() && stream.first_seq() != segment.seq
+    }
+
+    /// A segment passed.
+    pub(super) fn segment(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
+        self.last_seen = self.last_seen.max(segment.time);
+        self.start(segment);
+        self.acknowledge(segment, work);
+        if segment.len > 0 {
+            self.talked = true;
+            self.payload(segment, work);
+        }
+        if segment.has(tcp_flag::FIN) {
+            self.fin(segment, work);
+        }
+        if segment.has(tcp_flag::RST) && self.believes_reset(segment) {
+            self.close(None, work);
+        }
+        if self.streams.iter().all(Stream::ended) {
+            self.close(None, work);
+        }
+    }
+
+    /// Learns where the streams begin, if it is not known yet.
+    fn start(&mut self, segment: &SegmentEvent<'_>) {
+        let direction = segment.direction;
+        let syn = segment.has(tcp_flag::SYN);
+        let carries = segment.len > 0 || segment.has(tcp_flag::FIN);
+        if !direction.of(&self.streams).started() && (syn || carries) {
+            self.start_stream(direction, syn, segment.seq);
+        }
+        if let Some(ack) = segment.ack
+            && !direction.reverse().of(&self.streams).started()
+            && !segment.has(tcp_flag::RST)
+        {
+            // The acknowledgement in a SYN's answer is of the SYN alone.
+            self.start_stream(direction.reverse(), syn, ack);
+        }
+    }
+
+    fn start_stream(&mut self, direction: Direction, handshake: bool, seq: u32) {
+        let origin = if handshake { Origin::Handshake } else { Origin::Midway };
+        direction.of_mut(&mut self.streams).start(origin, seq);
+        self.conversation.start(direction, origin);
+    }
+
+    fn acknowledge(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
+        let reverse = segment.direction.reverse();
+        if let Some(ack) = segment.ack
+            && reverse.of(&self.streams).started()
+        {
+            reverse.of_mut(&mut self.streams).acknowledge(ack);
+            if reverse.of(&self.streams).gap_since().is_some() {
+                self.with(reverse, work, |mut reassembly| reassembly.settle());
+            }
+        }
+    }
+
+    fn payload(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
+        let reverse = segment.direction.reverse().of(&self.streams);
+        let chunk = Chunk {
+            offset: segment.direction.of(&self.streams).offset_of(segment.seq),
+            len: u64::from(segment.len),
+            hole: u64::from(segment.hole),
+            data: segment.data,
+            time: segment.time,
+            ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
+            reverse_end: if reverse.started() { reverse.highest() } else { FIRST },
+            segment_start: true,
+            again: false,
+        };
+        self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
+    }
+
+    fn fin(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
+        let seq = segment.seq.wrapping_add(segment.len);
+        segment.direction.of_mut(&mut self.streams).fin(seq, segment.time);
+        self.with(segment.direction, work, |mut reassembly| reassembly.settle());
+    }
+
+    fn believes_reset(&self, segment: &SegmentEvent<'_>) -> bool {
+        let stream = segment.direction.of(&self.streams);
+        !stream.started() || stream.offset_of(segment.seq).abs_diff(stream.highest()) <= RST_WINDOW
+    }
+
+    /// Its first gap has been open for too long, if it is still that of `since`.
+    pub(super) fn expire_gaps(&mut self, now: Ktime, work: &mut Work<'_>) {
+        let timeout = work.config.limits.gap_timeout;
+        for direction in Direction::BOTH {
+            if direction.of(&self.streams).gap_since().is_some_and(|since| since.after(timeout) <= now) {
+                self.with(direction, work, |mut reassembly| reassembly.expire(now));
+            }
+        }
+    }
+
+    /// Since when its oldest gap is open.
+    pub(super) fn gap_since(&self) -> Option<Ktime> {
+        self.streams.iter().filter_map(Stream::gap_since).min()
+    }
+
+    /// Its socket is closed; these are the next sequence numbers of both directions. A FIN takes the last one.
+    pub(super) fn close_at(&mut self, seqs: [u32; 2], work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let stream = direction.of(&self.streams);
+            let end = stream.started().then(|| stream.offset_of(*direction.of(&seqs)).saturating_sub(1));
+            self.finish(direction, end, work);
+        }
+        self.close(None, work);
+    }
+
+    /// It is over, or must be forgotten.
+    pub(super) fn close(&mut self, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        if self.closed {
+            return;
+        }
+        for direction in Direction::BOTH {
+            self.finish(direction, None, work);
+        }
+        self.closed = true;
+        let link = self.link();
+        self.conversation.close(&link, extra, work);
+    }
+
+    fn finish(&mut self, direction: Direction, end: Option<u64>, work: &mut Work<'_>) {
+        if direction.of(&self.streams).started() {
+            self.with(direction, work, |mut reassembly| reassembly.finish(end));
+        }
+    }
+
+    /// It leaves the table: nothing may wait in it any more.
+    pub(super) fn forget(&mut self, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        self.close(extra, work);
+        for direction in Direction::BOTH {
+            self.finish(direction, None, work);
+        }
+    }
+
+    /// Where a call's bytes are in the stream: the offset behind the last one.
+    pub(super) fn offset_of(&self, direction: Direction, seq: u32) -> Option<u64> {
+        let stream = direction.of(&self.streams);
+        stream.started().then(|| stream.offset_of(seq))
+    }
+
+    /// The stream offset up to which calls of a direction tell nothing about open exchanges.
+    pub(super) fn floor(&self, direction: Direction) -> u64 {
+        self.conversation.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())
+    }
+
+    /// Forgets calls that tell nothing any more.
+    pub(super) fn prune(&mut self) {
+        for direction in Direction::BOTH {
+            let floor = self.floor(direction);
+            self.sockets.prune(direction, floor);
+        }
+    }
+
+    fn link(&self) -> Link {
+        let [from_pod, to_pod] = &self.streams;
+        Link {
+            id: self.id,
+            vantage: self.vantage,
+            cookie: self.cookie,
+            first_seqs: [from_pod.first_seq(), to_pod.first_seq()],
+        }
+    }
+
+    fn with(
+        &mut self,
+        direction: Direction,
+        work: &mut Work<'_>,
+        act: impl FnOnce(Reassembly<'_, '_, '_, &mut dyn FnMut(Delivery<'_>, &mut Work<'_>)>),
+    ) {
+        let link = self.link();
+        let keep_data = self.conversation.reads(direction);
+        let conversation = &mut self.conversation;
+        let mut deliver = |delivery: Delivery<'_>, work: &mut Work<'_>| {
+            conversation.deliver(&link, direction, delivery, work);
+        };
+        let stream = direction.of_mut(&mut self.streams);
+        act(Reassembly { stream, direction, keep_data, work, deliver: &mut deliver });
+    }
+}

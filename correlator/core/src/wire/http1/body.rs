@@ -1,0 +1,195 @@
+//! Where a message's body ends (RFC 9112, 6 and 7), over bytes that nobody captured too.
+use super::{super::stream::Chunk, head::Framing};
+
+/// Chunk extensions and trailers of one message together may have this many bytes.
+const MAX_EXTRA: u32 = 64 * 1024;
+
+/// A message's body, as far as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Body {
+    /// So many bytes are left.
+    Fixed(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+/// A place in a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Chunked {
+    at: At,
+    /// Bytes of extensions and trailers so far.
+    extra: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// In the size: its value so far, and whether it has digits.
+    Size(u64, bool),
+    /// Behind the size, before the line's end.
+    Extension(u64),
+    /// In the data: so much is left.
+    Data(u64),
+    /// At the line's end behind the data.
+    DataEnd,
+    /// In the trailer section; whether its line is blank so far.
+    Trailer(bool),
+}
+
+/// What a chunk of the stream did to a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Progress {
+    /// Bytes of the chunk that belong to the message.
+    pub(in super::super) bytes: u64,
+    /// Of these, bytes of the body itself.
+    pub(in super::super) body_bytes: u64,
+    pub(in super::super) state: Reached,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) enum Reached {
+    #[default]
+    Within,
+    End,
+    /// What should be framing is none, or was not captured.
+    Lost,
+}
+
+impl Body {
+    /// The body behind a head; nothing where the framing is unknown.
+    pub(in super::super) fn new(framing: Framing) -> Option<Self> {
+        match framing {
+            Framing::Length(bytes) => Some(Self::Fixed(bytes)),
+            Framing::Chunked => Some(Self::Chunked(Chunked { at: At::Size(0, false), extra: 0 })),
+            Framing::UntilClose => Some(Self::UntilClose),
+            Framing::Unknown => None,
+        }
+    }
+
+    /// How many bytes from here on belong to the message whatever they are.
+    pub(in super::super) fn known_ahead(&self) -> u64 {
+        match *self {
+            Self::Fixed(left) => left,
+            Self::Chunked(Chunked { at: At::Data(left), .. }) => left,
+            Self::Chunked(_) => 0,
+            Self::UntilClose => u64::MAX,
+        }
+    }
+
+    pub(in super::super) fn is_complete(&self) -> bool {
+        *self == Self::Fixed(0)
+    }
+
+    /// Takes bytes that are known by number only.
+    pub(in super::super) fn skip(&mut self, bytes: u64) -> Progress {
+        let taken = bytes.min(self.known_ahead());
+        match self {
+            Self::Fixed(left) => *left -= taken,
+            Self::Chunked(chunked) => chunked.skip(taken),
+            Self::UntilClose => {}
+        }
+        let state = match self {
+            Self::Fixed(0) => Reached::End,
+            _ if taken < bytes => Reached::Lost,
+            _ => Reached::Within,
+        };
+        Progress { bytes: taken, body_bytes: taken, state }
+    }
+
+    /// Takes what of the chunk belongs to the message.
+    pub(in super::super) fn take(&mut self, chunk: &mut Chunk<'_>) -> Progress {
+        let mut total = Progress::default();
+        while chunk.len > 0 && total.state == Reached::Within {
+            let step = self.step(chunk);
+            chunk.advance(step.bytes);
+            total.bytes += step.bytes;
+            total.body_bytes += step.body_bytes;
+            total.state = step.state;
+        }
+        total
+    }
+
+    fn step(&mut self, chunk: &Chunk<'_>) -> Progress {
+        match self {
+            Self::Chunked(chunked) if chunked.is_framing() => chunked.framing(chunk.front()),
+            _ => {
+                let ahead = chunk.len.min(self.known_ahead());
+                self.skip(ahead)
+            }
+        }
+    }
+}
+
+impl Chunked {
+    fn is_framing(&self) -> bool {
+        !matches!(self.at, At::Data(_))
+    }
+
+    fn skip(&mut self, bytes: u64) {
+        if let At::Data(left) = &mut self.at {
+            *left -= bytes;
+            if *left == 0 {
+                self.at = At::DataEnd;
+            }
+        }
+    }
+
+    /// Takes framing until data begins, the bytes end, or the body does.
+    fn framing(&mut self, bytes: &[u8]) -> Progress {
+        let progress = |bytes, state| Progress { bytes, body_bytes: 0, state };
+        for (taken, byte) in (1..).zip(bytes) {
+            match self.next(*byte) {
+                Next::At(at) => self.at = at,
+                Next::End => return progress(taken, Reached::End),
+                Next::Bad => return progress(taken, Reached::Lost),
+            }
+            if !self.is_framing() {
+                return progress(taken, Reached::Within);
+            }
+        }
+        let not_captured = bytes.is_empty();
+        progress(bytes.len() as u64, if not_captured { Reached::Lost } else { Reached::Within })
+    }
+
+    fn next(&mut self, byte: u8) -> Next {
+        match (self.at, byte) {
+            (At::Size(size, _), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => digit(size, byte),
+            (At::Size(size, true) | At::Extension(size), b'\n') => line_end(size),
+            (At::Size(size, true), b'\r' | b';' | b' ' | b'\t') => Next::At(At::Extension(size)),
+            (At::Extension(_), _) => self.extra(self.at),
+            (At::DataEnd, b'\r') => Next::At(At::DataEnd),
+            (At::DataEnd, b'\n') => Next::At(At::Size(0, false)),
+            (At::Trailer(true), b'\n') => Next::End,
+            (At::Trailer(false), b'\n') => Next::At(At::Trailer(true)),
+            (At::Trailer(blank), b'\r') => Next::At(At::Trailer(blank)),
+            (At::Trailer(_), _) => self.extra(At::Trailer(false)),
+            _ => Next::Bad,
+        }
+    }
+
+    fn extra(&mut self, at: At) -> Next {
+        self.extra += 1;
+        if self.extra <= MAX_EXTRA { Next::At(at) } else { Next::Bad }
+    }
+}
+
+/// Where one byte of framing leads.
+enum Next {
+    At(At),
+    End,
+    /// It cannot stand there.
+    Bad,
+}
+
+/// One more digit of a size; no size has more than 64 bits.
+fn digit(size: u64, byte: u8) -> Next {
+    let digit = char::from(byte).to_digit(16).map(u64::from);
+    match (size.checked_mul(16), digit) {
+        (Some(size), Some(digit)) => Next::At(At::Size(size + digit, true)),
+        _ => Next::Bad,
+    }
+}
+
+/// A size's line is over: the last chunk is the one of size 0.
+fn line_end(size: u64) -> Next {
+    Next::At(if size == 0 { At::Trailer(true) } else { At::Data(size) })
+}

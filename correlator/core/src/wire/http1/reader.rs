@@ -1,0 +1,225 @@
+//! What one direction of an HTTP/1 connection is in the middle of.
+use super::{
+    super::{
+        direction::Direction,
+        stream::Chunk,
+        work::{HEAD_BYTES, Work},
+    },
+    body::{Body, Progress, Reached},
+    head::{HeadEnd, Parsed},
+};
+use crate::{Anomaly, Ktime, MessageSpan};
+
+/// Where in its messages a direction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum State {
+    /// A message begins here, or within a head that came in pieces.
+    Head,
+    /// Within a body.
+    Body(Body),
+    /// Somewhere: bytes are opaque until a message's beginning is found again.
+    Lost,
+    /// What comes is no HTTP/1, or can never be told again.
+    Opaque,
+}
+
+/// A head of which not all has come.
+struct Partial {
+    bytes: Vec<u8>,
+    end: HeadEnd,
+}
+
+/// The message that a direction is in, and what is kept of it.
+pub(in super::super) struct Reader {
+    pub(in super::super) state: State,
+    /// Stream offset of the message's first byte.
+    pub(in super::super) start: u64,
+    /// The message so far.
+    pub(in super::super) span: MessageSpan,
+    /// Acknowledgement number of the segment that first carried the first byte, as an offset of the reverse stream.
+    pub(in super::super) ack: Option<u64>,
+    /// Some of its bytes were sent again before they were read.
+    pub(in super::super) again: bool,
+    partial: Option<Box<Partial>>,
+}
+
+/// What a chunk did for a head.
+pub(in super::super) enum HeadStep<T> {
+    /// There it is; the chunk now begins behind it.
+    Complete(T),
+    /// More bytes are needed; the chunk is used up.
+    Partial,
+    /// There is none, for this reason; the chunk is as it was.
+    Failed(Anomaly),
+}
+
+const NEVER: MessageSpan = MessageSpan { first_byte: Ktime(0), last_byte: Ktime(0), bytes: 0, body_bytes: 0 };
+
+impl Reader {
+    pub(in super::super) fn new(state: State) -> Self {
+        Self { state, start: 0, span: NEVER, ack: None, again: false, partial: None }
+    }
+
+    /// Whether no byte of a message came yet.
+    pub(in super::super) fn at_boundary(&self) -> bool {
+        self.state == State::Head && self.partial.is_none()
+    }
+
+    /// The bytes of a head that came so far.
+    pub(in super::super) fn partial(&self) -> &[u8] {
+        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
+    }
+
+    /// A message begins with this chunk.
+    pub(in super::super) fn begin(&mut self, chunk: &Chunk<'_>) {
+        self.start = chunk.offset;
+        self.span = MessageSpan { first_byte: chunk.time, last_byte: chunk.time, bytes: 0, body_bytes: 0 };
+        self.ack = chunk.ack;
+        self.again = false;
+    }
+
+    /// Reads a head, in place where the chunk has all of it. `parse` is given the bytes and the limit.
+    pub(in super::super) fn head<T>(
+        &mut self,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+        parse: impl Fn(&[u8], usize) -> Parsed<T>,
+    ) -> HeadStep<T> {
+        self.again |= chunk.again;
+        if self.partial.is_some() {
+            return self.more(direction, chunk, work, parse);
+        }
+        match parse(chunk.front(), work.config.max_header_bytes) {
+            Parsed::Complete(head, len) => {
+                self.take_head(direction, chunk, len as u64, work);
+                HeadStep::Complete(head)
+            }
+            Parsed::Partial => self.keep(direction, chunk, work),
+            Parsed::Invalid => HeadStep::Failed(Anomaly::Garbage),
+            Parsed::TooLarge => HeadStep::Failed(Anomaly::HeaderTooLarge),
+        }
+    }
+
+    fn take_head(&mut self, direction: Direction, chunk: &mut Chunk<'_>, len: u64, work: &mut Work<'_>) {
+        self.span.bytes += len;
+        self.span.last_byte = chunk.time;
+        work.decoded(direction, len);
+        chunk.advance(len);
+    }
+
+    /// Keeps a whole chunk as the first part of a head; fails where not all of it was captured.
+    pub(in super::super) fn keep<T>(
+        &mut self,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) -> HeadStep<T> {
+        let mut end = HeadEnd::default();
+        end.find(chunk.front());
+        self.partial = Some(Box::new(Partial { bytes: Vec::new(), end }));
+        self.append(direction, chunk, work)
+    }
+
+    /// More bytes of a head that came in pieces: it is parsed once, when its end is there.
+    fn more<T>(
+        &mut self,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+        parse: impl Fn(&[u8], usize) -> Parsed<T>,
+    ) -> HeadStep<T> {
+        let limit = work.config.max_header_bytes;
+        let Some(partial) = self.partial.as_deref_mut() else { return HeadStep::Failed(Anomaly::Garbage) };
+        let room = limit.saturating_sub(partial.bytes.len());
+        let bytes = chunk.front().get(..room).unwrap_or(chunk.front());
+        let Some(found) = partial.end.find(bytes) else {
+            let full = bytes.len() >= room;
+            return if full { HeadStep::Failed(Anomaly::HeaderTooLarge) } else { self.append(direction, chunk, work) };
+        };
+        let waited = partial.bytes.len();
+        partial.bytes.extend_from_slice(bytes.get(..found).unwrap_or_default());
+        let parsed = parse(&partial.bytes, limit);
+        partial.bytes.truncate(waited);
+        let Parsed::Complete(head, _) = parsed else { return HeadStep::Failed(Anomaly::Garbage) };
+        let waited = self.release(work);
+        work.account(direction).decode_pending(waited);
+        self.span.bytes += waited;
+        self.take_head(direction, chunk, found as u64, work);
+        HeadStep::Complete(head)
+    }
+
+    pub(in super::super) fn append<T>(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) -> HeadStep<T> {
+        let bytes = chunk.front();
+        if bytes.len() as u64 != chunk.len {
+            return HeadStep::Failed(Anomaly::Gap);
+        }
+        if work.tally.heads + chunk.len > HEAD_BYTES {
+            work.tally.head_overflows += 1;
+            return HeadStep::Failed(Anomaly::Evicted);
+        }
+        if let Some(partial) = self.partial.as_deref_mut() {
+            partial.bytes.extend_from_slice(bytes);
+        }
+        self.span.last_byte = chunk.time;
+        work.tally.heads += chunk.len;
+        work.account(direction).pending += chunk.len;
+        chunk.advance(chunk.len);
+        HeadStep::Partial
+    }
+
+    /// Frees the part of a head; says how many bytes it had.
+    fn release(&mut self, work: &mut Work<'_>) -> u64 {
+        let bytes = self.partial.take().map_or(0, |partial| partial.bytes.len() as u64);
+        work.tally.heads = work.tally.heads.saturating_sub(bytes);
+        bytes
+    }
+
+    /// The part of a head will never be one.
+    pub(in super::super) fn abandon(&mut self, direction: Direction, work: &mut Work<'_>) {
+        let bytes = self.release(work);
+        work.account(direction).abandon_pending(bytes);
+    }
+
+    /// What of the chunk belongs to the body.
+    pub(in super::super) fn body(
+        &mut self,
+        direction: Direction,
+        mut body: Body,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) -> Reached {
+        let time = chunk.time;
+        let progress = body.take(chunk);
+        work.decoded(direction, progress.bytes);
+        self.again |= chunk.again;
+        self.advance(body, progress, time);
+        progress.state
+    }
+
+    /// Bytes of the body are missing; says how many, and where in the body that leads.
+    pub(in super::super) fn body_gap(&mut self, mut body: Body, bytes: u64) -> Progress {
+        let progress = body.skip(bytes);
+        let last_seen = self.span.last_byte;
+        self.advance(body, progress, last_seen);
+        progress
+    }
+
+    /// The message is over: what there was of it, where it ended, and whether some of it was sent again.
+    pub(in super::super) fn finish(&mut self) -> (MessageSpan, u64, bool) {
+        let over = (self.span, self.start + self.span.bytes, self.again);
+        self.state = State::Head;
+        self.span = NEVER;
+        self.again = false;
+        over
+    }
+
+    fn advance(&mut self, body: Body, progress: Progress, time: Ktime) {
+        self.state = State::Body(body);
+        self.span.bytes += progress.bytes;
+        self.span.body_bytes += progress.body_bytes;
+        if progress.bytes > 0 {
+            self.span.last_byte = time;
+        }
+    }
+}

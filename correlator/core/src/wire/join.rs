@@ -1,0 +1,251 @@
+//! Stage 5: what the pod's sockets say of an exchange. Joined by sequence numbers alone: a call covers a range of
+//! bytes, and a message has a last byte.
+use std::collections::VecDeque;
+
+use super::{Downstream, TableSize, direction::Direction};
+use crate::{App, Exchange, JoinedExchange, Ktime, Side};
+
+/// Ranges that are kept of one direction of a connection; the oldest gives way.
+const MAX_RANGES: usize = 64;
+
+/// An exchange that is over, and where its messages' last bytes are in their streams.
+pub(super) struct Finished {
+    pub(super) exchange: Exchange,
+    pub(super) request_last: Option<u64>,
+    pub(super) response_last: Option<u64>,
+}
+
+/// The bytes that one call moved, as stream offsets, and who called.
+#[derive(Clone, Copy)]
+pub(super) struct IoRange {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) time: Ktime,
+    pub(super) goid: u64,
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+}
+
+impl IoRange {
+    fn covers(&self, byte: u64) -> bool {
+        self.start <= byte && byte < self.end
+    }
+}
+
+/// What one connection keeps for the join.
+#[derive(Default)]
+pub(super) struct Sockets {
+    ranges: [VecDeque<IoRange>; 2],
+    /// Its exchanges in the queue.
+    waiting: VecDeque<u64>,
+}
+
+impl Sockets {
+    /// Keeps a range that may yet be needed.
+    fn keep(&mut self, direction: Direction, range: IoRange) {
+        let ranges = direction.of_mut(&mut self.ranges);
+        if ranges.len() >= MAX_RANGES {
+            ranges.pop_front();
+        }
+        if ranges.capacity() == 0 {
+            ranges.reserve_exact(1);
+        }
+        ranges.push_back(range);
+    }
+
+    /// Drops ranges that end at or before this offset.
+    pub(super) fn prune(&mut self, direction: Direction, floor: u64) {
+        let ranges = direction.of_mut(&mut self.ranges);
+        while ranges.front().is_some_and(|range| range.end <= floor) {
+            ranges.pop_front();
+        }
+        if ranges.is_empty() {
+            *ranges = VecDeque::new();
+        }
+    }
+
+    fn find(&self, direction: Direction, byte: u64) -> Option<IoRange> {
+        direction.of(&self.ranges).iter().find(|range| range.covers(byte)).copied()
+    }
+}
+
+/// An exchange that waits for calls to return.
+struct Waiting {
+    joined: JoinedExchange,
+    /// Last byte of what the pod reads, until its read is known.
+    read: Option<u64>,
+    /// Last byte of what the pod writes, until its write is known.
+    write: Option<u64>,
+    deadline: Ktime,
+}
+
+impl Waiting {
+    fn new(finished: Finished, deadline: Ktime) -> Self {
+        let Finished { exchange, request_last, response_last } = finished;
+        let (read, write) = match exchange.side {
+            Side::Server => (request_last, response_last),
+            Side::Client => (response_last, request_last),
+        };
+        Self { joined: JoinedExchange { exchange, app: App::default() }, read, write, deadline }
+    }
+
+    fn is_done(&self) -> bool {
+        self.read.is_none() && self.write.is_none()
+    }
+
+    fn offer(&mut self, direction: Direction, range: &IoRange) {
+        let needed = match direction {
+            Direction::FromPod => &mut self.write,
+            Direction::ToPod => &mut self.read,
+        };
+        if needed.is_some_and(|byte| range.covers(byte)) {
+            *needed = None;
+            self.fill(direction, range);
+        }
+    }
+
+    fn fill(&mut self, direction: Direction, range: &IoRange) {
+        let app = &mut self.joined.app;
+        match direction {
+            Direction::FromPod => app.write_returned = Some(range.time),
+            Direction::ToPod => app.read = Some(range.time),
+        }
+        let of_request = (direction == Direction::ToPod) == (self.joined.exchange.side == Side::Server);
+        if of_request {
+            app.goid = (range.goid != 0).then_some(range.goid);
+            app.tid = Some(range.tid);
+            app.pid = Some(range.pid);
+        }
+    }
+
+    fn look_up(&mut self, sockets: &Sockets) {
+        for (direction, byte) in [(Direction::FromPod, self.write), (Direction::ToPod, self.read)] {
+            if let Some(range) = byte.and_then(|byte| sockets.find(direction, byte)) {
+                self.offer(direction, &range);
+            }
+        }
+    }
+}
+
+/// Exchanges that wait for what the sockets say, oldest first. At the limit the oldest goes on without.
+#[derive(Default)]
+pub(super) struct Join {
+    queue: VecDeque<Option<Waiting>>,
+    /// Number of the queue's first place.
+    first: u64,
+    /// Those in the queue that still wait.
+    waiting: u64,
+    evicted: u64,
+    unjoined: u64,
+}
+
+impl Join {
+    /// An exchange is over: it goes on when all is known of it.
+    pub(super) fn take(
+        &mut self,
+        finished: Finished,
+        sockets: &mut Sockets,
+        wait: Option<Ktime>,
+        limit: usize,
+        down: &mut impl Downstream,
+    ) {
+        let mut waiting = Waiting::new(finished, wait.unwrap_or_default());
+        waiting.look_up(sockets);
+        if waiting.is_done() || wait.is_none() {
+            return down.exchange(waiting.joined);
+        }
+        while self.queue.len() >= limit.max(1) {
+            self.evicted += u64::from(self.pop(down));
+        }
+        sockets.waiting.push_back(self.first + self.queue.len() as u64);
+        self.queue.push_back(Some(waiting));
+        self.waiting += 1;
+    }
+
+    /// A call returned. `floor`: what ends there is of no open exchange.
+    pub(super) fn offer(
+        &mut self,
+        direction: Direction,
+        range: IoRange,
+        sockets: &mut Sockets,
+        floor: u64,
+        down: &mut impl Downstream,
+    ) {
+        let mut numbers = std::mem::take(&mut sockets.waiting);
+        numbers.retain(|number| self.offer_to(*number, direction, &range, down));
+        if !numbers.is_empty() {
+            sockets.waiting = numbers;
+        }
+        if range.end > floor {
+            sockets.keep(direction, range);
+        }
+    }
+
+    /// Says whether that one waits on.
+    fn offer_to(
+        &mut self,
+        number: u64,
+        direction: Direction,
+        range: &IoRange,
+        down: &mut impl Downstream,
+    ) -> bool {
+        let place = number.checked_sub(self.first).and_then(|index| self.queue.get_mut(index as usize));
+        let Some(place) = place else { return false };
+        let Some(waiting) = place else { return false };
+        waiting.offer(direction, range);
+        if !waiting.is_done() {
+            return true;
+        }
+        if let Some(waiting) = place.take() {
+            self.waiting -= 1;
+            down.exchange(waiting.joined);
+        }
+        self.trim();
+        false
+    }
+
+    /// Frees places at the front that nobody waits in.
+    fn trim(&mut self) {
+        while let Some(None) = self.queue.front() {
+            self.queue.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Lets the oldest go; says whether there was one.
+    fn pop(&mut self, down: &mut impl Downstream) -> bool {
+        let Some(place) = self.queue.pop_front() else { return false };
+        self.first += 1;
+        let Some(waiting) = place else { return false };
+        self.waiting -= 1;
+        self.unjoined += 1;
+        down.exchange(waiting.joined);
+        self.trim();
+        true
+    }
+
+    /// Lets those go that waited for long enough.
+    pub(super) fn expire(&mut self, now: Ktime, down: &mut impl Downstream) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.pop(down);
+        }
+    }
+
+    /// Lets all go.
+    pub(super) fn finish(&mut self, down: &mut impl Downstream) {
+        while self.pop(down) {}
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Ktime> {
+        self.queue.front()?.as_ref().map(|waiting| waiting.deadline)
+    }
+
+    /// Exchanges that went on without a socket I/O that they waited for.
+    pub(super) fn unjoined(&self) -> u64 {
+        self.unjoined
+    }
+
+    pub(super) fn size(&self, limit: usize) -> TableSize {
+        TableSize { name: "join_queue", entries: self.waiting, limit: limit as u64, evicted: self.evicted }
+    }
+}

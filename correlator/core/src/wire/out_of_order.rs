@@ -1,0 +1,127 @@
+//! Segments that came before an earlier one. What passed first counts: a later copy fills only what is missing.
+use std::collections::BTreeMap;
+
+use super::stream::Chunk;
+use crate::Ktime;
+
+/// What an entry costs beside its bytes, so that many small segments are bounded too.
+const ENTRY_COST: u64 = 96;
+
+/// The pieces of one direction behind its first gap, without overlap, by stream offset.
+#[derive(Default)]
+pub(super) struct OutOfOrder {
+    pieces: BTreeMap<u64, Piece>,
+    cost: u64,
+}
+
+/// A chunk that owns its bytes.
+pub(super) struct Piece {
+    offset: u64,
+    len: u64,
+    hole: u64,
+    data: Box<[u8]>,
+    time: Ktime,
+    ack: Option<u64>,
+    reverse_end: u64,
+    segment_start: bool,
+    again: bool,
+}
+
+impl Piece {
+    pub(super) fn chunk(&self) -> Chunk<'_> {
+        Chunk {
+            offset: self.offset,
+            len: self.len,
+            hole: self.hole,
+            data: &self.data,
+            time: self.time,
+            ack: self.ack,
+            reverse_end: self.reverse_end,
+            segment_start: self.segment_start,
+            again: self.again,
+        }
+    }
+
+    fn own(chunk: &Chunk<'_>, keep_data: bool) -> Self {
+        Self {
+            offset: chunk.offset,
+            len: chunk.len,
+            hole: if keep_data { chunk.hole } else { chunk.len },
+            data: if keep_data { chunk.data.into() } else { Box::default() },
+            time: chunk.time,
+            ack: chunk.ack,
+            reverse_end: chunk.reverse_end,
+            segment_start: chunk.segment_start,
+            again: chunk.again,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.offset + self.len
+    }
+
+    fn cost(&self) -> u64 {
+        ENTRY_COST + self.data.len() as u64
+    }
+}
+
+impl OutOfOrder {
+    /// Puts in what of the chunk is not there yet; says how many bytes were.
+    pub(super) fn insert(&mut self, mut chunk: Chunk<'_>, keep_data: bool) -> u64 {
+        let mut duplicate = 0;
+        while chunk.len > 0 {
+            let covered = self.covered(&mut chunk);
+            duplicate += covered;
+            chunk.advance(covered);
+            let free = self.free(&chunk);
+            let part = chunk.take(free);
+            self.keep(&part, keep_data);
+        }
+        duplicate
+    }
+
+    /// How many bytes at the chunk's beginning are there already.
+    fn covered(&mut self, chunk: &mut Chunk<'_>) -> u64 {
+        let Some((_, piece)) = self.pieces.range_mut(..=chunk.offset).next_back() else { return 0 };
+        let covered = piece.end().saturating_sub(chunk.offset).min(chunk.len);
+        piece.again |= covered > 0;
+        covered
+    }
+
+    /// How many bytes at the chunk's beginning are missing.
+    fn free(&self, chunk: &Chunk<'_>) -> u64 {
+        let next = self.pieces.range(chunk.offset..).next();
+        next.map_or(chunk.len, |(offset, _)| (offset - chunk.offset).min(chunk.len))
+    }
+
+    fn keep(&mut self, part: &Chunk<'_>, keep_data: bool) {
+        if part.len == 0 {
+            return;
+        }
+        let piece = Piece::own(part, keep_data);
+        self.cost += piece.cost();
+        self.pieces.insert(piece.offset, piece);
+    }
+
+    /// Where the first piece begins.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.pieces.first_key_value().map(|(offset, _)| *offset)
+    }
+
+    /// Takes the first piece.
+    pub(super) fn pop(&mut self) -> Option<Piece> {
+        let (_, piece) = self.pieces.pop_first()?;
+        self.cost = self.cost.saturating_sub(piece.cost());
+        Some(piece)
+    }
+
+    /// What it costs to hold these, in bytes.
+    pub(super) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Payload bytes in it, captured or not.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.values().map(|piece| piece.len).sum()
+    }
+}

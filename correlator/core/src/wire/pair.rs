@@ -1,0 +1,205 @@
+//! Stage 4: requests and responses of one connection become [`Exchange`]s, in the order of the requests.
+use std::collections::VecDeque;
+
+use super::{join::Finished, work::{OPEN_BYTES, Work}};
+use crate::{Anomaly, Exchange, MessageSpan};
+
+/// A request whose exchange is not over.
+pub(super) struct Open {
+    pub(super) exchange: Exchange,
+    /// Where in the response's stream the sender of the request had received everything.
+    pub(super) answer_at: Option<u64>,
+    /// Stream offsets of the request; its end so far.
+    pub(super) request: (u64, u64),
+    /// Stream offsets of the final response; its end so far. Nothing before it began.
+    pub(super) response: Option<(u64, u64)>,
+    pub(super) request_done: bool,
+    pub(super) response_done: bool,
+    /// The request's end was never seen.
+    pub(super) broken: bool,
+}
+
+impl Open {
+    pub(super) fn note(&mut self, anomaly: Anomaly) {
+        self.exchange.anomalies.insert(anomaly);
+    }
+
+    fn cost(&self) -> u64 {
+        let exchange = &self.exchange;
+        let authority = exchange.authority.as_ref().map_or(0, String::capacity);
+        (size_of::<Self>() + exchange.method.capacity() + exchange.path.capacity() + authority) as u64
+    }
+}
+
+/// The open requests of one connection, and what is known of how its client sends them.
+#[derive(Default)]
+pub(super) struct Pairing {
+    open: VecDeque<Open>,
+    /// The client was seen to send a request before it had the response to the one before. Then an acknowledgement
+    /// number does not tell where a response begins, and what is lost once is lost for good.
+    pub(super) pipelined: bool,
+    /// Pairing went on once behind something that was not seen.
+    pub(super) resumed: bool,
+    /// The furthest place in the response's stream that a request's segment acknowledged.
+    acked: Option<u64>,
+    /// Where the last response ended.
+    answered: u64,
+}
+
+impl Pairing {
+    /// A segment with bytes of a request acknowledged this.
+    pub(super) fn acknowledge(&mut self, ack: Option<u64>) {
+        self.acked = self.acked.max(ack);
+    }
+
+    /// A request begins that was sent when the sender had all responses up to `ack`, and `seen` had passed of them.
+    pub(super) fn note_pipelining(&mut self, ack: Option<u64>, seen: u64) {
+        if self.awaited().is_some() && ack.is_none_or(|ack| ack <= seen) {
+            self.pipelined = true;
+        }
+    }
+
+    /// Whether pairing may go on with a request that begins with a segment of this acknowledgement number, though
+    /// what came before it was not all seen. Its response begins exactly at `ack` if the client has got the
+    /// responses to all requests before, seen or not. That is so when the client does not pipeline, and
+    /// - no request that was seen waits for its response,
+    /// - it received something since the last request's bytes that were seen: else they, or lost ones, are unanswered,
+    /// - nothing beyond `ack` has passed yet.
+    pub(super) fn may_resume(&mut self, ack: Option<u64>, seen: u64) -> bool {
+        let Some(ack) = ack else { return false };
+        if self.pipelined || self.awaited().is_some() {
+            return false;
+        }
+        let nothing_received = self.acked.is_some_and(|acked| ack <= acked.max(self.answered));
+        self.pipelined = nothing_received || ack < seen;
+        !self.pipelined
+    }
+
+    /// Takes a request in; not if too many wait.
+    pub(super) fn push(&mut self, open: Open, work: &mut Work<'_>) -> bool {
+        let cost = open.cost();
+        if self.open.len() >= work.config.limits.pending_requests || work.tally.open + cost > OPEN_BYTES {
+            work.tally.open_overflows += 1;
+            return false;
+        }
+        work.tally.open += cost;
+        if self.open.capacity() == 0 {
+            self.open.reserve_exact(1);
+        }
+        self.open.push_back(open);
+        true
+    }
+
+    /// The first request whose response is not complete.
+    pub(super) fn awaited(&mut self) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| !open.response_done)
+    }
+
+    /// Whether exactly one request waits for its response, or for its end.
+    pub(super) fn awaits_one(&mut self) -> bool {
+        self.open.len() == 1 && self.awaited().is_some()
+    }
+
+    /// The last request.
+    pub(super) fn last(&mut self) -> Option<&mut Open> {
+        self.open.back_mut()
+    }
+
+    /// Where the first open request ends, so far.
+    pub(super) fn first_request_end(&self) -> Option<u64> {
+        self.open.front().map(|open| open.request.1)
+    }
+
+    /// Where the first open response ends, so far; nothing where none began.
+    pub(super) fn first_response_end(&self) -> Option<u64> {
+        self.open.iter().find_map(|open| open.response).map(|(_, end)| end)
+    }
+
+    /// A response is complete, up to this offset.
+    pub(super) fn answer(&mut self, end: u64) {
+        self.answered = self.answered.max(end);
+        if let Some(open) = self.awaited() {
+            open.response_done = true;
+            if !open.request_done {
+                open.note(Anomaly::EarlyResponse);
+            }
+        }
+    }
+
+    /// Hands on the exchanges that are over.
+    pub(super) fn release(&mut self, work: &mut Work<'_>) {
+        while self.open.front().is_some_and(|open| open.request_done && open.response_done) {
+            self.pop(work);
+        }
+    }
+
+    /// Hands on the first request's exchange as it is.
+    fn pop(&mut self, work: &mut Work<'_>) {
+        let Some(mut open) = self.open.pop_front() else { return };
+        work.tally.open = work.tally.open.saturating_sub(open.cost());
+        open.exchange.complete = open.request_done && open.response_done && !open.broken;
+        let request_last = open.request.1.checked_sub(1);
+        let response_last = open.response.filter(|_| open.response_done).and_then(|(_, end)| end.checked_sub(1));
+        work.out.finished.push(Finished { exchange: open.exchange, request_last, response_last });
+        if self.open.is_empty() {
+            self.open = VecDeque::new();
+        }
+    }
+
+    /// The response's stream cannot be followed before `offset`: requests that could be answered before it end here.
+    /// With a pipelining client these are all.
+    pub(super) fn drop_before(&mut self, offset: u64, anomaly: Anomaly, work: &mut Work<'_>) {
+        while let Some(open) = self.open.front_mut() {
+            let follows = open.response.is_none() && open.answer_at.is_some_and(|at| at >= offset);
+            if open.response_done || !self.pipelined && follows {
+                return;
+            }
+            open.note(anomaly);
+            self.pop(work);
+        }
+    }
+
+    /// The connection is over: whatever is open ends as it is.
+    pub(super) fn drop_all(&mut self, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        while let Some(open) = self.open.front_mut() {
+            let anomaly = match (open.request_done && !open.broken, &open.response) {
+                (true, None) => Anomaly::RequestWithoutResponse,
+                _ => Anomaly::Truncated,
+            };
+            work.tally.count(anomaly);
+            open.note(anomaly);
+            if let Some(extra) = extra {
+                open.note(extra);
+            }
+            self.pop(work);
+        }
+    }
+
+    /// Bytes of requests (or of responses) in this range were sent again.
+    pub(super) fn note_again(&mut self, requests: bool, start: u64, end: u64) {
+        for open in &mut self.open {
+            let range = if requests { Some(open.request) } else { open.response };
+            if range.is_some_and(|(first, last)| first < end && start < last) {
+                open.note(Anomaly::Retransmit);
+            }
+        }
+    }
+
+    /// Where the request that is being sent ends so far, and its measure.
+    pub(super) fn grow_request(&mut self, span: MessageSpan, end: u64) {
+        if let Some(open) = self.open.back_mut() {
+            open.exchange.request = span;
+            open.request.1 = end;
+        }
+    }
+
+    /// Where the response that is being sent ends so far, and its measure.
+    pub(super) fn grow_response(&mut self, span: MessageSpan, end: u64) {
+        if let Some(open) = self.awaited() {
+            open.exchange.response = Some(span);
+            if let Some(response) = &mut open.response {
+                response.1 = end;
+            }
+        }
+    }
+}

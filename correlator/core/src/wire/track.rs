@@ -1,0 +1,280 @@
+//! From one record to the connection that it is of, and what follows for the others.
+use weft_abi::{SockEvent, SockIo, io, sock_event, tcp_flag};
+
+use super::{
+    ConnectionEvent, Downstream, Wire,
+    decode::SegmentEvent,
+    direction::Direction,
+    flow::Flow,
+    join::IoRange,
+    table::List,
+    work::Work,
+};
+use crate::{Anomaly, Endpoint, FlowId, Ktime};
+
+/// How long a connection that is over is remembered, for late copies of its segments.
+const LINGER: u64 = 2_000_000_000;
+/// How often records alone (without a tick) make time pass for what waits.
+const CHECK_EVERY: u64 = 1_000_000;
+
+impl Wire {
+    pub(super) fn segment(&mut self, segment: &SegmentEvent<'_>, down: &mut impl Downstream) {
+        self.tally.stats.segments += 1;
+        let Some(key) = self.find_or_open(segment, down) else { return };
+        let bound = self.bind(key, segment.cookie, segment.has(tcp_flag::SYN));
+        let inherited = self.is_inherited(segment.bank);
+        self.with_flow(key, |flow, work| {
+            let account = work.account(segment.direction);
+            account.recorded += u64::from(segment.len);
+            account.inherited += if inherited { u64::from(segment.len) } else { 0 };
+            flow.segment(segment, work);
+        });
+        self.settle(key, down);
+        if bound {
+            self.adopt(segment.cookie, down);
+        }
+    }
+
+    /// Bytes of a record of this bank were counted by the kernel for the agent before.
+    pub(super) fn is_inherited(&self, bank: u8) -> bool {
+        self.bank.is_some_and(|own| own != bank)
+    }
+
+    /// The segment's connection. A segment that carries and opens nothing is of no interest without one.
+    fn find_or_open(&mut self, segment: &SegmentEvent<'_>, down: &mut impl Downstream) -> Option<u32> {
+        if let Some(key) = self.table.find(&segment.id) {
+            if !self.table.flow(key).is_some_and(|flow| flow.is_reused_by(segment)) {
+                return Some(key);
+            }
+            self.end_flow(key, None, down);
+        }
+        if segment.len == 0 && (!segment.has(tcp_flag::SYN) || segment.has(tcp_flag::RST)) {
+            return None;
+        }
+        self.make_room(down);
+        self.serial += 1;
+        let account = self.accounts.index(segment.id.netns, segment.id.ifindex);
+        Some(self.table.insert(Box::new(Flow::new(segment, self.serial, account))))
+    }
+
+    fn make_room(&mut self, down: &mut impl Downstream) {
+        while self.table.len() >= self.config.limits.flows.max(1) {
+            let Some(victim) = self.table.victim() else { return };
+            let closed = self.table.flow(victim).is_some_and(|flow| flow.closed);
+            if closed {
+                self.end_flow(victim, None, down);
+            } else {
+                self.table.evicted += 1;
+                self.tally.count(Anomaly::Evicted);
+                self.end_flow(victim, Some(Anomaly::Evicted), down);
+            }
+        }
+    }
+
+    pub(super) fn end_flow(&mut self, key: u32, extra: Option<Anomaly>, down: &mut impl Downstream) {
+        self.with_flow(key, |flow, work| flow.forget(extra, work));
+        self.flush(key, down);
+        if let Some(flow) = self.table.remove(key)
+            && self.cookies.get(&flow.cookie) == Some(&key)
+        {
+            self.cookies.remove(&flow.cookie);
+        }
+    }
+
+    fn with_flow(&mut self, key: u32, act: impl FnOnce(&mut Flow, &mut Work<'_>)) {
+        let Self { config, table, accounts, tally, out, .. } = self;
+        let Some(flow) = table.flow(key) else { return };
+        let bytes = &mut accounts.get_mut(flow.account).directions;
+        act(flow, &mut Work { config, bytes, tally, out });
+    }
+
+    /// After a connection did something: its place in the table, its gap's deadline, its results.
+    fn settle(&mut self, key: u32, down: &mut impl Downstream) {
+        self.flush(key, down);
+        self.queue_gap(key);
+        let Some(flow) = self.table.peek(key) else { return };
+        let list = match (flow.closed, flow.talked) {
+            (true, _) => List::Closed,
+            (false, false) => List::Silent,
+            (false, true) => List::Active,
+        };
+        self.table.touch(key, list);
+    }
+
+    /// Hands on what a connection gave.
+    fn flush(&mut self, key: u32, down: &mut impl Downstream) {
+        for (flow, want) in self.out.wants.drain(..) {
+            down.want(flow, want);
+        }
+        if self.out.finished.is_empty() {
+            return;
+        }
+        let limits = &self.config.limits;
+        let deadline = self.now.after(limits.join_wait);
+        let Some(flow) = self.table.flow(key) else { return };
+        let wait = (flow.cookie != 0 && self.tally.stats.sock_ios > 0).then_some(deadline);
+        for mut finished in self.out.finished.drain(..) {
+            finished.exchange.socket_cookie = flow.cookie;
+            self.join.take(finished, &mut flow.sockets, wait, limits.waiting_exchanges, down);
+        }
+        flow.prune();
+    }
+
+    /// The connection is this socket's; says whether that is news. Under SYN cookies the answer to a SYN has the
+    /// listener's cookie, so a later segment's overrides it.
+    fn bind(&mut self, key: u32, cookie: u64, syn: bool) -> bool {
+        let Some(flow) = self.table.flow(key) else { return false };
+        let known = flow.cookie == cookie || syn && flow.cookie != 0;
+        if cookie == 0 || known {
+            return false;
+        }
+        let before = std::mem::replace(&mut flow.cookie, cookie);
+        if self.cookies.get(&before) == Some(&key) {
+            self.cookies.remove(&before);
+        }
+        self.cookies.insert(cookie, key);
+        true
+    }
+
+    /// Calls of the socket that came before its connection was known.
+    fn adopt(&mut self, cookie: u64, down: &mut impl Downstream) {
+        for io in self.orphans.take(cookie) {
+            self.io(&io, down);
+        }
+    }
+
+    /// A thread sent or received.
+    pub(super) fn io(&mut self, io: &SockIo, down: &mut impl Downstream) {
+        let direction = match io.header.detail {
+            io::SEND => Direction::FromPod,
+            io::RECV => Direction::ToPod,
+            _ => return self.tally.stats.malformed += 1,
+        };
+        let flow = self.cookies.get(&io.cookie).and_then(|key| self.table.flow(*key));
+        let Some(flow) = flow else { return self.orphans.keep(*io) };
+        let Some(end) = flow.offset_of(direction, io.seq_end) else { return self.orphans.lost += 1 };
+        let range = IoRange {
+            start: end.saturating_sub(u64::from(io.len)),
+            end,
+            time: Ktime(io.header.time),
+            goid: io.goid,
+            pid: io.pid,
+            tid: io.tid,
+        };
+        let floor = flow.floor(direction);
+        flow.sockets.prune(direction, floor);
+        self.join.offer(direction, range, &mut flow.sockets, floor, down);
+    }
+
+    /// A connection changed.
+    pub(super) fn connection(&mut self, event: &SockEvent, down: &mut impl Downstream) {
+        let (netns, cookie) = (event.header.netns, event.cookie);
+        match event.header.detail {
+            sock_event::CONNECT => self.connecting.begin(cookie, Ktime(event.header.time)),
+            sock_event::ESTABLISHED_ACTIVE => {
+                if let Some(since) = self.connecting.end(cookie) {
+                    let latency_ns = Ktime(event.header.time).since(since);
+                    down.connection(ConnectionEvent::Connected { netns, latency_ns });
+                }
+                self.bind_by_ends(event, down);
+            }
+            sock_event::ESTABLISHED_PASSIVE => self.bind_by_ends(event, down),
+            sock_event::RETRANSMIT => {
+                down.connection(ConnectionEvent::Retransmitted { netns, segments: event.retransmitted });
+            }
+            sock_event::CLOSED => self.closed(event, down),
+            _ => self.tally.stats.malformed += 1,
+        }
+    }
+
+    /// The socket's ends tell its connection, where no address was translated between socket and device.
+    fn bind_by_ends(&mut self, event: &SockEvent, down: &mut impl Downstream) {
+        let netns = event.header.netns;
+        let local = Endpoint { address: event.tuple.source, port: event.tuple.source_port };
+        let peer = Endpoint { address: event.tuple.destination, port: event.tuple.destination_port };
+        let ids = self.accounts.devices(netns).map(|ifindex| FlowId { netns, ifindex, local, peer });
+        let key = ids.into_iter().find_map(|id| self.table.find(&id));
+        if let Some(key) = key
+            && self.bind(key, event.cookie, false)
+        {
+            self.adopt(event.cookie, down);
+        }
+    }
+
+    fn closed(&mut self, event: &SockEvent, down: &mut impl Downstream) {
+        self.connecting.end(event.cookie);
+        down.connection(ConnectionEvent::Closed {
+            netns: event.header.netns,
+            srtt_us: event.srtt_us,
+            retransmitted_segments: event.total_retrans,
+        });
+        if let Some(key) = self.cookies.get(&event.cookie).copied() {
+            self.with_flow(key, |flow, work| flow.close_at([event.snd_nxt, event.rcv_nxt], work));
+            self.settle(key, down);
+        }
+    }
+
+    /// Looks at what waits, now and then.
+    pub(super) fn maybe_expire(&mut self, down: &mut impl Downstream) {
+        if self.now >= self.next_check {
+            self.next_check = self.now.after(CHECK_EVERY);
+            self.expire(down);
+        }
+    }
+
+    pub(super) fn expire(&mut self, down: &mut impl Downstream) {
+        let now = self.now;
+        self.join.expire(now, down);
+        while let Some((_, key, serial)) = self.gaps.pop_front_if(|(deadline, ..)| *deadline <= now) {
+            self.expire_gap(key, serial, down);
+        }
+        for list in [List::Closed, List::Silent, List::Active] {
+            while let Some(key) = self.due(list) {
+                self.end_flow(key, None, down);
+            }
+        }
+    }
+
+    fn expire_gap(&mut self, key: u32, serial: u64, down: &mut impl Downstream) {
+        let now = self.now;
+        if !self.table.peek(key).is_some_and(|flow| flow.serial == serial) {
+            return;
+        }
+        self.with_flow(key, |flow, work| {
+            flow.gap_queued = false;
+            flow.expire_gaps(now, work);
+        });
+        self.flush(key, down);
+        self.queue_gap(key);
+    }
+
+    /// A connection with a gap is looked at when the gap's time is over. Each is in the queue once.
+    fn queue_gap(&mut self, key: u32) {
+        let timeout = self.config.limits.gap_timeout;
+        let Some(flow) = self.table.flow(key) else { return };
+        if let (Some(since), false) = (flow.gap_since(), flow.gap_queued) {
+            flow.gap_queued = true;
+            self.gaps.push_back((since.after(timeout), key, flow.serial));
+        }
+    }
+
+    /// The oldest connection of a list, if its time is over.
+    fn due(&mut self, list: List) -> Option<u32> {
+        let key = self.table.oldest(list)?;
+        (self.deadline(list)? <= self.now).then_some(key)
+    }
+
+    /// When the oldest connection of a list is forgotten.
+    fn deadline(&self, list: List) -> Option<Ktime> {
+        let flow = self.table.peek(self.table.oldest(list)?)?;
+        let keep = if list == List::Closed { LINGER } else { self.config.limits.flow_idle };
+        Some(flow.last_seen.after(keep))
+    }
+
+    /// When something that waits is next to be looked at.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Ktime> {
+        let lists = [List::Closed, List::Silent, List::Active].into_iter();
+        let gaps = self.gaps.front().map(|(deadline, ..)| *deadline);
+        lists.filter_map(|list| self.deadline(list)).chain(gaps).chain(self.join.next_deadline())
+    }
+}

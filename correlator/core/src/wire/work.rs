@@ -1,0 +1,66 @@
+use weft_abi::{FlowKey, FlowWant};
+
+use super::{WireStats, account::ByteAccount, direction::Direction, join::Finished};
+use crate::{Anomaly, Config};
+
+/// The most bytes of heads that came in pieces, of all connections together.
+pub(super) const HEAD_BYTES: u64 = 64 << 20;
+/// The most bytes of requests that wait for their response, of all connections together.
+pub(super) const OPEN_BYTES: u64 = 128 << 20;
+
+/// What is counted over all connections.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) anomalies: [u64; Anomaly::ALL.len()],
+    pub(super) stats: WireStats,
+    /// Bytes that wait behind gaps, with what each piece costs.
+    pub(super) held: u64,
+    /// Gaps given up because too much waited.
+    pub(super) held_overflows: u64,
+    /// Bytes of heads that are incomplete.
+    pub(super) heads: u64,
+    /// Heads given up because too many were incomplete.
+    pub(super) head_overflows: u64,
+    /// Bytes of requests that wait for their response.
+    pub(super) open: u64,
+    /// Requests that found no room to wait.
+    pub(super) open_overflows: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, anomaly: Anomaly) {
+        if let Some(count) = self.anomalies.get_mut(anomaly as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// What the stages of one connection hand on.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) finished: Vec<Finished>,
+    pub(super) wants: Vec<(FlowKey, Option<FlowWant>)>,
+}
+
+/// What the stages of one connection need of the rest while they work on one input.
+pub(super) struct Work<'a> {
+    pub(super) config: &'a Config,
+    /// The account of the connection's vantage.
+    pub(super) bytes: &'a mut [ByteAccount; 2],
+    pub(super) tally: &'a mut Tally,
+    pub(super) out: &'a mut Outbox,
+}
+
+impl Work<'_> {
+    pub(super) fn account(&mut self, direction: Direction) -> &mut ByteAccount {
+        direction.of_mut(self.bytes)
+    }
+
+    pub(super) fn opaque(&mut self, direction: Direction, bytes: u64) {
+        self.account(direction).opaque += bytes;
+    }
+
+    pub(super) fn decoded(&mut self, direction: Direction, bytes: u64) {
+        self.account(direction).decoded += bytes;
+    }
+}

@@ -1,0 +1,176 @@
+//! The JSON of an exchange is what people's scripts read: compared with files, byte for byte.
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
+use std::net::IpAddr;
+
+use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
+use weft_core::{
+    Anomalies, Anomaly, App, AttributedExchange, Endpoint, Exchange, FlowId, JoinedExchange, Ktime,
+    MessageSpan, Phases, Protocol, Side,
+};
+
+fn endpoint(address: &str, port: u16) -> Endpoint {
+    let address = match address.parse().unwrap() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    Endpoint { address: address.octets(), port }
+}
+
+fn message(first: u64, last: u64, bytes: u64, body_bytes: u64) -> MessageSpan {
+    MessageSpan { first_byte: Ktime(first), last_byte: Ktime(last), bytes, body_bytes }
+}
+
+/// A server's exchange with everything that can be known.
+fn full() -> AttributedExchange {
+    let mut anomalies = Anomalies::default();
+    anomalies.insert(Anomaly::EarlyResponse);
+    anomalies.insert(Anomaly::Retransmit);
+    let exchange = Exchange {
+        flow: FlowId {
+            netns: 77,
+            ifindex: 2,
+            local: endpoint("10.244.0.10", 8080),
+            peer: endpoint("10.244.0.20", 40112),
+        },
+        vantage: VANTAGE_VETH,
+        side: Side::Server,
+        protocol: Protocol::Http1,
+        method: "POST".into(),
+        path: "/orders/17".into(),
+        authority: Some("orders:8080".into()),
+        status: Some(201),
+        stream_id: 0,
+        socket_cookie: 4711,
+        request_seq: 1,
+        request_ack: 2,
+        request: message(1_000_000, 1_030_000, 340, 200),
+        response: Some(message(2_000_000, 2_004_000, 120, 20)),
+        complete: true,
+        anomalies,
+    };
+    let app = App {
+        read: Some(Ktime(1_090_000)),
+        write_returned: Some(Ktime(2_050_000)),
+        goid: Some(17),
+        tid: Some(4242),
+        pid: Some(4240),
+    };
+    AttributedExchange {
+        joined: JoinedExchange { exchange, app },
+        pod: Some("shop/orders-1".into()),
+        netns_inode: 4_026_532_200,
+        peer_pod: Some("shop/gateway-1".into()),
+        peer_network: None,
+        clock_offset: 1_700_000_000_000_000_000,
+    }
+}
+
+/// A client's exchange of which the wire alone tells, and that not to its end.
+fn minimal() -> AttributedExchange {
+    let mut anomalies = Anomalies::default();
+    anomalies.insert(Anomaly::RequestWithoutResponse);
+    let exchange = Exchange {
+        flow: FlowId {
+            netns: 77,
+            ifindex: 1,
+            local: endpoint("fd00::1", 40112),
+            peer: endpoint("fd00::2", 80),
+        },
+        vantage: VANTAGE_LO,
+        side: Side::Client,
+        protocol: Protocol::Http1,
+        method: "GET".into(),
+        path: "/".into(),
+        authority: None,
+        status: None,
+        stream_id: 0,
+        socket_cookie: 0,
+        request_seq: 1,
+        request_ack: 2,
+        request: message(5, 6, 18, 0),
+        response: None,
+        complete: false,
+        anomalies,
+    };
+    AttributedExchange {
+        joined: JoinedExchange { exchange, app: App::default() },
+        pod: None,
+        netns_inode: 0,
+        peer_pod: None,
+        peer_network: None,
+        clock_offset: 0,
+    }
+}
+
+fn json(exchange: &AttributedExchange) -> String {
+    serde_json::to_string(exchange).unwrap()
+}
+
+#[test]
+fn full_exchange() {
+    assert_eq!(json(&full()), include_str!("golden/full_exchange.json").trim_end());
+}
+
+#[test]
+fn minimal_exchange() {
+    assert_eq!(json(&minimal()), include_str!("golden/minimal_exchange.json").trim_end());
+}
+
+#[test]
+fn the_same_exchange_seen_by_its_client_names_its_own_span() {
+    let mut client = full();
+    client.joined.exchange.side = Side::Client;
+    let (server, client) = (json(&full()), json(&client));
+    let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    let (server, client) = (value(&server), value(&client));
+    assert_eq!(server["exchange_id"], client["exchange_id"]);
+    assert_eq!(server["parent_span_id"], client["span_id"]);
+    assert_eq!(client["parent_span_id"], serde_json::Value::Null);
+    // The response came at 2,004,000 and was read at 1,090,000, by another CPU's clock: no wait, and none below zero.
+    assert_eq!(client["phases_ns"], serde_json::json!({ "socket_wait": 0 }));
+}
+
+#[test]
+fn bytes_of_strangers_are_escaped() {
+    let mut exchange = minimal();
+    exchange.joined.exchange.path = String::from_utf8_lossy(b"/\"\\\n\x01\xff<script>").into_owned();
+    exchange.peer_network = Some("office \"north\"".into());
+    let text = json(&exchange);
+    assert!(text.contains(r#""path":"/\"\\\n\u0001"#) && text.contains("\u{fffd}<script>\""), "{text}");
+    assert!(
+        text.contains(r#""peer":"[fd00::2]:80","peer_network":"office \"north\"","stream_id":0"#),
+        "{text}"
+    );
+    assert!(!text.contains('\n'));
+}
+
+#[test]
+fn a_server_that_never_answered_has_no_network_phase() {
+    let mut exchange = full();
+    exchange.joined.exchange.response = None;
+    exchange.joined.exchange.complete = false;
+    let text = json(&exchange);
+    assert!(text.contains(r#""phases_ns":{"socket_wait":60000}"#), "{text}");
+    assert!(!text.contains(r#""response":"#), "{text}");
+}
+
+#[test]
+fn a_response_that_broke_off_has_no_end_to_measure_to() {
+    let mut exchange = full();
+    exchange.joined.exchange.complete = false;
+    assert_eq!(exchange.joined.phases().network, None);
+    exchange.joined.exchange.side = Side::Client;
+    assert_eq!(exchange.joined.phases(), Phases::default());
+    assert!(!json(&exchange).contains("phases_ns"));
+}
+
+#[test]
+fn times_beyond_the_epoch_do_not_wrap() {
+    let mut exchange = minimal();
+    exchange.clock_offset = i64::MIN;
+    assert!(json(&exchange).contains(r#""request":{"first_byte":0,"last_byte":0,"#));
+    exchange.joined.exchange.request.last_byte = Ktime(u64::MAX);
+    exchange.clock_offset = 9;
+    assert!(json(&exchange).contains(r#""last_byte":18446744073709551615"#));
+}
