@@ -39,7 +39,8 @@ pub struct Check {
 
 /// `weft doctor`: says it all; fails when the agent could not run.
 pub fn run(config: &Config, json: bool) -> Result<()> {
-    let checks = examine(config);
+    let mut checks = examine(config);
+    checks.extend(programs(&checks));
     if json {
         output::line(&serde_json::to_string_pretty(&checks)?);
     } else {
@@ -51,13 +52,12 @@ pub fn run(config: &Config, json: bool) -> Result<()> {
     }
 }
 
-/// Everything that the agent needs.
+/// What the agent needs, but for what loading the programs tells by itself.
 pub fn examine(config: &Config) -> Vec<Check> {
     let mut checks = capabilities();
     checks.push(kernel_release());
     checks.push(kernel_types());
     checks.push(netns_cookie());
-    checks.extend(programs(&checks));
     checks.push(tcx());
     checks.push(bpffs(&config.paths.bpffs));
     checks.push(cgroup(config));

@@ -1,36 +1,38 @@
 //! Offsets of kernel structures' members, from the kernel's own type information.
 //! Format: Documentation/bpf/btf.rst of the kernel.
-use std::{collections::HashMap, fs};
+use std::fs;
 
 use crate::error::{LoaderError, Result};
 
 const MAGIC: u16 = 0xeb9f;
-const HEADER_LEN: usize = 24;
+/// Size of `struct btf_type`.
+const TYPE_LEN: usize = 12;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 /// Typedef, volatile, const, restrict, type tag: kinds that stand in front of another type.
 const KINDS_MODIFIER: [u32; 5] = [8, 9, 10, 11, 18];
 
-/// The kernel's types.
+/// The kernel's types: the file as it is, some 5 MiB, and where each type begins in it. A few members are looked up
+/// once, so nothing is indexed by name.
 pub struct KernelTypes {
-    types: Vec<Type>,
-    /// Structures by name.
-    structs: HashMap<String, usize>,
+    data: Vec<u8>,
+    /// Where the strings begin.
+    strings: usize,
+    /// Offset of each `struct btf_type`, by type id; type 0 is void and has none.
+    types: Vec<u32>,
 }
 
-/// What is needed of a type.
+/// `struct btf_type`.
+#[derive(Clone, Copy)]
 struct Type {
+    at: usize,
+    name: u32,
     kind: u32,
+    entries: usize,
+    bitfields: bool,
     /// Of a modifier: the type behind it.
-    target: usize,
-    members: Vec<Member>,
-}
-
-struct Member {
-    name: String,
-    type_id: usize,
-    bit_offset: u32,
+    target: u32,
 }
 
 impl KernelTypes {
@@ -40,7 +42,7 @@ impl KernelTypes {
     /// When the kernel gives none, or not what the format says.
     pub fn from_kernel() -> Result<Self> {
         let data = fs::read("/sys/kernel/btf/vmlinux").map_err(|source| LoaderError::NoBtf { source })?;
-        Self::parse(&data).ok_or_else(|| LoaderError::Btf { what: "not in the known format".into() })
+        Self::parse(data).ok_or_else(|| LoaderError::Btf { what: "not in the known format".into() })
     }
 
     /// The offset in bytes of a member, named by a path such as `["__sk_common", "skc_net"]`. Members of anonymous
@@ -55,34 +57,46 @@ impl KernelTypes {
     }
 
     fn find(&self, structure: &str, path: &[&str]) -> Option<u32> {
-        let mut type_id = *self.structs.get(structure)?;
+        let is_wanted =
+            |found: &Type| found.kind == KIND_STRUCT && self.string(found.name) == Some(structure.as_bytes());
+        let mut found =
+            self.types.iter().skip(1).filter_map(|at| self.read_type(*at as usize)).find(is_wanted)?;
         let mut bits = 0;
-        for name in path {
-            let (member_type, offset) = self.member(type_id, name)?;
-            type_id = member_type;
+        for (depth, name) in path.iter().enumerate() {
+            let (type_id, offset) = self.member(found, name.as_bytes())?;
             bits += offset;
+            if depth + 1 < path.len() {
+                found = self.resolve(type_id)?;
+            }
         }
         Some(bits / 8)
     }
 
-    fn member(&self, type_id: usize, name: &str) -> Option<(usize, u32)> {
-        let structure = self.resolve(type_id)?;
-        structure.members.iter().find_map(|member| {
-            if member.name == name {
-                return Some((member.type_id, member.bit_offset));
+    /// Type and offset in bits of a member.
+    fn member(&self, structure: Type, name: &[u8]) -> Option<(u32, u32)> {
+        if structure.kind != KIND_STRUCT && structure.kind != KIND_UNION {
+            return None;
+        }
+        (0..structure.entries).find_map(|index| {
+            let at = structure.at + TYPE_LEN + index * 12;
+            let (member, type_id, offset) =
+                (u32(&self.data, at)?, u32(&self.data, at + 4)?, u32(&self.data, at + 8)?);
+            let offset = if structure.bitfields { offset & 0x00ff_ffff } else { offset };
+            match self.string(member)? {
+                found if found == name => Some((type_id, offset)),
+                b"" => {
+                    let (type_id, inner) = self.member(self.resolve(type_id)?, name)?;
+                    Some((type_id, offset + inner))
+                }
+                _ => None,
             }
-            if !member.name.is_empty() {
-                return None;
-            }
-            let (type_id, offset) = self.member(member.type_id, name)?;
-            Some((type_id, member.bit_offset + offset))
         })
     }
 
-    fn resolve(&self, mut type_id: usize) -> Option<&Type> {
+    fn resolve(&self, mut type_id: u32) -> Option<Type> {
         // Chains of modifiers are short; the bound is for a file that goes round in circles.
         for _ in 0..16 {
-            let found = self.types.get(type_id)?;
+            let found = self.read_type(*self.types.get(type_id as usize)? as usize)?;
             if !KINDS_MODIFIER.contains(&found.kind) {
                 return Some(found);
             }
@@ -91,51 +105,40 @@ impl KernelTypes {
         None
     }
 
-    fn parse(data: &[u8]) -> Option<Self> {
-        if u16(data, 0)? != MAGIC {
+    fn parse(data: Vec<u8>) -> Option<Self> {
+        if u16(&data, 0)? != MAGIC {
             return None;
         }
-        let section = |at: usize| -> Option<&[u8]> {
-            let start = u32(data, 4)? as usize + u32(data, at)? as usize;
-            data.get(start..start + u32(data, at + 4)? as usize)
-        };
-        let (types, strings) = (section(8)?, section(HEADER_LEN - 8)?);
-        // Type 0 is void.
-        let mut this =
-            Self { types: vec![Type { kind: 0, target: 0, members: Vec::new() }], structs: HashMap::new() };
-        let mut at = 0;
-        while at < types.len() {
-            at = this.read_type(types, strings, at)?;
+        let header_len = u32(&data, 4)? as usize;
+        let start = header_len + u32(&data, 8)? as usize;
+        let end = start + u32(&data, 12)? as usize;
+        let strings = header_len + u32(&data, 16)? as usize;
+        let mut this = Self { data, strings, types: vec![0] };
+        let mut at = start;
+        while at < end {
+            this.types.push(u32::try_from(at).ok()?);
+            let found = this.read_type(at)?;
+            at += TYPE_LEN + body_len(found.kind, found.entries)?;
         }
         Some(this)
     }
 
-    /// Reads `struct btf_type` and what follows it; gives the offset behind.
-    fn read_type(&mut self, types: &[u8], strings: &[u8], at: usize) -> Option<usize> {
-        let (name, info, size_or_type) = (u32(types, at)?, u32(types, at + 4)?, u32(types, at + 8)?);
-        let (kind, entries, bitfields) = ((info >> 24) & 0x1f, (info & 0xffff) as usize, info >> 31 == 1);
-        let body = at + 12;
-        let mut members = Vec::new();
-        if kind == KIND_STRUCT || kind == KIND_UNION {
-            members = (0..entries)
-                .map(|index| read_member(types, strings, body + index * 12, bitfields))
-                .collect::<Option<_>>()?;
-            if kind == KIND_STRUCT {
-                self.structs.entry(string(strings, name)?).or_insert(self.types.len());
-            }
-        }
-        self.types.push(Type { kind, target: size_or_type as usize, members });
-        Some(body + body_len(kind, entries)?)
+    fn read_type(&self, at: usize) -> Option<Type> {
+        let info = u32(&self.data, at + 4)?;
+        Some(Type {
+            at,
+            name: u32(&self.data, at)?,
+            kind: (info >> 24) & 0x1f,
+            entries: (info & 0xffff) as usize,
+            bitfields: info >> 31 == 1,
+            target: u32(&self.data, at + 8)?,
+        })
     }
-}
 
-fn read_member(types: &[u8], strings: &[u8], at: usize, bitfields: bool) -> Option<Member> {
-    let offset = u32(types, at + 8)?;
-    Some(Member {
-        name: string(strings, u32(types, at)?)?,
-        type_id: u32(types, at + 4)? as usize,
-        bit_offset: if bitfields { offset & 0x00ff_ffff } else { offset },
-    })
+    fn string(&self, offset: u32) -> Option<&[u8]> {
+        let bytes = self.data.get(self.strings + offset as usize..)?;
+        bytes.split(|byte| *byte == 0).next()
+    }
 }
 
 /// How many bytes follow `struct btf_type`.
@@ -162,20 +165,14 @@ fn u32(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-fn string(strings: &[u8], at: u32) -> Option<String> {
-    let bytes = strings.get(at as usize..)?;
-    let end = bytes.iter().position(|byte| *byte == 0)?;
-    String::from_utf8(bytes.get(..end)?.to_vec()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn garbage_is_refused() {
-        assert!(KernelTypes::parse(b"").is_none());
-        assert!(KernelTypes::parse(&[0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]).is_none());
+        assert!(KernelTypes::parse(Vec::new()).is_none());
+        assert!(KernelTypes::parse(vec![0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]).is_none());
     }
 
     #[test]

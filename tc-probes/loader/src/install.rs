@@ -87,8 +87,9 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     let mut ebpf = load(Some(pins), options.ring_bytes)?;
     pin_classifiers(&mut ebpf, pins)?;
     let mut missing = Vec::new();
+    let btf = kernel_btf()?;
     for (name, tracepoint) in TRACEPOINTS {
-        missing.extend(attach_tracepoint(&mut ebpf, pins, name, tracepoint).err());
+        missing.extend(attach_tracepoint(&mut ebpf, &btf, pins, name, tracepoint).err());
     }
     missing.extend(attach_sockops(&mut ebpf, pins, options).err());
     mark_build(pins)?;
@@ -157,6 +158,8 @@ fn load(pins: Option<&Pins>, ring_bytes: u32) -> Result<Ebpf> {
         .map(|(global, structure, path)| Ok((*global, types.offset(structure, path)?)))
         .collect::<Result<Vec<_>>>()?;
     let mut loader = EbpfLoader::new();
+    // There is nothing to relocate, and the kernel's types, parsed, are some 60 MiB.
+    loader.btf(None);
     for (global, offset) in &offsets {
         loader.override_global(global, offset, true);
     }
@@ -186,16 +189,21 @@ pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
         SOCKOPS,
         program(&mut ebpf, SOCKOPS).and_then(|p: &mut SockOps| p.load().map_err(refused(SOCKOPS))),
     ));
+    let btf = kernel_btf()?;
     for (name, tracepoint) in TRACEPOINTS {
-        results.push((name, try_tracepoint(&mut ebpf, name, tracepoint)));
+        results.push((name, load_tracepoint(&mut ebpf, &btf, name, tracepoint)));
     }
     Ok(results)
 }
 
-fn try_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<()> {
-    let btf = Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })?;
+/// What a tracepoint's type id is looked up in.
+fn kernel_btf() -> Result<Btf> {
+    Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })
+}
+
+fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<()> {
     let program: &mut BtfTracePoint = program(ebpf, name)?;
-    program.load(tracepoint, &btf).map_err(refused(name))
+    program.load(tracepoint, btf).map_err(refused(name))
 }
 
 /// Pins the TC programs, and puts them in the place of another build's wherever those are attached.
@@ -221,8 +229,8 @@ fn replace(program: &mut SchedClassifier, name: &str, path: &Path) -> Result<()>
     }
 }
 
-fn attach_tracepoint(ebpf: &mut Ebpf, pins: &Pins, name: &str, tracepoint: &str) -> Result<()> {
-    try_tracepoint(ebpf, name, tracepoint)?;
+fn attach_tracepoint(ebpf: &mut Ebpf, btf: &Btf, pins: &Pins, name: &str, tracepoint: &str) -> Result<()> {
+    load_tracepoint(ebpf, btf, name, tracepoint)?;
     let program: &mut BtfTracePoint = program(ebpf, name)?;
     pin_program(pins, name, |path| program.pin(path))?;
     let id = program.attach().map_err(refused(name))?;

@@ -1,6 +1,7 @@
 //! Stage 1: from a record's bytes to a [`ProbeEvent`]. What contradicts itself is no event.
 use weft_abi::{
-    Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo, Tuple, VANTAGE_VETH, tcp_flag,
+    Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo, Tuple, VANTAGE_VETH,
+    tcp_flag,
 };
 use zerocopy::FromBytes;
 

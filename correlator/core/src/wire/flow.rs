@@ -6,7 +6,8 @@ use super::{
     decode::SegmentEvent,
     direction::Direction,
     join::Sockets,
-    stream::{Chunk, Delivery, FIRST, Origin, Reassembly, Stream},
+    reassembly::Reassembly,
+    stream::{Chunk, Delivery, FIRST, Origin, Stream},
     work::Work,
 };
 use crate::{Anomaly, FlowId, Ktime};
@@ -210,6 +211,13 @@ impl Flow {
             let floor = self.floor(direction);
             self.sockets.prune(direction, floor);
         }
+    }
+
+    /// How many buffers it has on the heap.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> usize {
+        let held = self.streams.iter().filter(|stream| stream.holds()).count();
+        held + self.sockets.buffers() + self.conversation.buffers()
     }
 
     fn link(&self) -> Link {

@@ -64,6 +64,12 @@ impl Sockets {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> usize {
+        let ranges = self.ranges.iter().filter(|ranges| ranges.capacity() > 0).count();
+        ranges + usize::from(self.waiting.capacity() > 0)
+    }
+
     fn find(&self, direction: Direction, byte: u64) -> Option<IoRange> {
         direction.of(&self.ranges).iter().find(|range| range.covers(byte)).copied()
     }

@@ -16,13 +16,14 @@ mod join;
 mod out_of_order;
 mod pair;
 mod protocol;
+mod reassembly;
 mod sockets;
 mod stream;
 mod table;
-mod track;
-mod work;
 #[cfg(test)]
 mod tests;
+mod track;
+mod work;
 
 use account::Accounts;
 pub(crate) use account::{ByteAccount, VantageAccount};
@@ -171,7 +172,10 @@ impl Wire {
                 self.now = self.now.max(segment.time);
                 self.segment(&segment, down);
             }
-            Some(ProbeEvent::Elsewhere(header, bytes)) => self.elsewhere(&header, u64::from(bytes)),
+            Some(ProbeEvent::Elsewhere(header, bytes)) => {
+                self.now = self.now.max(Ktime(header.time));
+                self.elsewhere(&header, u64::from(bytes));
+            }
             Some(ProbeEvent::Connection(event)) => {
                 self.now = self.now.max(Ktime(event.header.time));
                 self.tally.stats.sock_events += 1;
@@ -238,7 +242,12 @@ impl Wire {
             self.orphans.size(),
             self.connecting.size(),
             self.accounts.size(),
-            size("out_of_order_bytes", tally.held, limits.out_of_order_bytes_total as u64, tally.held_overflows),
+            size(
+                "out_of_order_bytes",
+                tally.held,
+                limits.out_of_order_bytes_total as u64,
+                tally.held_overflows,
+            ),
             size("partial_head_bytes", tally.heads, HEAD_BYTES, tally.head_overflows),
             size("open_request_bytes", tally.open, OPEN_BYTES, tally.open_overflows),
         ]

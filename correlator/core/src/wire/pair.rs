@@ -1,7 +1,10 @@
 //! Stage 4: requests and responses of one connection become [`Exchange`]s, in the order of the requests.
 use std::collections::VecDeque;
 
-use super::{join::Finished, work::{OPEN_BYTES, Work}};
+use super::{
+    join::Finished,
+    work::{OPEN_BYTES, Work},
+};
 use crate::{Anomaly, Exchange, MessageSpan};
 
 /// A request whose exchange is not over.
@@ -17,6 +20,9 @@ pub(super) struct Open {
     pub(super) response_done: bool,
     /// The request's end was never seen.
     pub(super) broken: bool,
+    /// It looked like a request where nobody knew that one begins. Without an answer that begins where its own must
+    /// it may be a part of a body: then it is no exchange.
+    pub(super) doubtful: bool,
 }
 
 impl Open {
@@ -90,6 +96,11 @@ impl Pairing {
         true
     }
 
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> bool {
+        self.open.capacity() > 0
+    }
+
     /// The first request whose response is not complete.
     pub(super) fn awaited(&mut self) -> Option<&mut Open> {
         self.open.iter_mut().find(|open| !open.response_done)
@@ -115,12 +126,12 @@ impl Pairing {
         self.open.iter().find_map(|open| open.response).map(|(_, end)| end)
     }
 
-    /// A response is complete, up to this offset.
-    pub(super) fn answer(&mut self, end: u64) {
+    /// A response is complete, up to this offset; `early` if its sender had not got all of the request.
+    pub(super) fn answer(&mut self, end: u64, early: bool) {
         self.answered = self.answered.max(end);
         if let Some(open) = self.awaited() {
             open.response_done = true;
-            if !open.request_done {
+            if early && !open.request_done {
                 open.note(Anomaly::EarlyResponse);
             }
         }
@@ -138,9 +149,13 @@ impl Pairing {
         let Some(mut open) = self.open.pop_front() else { return };
         work.tally.open = work.tally.open.saturating_sub(open.cost());
         open.exchange.complete = open.request_done && open.response_done && !open.broken;
-        let request_last = open.request.1.checked_sub(1);
-        let response_last = open.response.filter(|_| open.response_done).and_then(|(_, end)| end.checked_sub(1));
-        work.out.finished.push(Finished { exchange: open.exchange, request_last, response_last });
+        let whole = open.request_done && !open.broken;
+        let request_last = open.request.1.checked_sub(1).filter(|_| whole);
+        let response_last =
+            open.response.filter(|_| open.response_done).and_then(|(_, end)| end.checked_sub(1));
+        if !open.doubtful || open.response.is_some() {
+            work.out.finished.push(Finished { exchange: open.exchange, request_last, response_last });
+        }
         if self.open.is_empty() {
             self.open = VecDeque::new();
         }

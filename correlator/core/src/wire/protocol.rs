@@ -24,7 +24,11 @@ pub(super) enum Guess {
 /// Looks at most at the first few dozen bytes, so it may be asked again as they come.
 pub(super) fn guess(bytes: &[u8]) -> Guess {
     if begins(bytes, HTTP2_PREFACE) {
-        return if bytes.len() < HTTP2_PREFACE.len() { Guess::NeedMore } else { Guess::Other(Protocol::Http2) };
+        return if bytes.len() < HTTP2_PREFACE.len() {
+            Guess::NeedMore
+        } else {
+            Guess::Other(Protocol::Http2)
+        };
     }
     if begins(bytes, STATUS_LINE) {
         return if bytes.len() < STATUS_LINE.len() { Guess::NeedMore } else { Guess::Response };
@@ -111,7 +115,13 @@ mod tests {
     fn a_request_line_needs_all_its_parts() {
         assert!(is_request_line(b"GET / HTTP/1.1\r\nHost: a\r\n"));
         assert!(is_request_line(b"PURGE http://a/b HTTP/1.0\n"));
-        for bytes in [&b"GET / "[..], b"GET  HTTP/1.1\r\n", b"get a\r\n", b"GET /\r\nGET / HTTP/1.1\r\n", b"GET / HTTP/2.0\r\n"] {
+        for bytes in [
+            &b"GET / "[..],
+            b"GET  HTTP/1.1\r\n",
+            b"get a\r\n",
+            b"GET /\r\nGET / HTTP/1.1\r\n",
+            b"GET / HTTP/2.0\r\n",
+        ] {
             assert!(!is_request_line(bytes), "{:?}", String::from_utf8_lossy(bytes));
         }
     }

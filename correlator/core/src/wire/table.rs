@@ -47,6 +47,10 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Bytes of a connection's place, without the connection.
+    #[cfg(test)]
+    pub(super) const SLOT: usize = size_of::<Option<Slot>>();
+
     pub(super) fn new() -> Self {
         Self {
             slots: Vec::new(),

@@ -2,13 +2,8 @@
 use weft_abi::{SockEvent, SockIo, io, sock_event, tcp_flag};
 
 use super::{
-    ConnectionEvent, Downstream, Wire,
-    decode::SegmentEvent,
-    direction::Direction,
-    flow::Flow,
-    join::IoRange,
-    table::List,
-    work::Work,
+    ConnectionEvent, Downstream, Wire, decode::SegmentEvent, direction::Direction, flow::Flow, join::IoRange,
+    table::List, work::Work,
 };
 use crate::{Anomaly, Endpoint, FlowId, Ktime};
 
@@ -112,7 +107,8 @@ impl Wire {
         let limits = &self.config.limits;
         let deadline = self.now.after(limits.join_wait);
         let Some(flow) = self.table.flow(key) else { return };
-        let wait = (flow.cookie != 0 && self.tally.stats.sock_ios > 0).then_some(deadline);
+        // Without a socket there is nothing to wait for, as in a capture that others made.
+        let wait = (flow.cookie != 0).then_some(deadline);
         for mut finished in self.out.finished.drain(..) {
             finished.exchange.socket_cookie = flow.cookie;
             self.join.take(finished, &mut flow.sockets, wait, limits.waiting_exchanges, down);
@@ -237,7 +233,7 @@ impl Wire {
 
     fn expire_gap(&mut self, key: u32, serial: u64, down: &mut impl Downstream) {
         let now = self.now;
-        if !self.table.peek(key).is_some_and(|flow| flow.serial == serial) {
+        if self.table.peek(key).is_none_or(|flow| flow.serial != serial) {
             return;
         }
         self.with_flow(key, |flow, work| {

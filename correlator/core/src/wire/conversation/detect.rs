@@ -59,8 +59,11 @@ impl Conversation {
         let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };
         match guess {
             Guess::Request if is_request_line(chunk.front()) => return self.set_http1(direction, work),
-            Guess::Response => return self.set_http1(direction.reverse(), work),
-            Guess::Other(protocol @ (Protocol::Tls | Protocol::Http2)) => return self.set_opaque(protocol, work),
+            // A response alone may be quoted in a body; the next request will tell.
+            Guess::Response => return,
+            Guess::Other(protocol @ (Protocol::Tls | Protocol::Http2)) => {
+                return self.set_opaque(protocol, work);
+            }
             _ => {}
         }
         self.turns += u8::from(self.last.replace(direction).is_some_and(|last| last != direction));

@@ -80,8 +80,12 @@ impl Conversation {
             }
             self.reader(direction).begin(chunk);
         }
+        if chunk.len == 0 {
+            return;
+        }
         let config = work.config;
-        let parse = |bytes: &[u8], limit| http1::request(bytes, limit).map(|head| OwnedHead::new(&head, config));
+        let parse =
+            |bytes: &[u8], limit| http1::request(bytes, limit).map(|head| OwnedHead::new(&head, config));
         match self.reader(direction).head(direction, chunk, work, parse) {
             HeadStep::Complete(head) => self.begin_request(link, direction, head, work),
             HeadStep::Partial => {}
@@ -138,6 +142,7 @@ impl Conversation {
             request_done: false,
             response_done: false,
             broken: false,
+            doubtful: doubt.is_some(),
         }
     }
 
@@ -208,6 +213,7 @@ impl Conversation {
 
     /// A response is complete; `rest` bytes of its last segment follow.
     pub(super) fn finish_response(&mut self, direction: Direction, rest: u64, work: &mut Work<'_>) {
+        let early = self.is_early(direction);
         let (span, end, again) = self.reader(direction).finish();
         self.pairing.grow_response(span, end);
         let mut tunnel = false;
@@ -223,14 +229,29 @@ impl Conversation {
                 open.note(Anomaly::BodyLongerThanAnnounced);
             }
         }
-        self.pairing.answer(end);
+        self.pairing.answer(end, early);
         self.pairing.release(work);
         if tunnel {
             self.give_up(work);
         }
     }
 
-    pub(super) fn body(&mut self, direction: Direction, body: Body, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+    /// Whether the sender of the response began it before it had all of the request, as far as its end is known.
+    fn is_early(&mut self, direction: Direction) -> bool {
+        let received = self.reader(direction).ack;
+        let request = direction.reverse().of(&self.readers);
+        let http1::State::Body(body) = request.state else { return false };
+        let end = request.start.saturating_add(request.span.bytes).saturating_add(body.known_ahead());
+        received.is_none_or(|received| received < end)
+    }
+
+    pub(super) fn body(
+        &mut self,
+        direction: Direction,
+        body: Body,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) {
         let reader = self.reader(direction);
         let reached = reader.body(direction, body, chunk, work);
         let (span, end) = (reader.span, reader.start + reader.span.bytes);

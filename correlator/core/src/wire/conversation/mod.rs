@@ -98,12 +98,24 @@ impl Conversation {
         .map(|end| end.saturating_sub(1))
     }
 
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> usize {
+        let partial = self.readers.iter().filter(|reader| !reader.partial().is_empty()).count();
+        partial + usize::from(self.pairing.holds())
+    }
+
     fn reader(&mut self, direction: Direction) -> &mut Reader {
         direction.of_mut(&mut self.readers)
     }
 
     /// What a direction's stream gave.
-    pub(super) fn deliver(&mut self, link: &Link, direction: Direction, delivery: Delivery<'_>, work: &mut Work<'_>) {
+    pub(super) fn deliver(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        delivery: Delivery<'_>,
+        work: &mut Work<'_>,
+    ) {
         match delivery {
             Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),

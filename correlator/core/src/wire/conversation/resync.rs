@@ -22,7 +22,9 @@ impl Conversation {
         reader.abandon(direction, work);
         reader.finish();
         reader.state = State::Lost;
-        if self.spoken == Spoken::Http1(direction) {
+        if self.spoken == Spoken::Unknown {
+            self.doubt = Some(Anomaly::Gap);
+        } else if self.spoken == Spoken::Http1(direction) {
             self.doubt = Some(Anomaly::Gap);
             self.break_request(anomaly, work);
         } else if self.pairing.pipelined {
@@ -52,7 +54,7 @@ impl Conversation {
         chunk: &mut Chunk<'_>,
         work: &mut Work<'_>,
     ) {
-        if !self.confirmed && !self.looks_like_http1(direction, chunk) {
+        if !self.confirmed && anomaly != Anomaly::Gap && !self.looks_like_http1(direction, chunk) {
             return self.set_opaque(Protocol::Tcp, work);
         }
         let behind_message = self.reader(direction).at_boundary() && !chunk.segment_start;
@@ -77,7 +79,8 @@ impl Conversation {
 
     /// Bytes of a response that no request waits for.
     pub(super) fn unsolicited(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
-        let requests_followed = !matches!(self.reader(direction.reverse()).state, State::Lost | State::Opaque);
+        let requests_followed =
+            !matches!(self.reader(direction.reverse()).state, State::Lost | State::Opaque);
         if requests_followed && chunk.segment_start {
             let response = guess(chunk.front()) == Guess::Response;
             work.tally.count(if response { Anomaly::ResponseWithoutRequest } else { Anomaly::Garbage });
@@ -115,7 +118,8 @@ impl Conversation {
     /// A response begins exactly where its request's sender had received everything before.
     fn resume_responses(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
         self.pairing.drop_before(chunk.offset, Anomaly::Gap, work);
-        let Some(at) = self.pairing.awaited().and_then(|open| open.answer_at) else {
+        let answer_at = self.pairing.awaited().and_then(|open| open.answer_at);
+        let Some(at) = answer_at.filter(|at| *at >= chunk.offset) else {
             return spend(direction, chunk, work);
         };
         let mut before = chunk.take(at.saturating_sub(chunk.offset));

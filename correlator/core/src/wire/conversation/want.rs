@@ -30,7 +30,14 @@ pub(super) enum Wanted {
 
 impl Conversation {
     /// Tells the kernel what is wanted of a direction from here on, where that changed.
-    pub(super) fn want(&mut self, link: &Link, direction: Direction, at: u64, segment: u64, work: &mut Work<'_>) {
+    pub(super) fn want(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        at: u64,
+        segment: u64,
+        work: &mut Work<'_>,
+    ) {
         let wanted = self.wanted(direction, at, segment);
         if wanted == *direction.of(&self.wanted) || self.closed {
             return;

@@ -138,7 +138,13 @@ fn finish<T>(
 fn request_head<'a>(request: &Request<'_, 'a>) -> Option<RequestHead<'a>> {
     let fields = fields(request.headers);
     let (framing, conflicting) = framing(&fields, request.version?, Framing::Unknown, Framing::Length(0));
-    Some(RequestHead { method: request.method?, target: request.path?, host: fields.host, framing, conflicting })
+    Some(RequestHead {
+        method: request.method?,
+        target: request.path?,
+        host: fields.host,
+        framing,
+        conflicting,
+    })
 }
 
 fn response_head(response: &Response<'_, '_>) -> Option<ResponseHead> {
@@ -177,10 +183,12 @@ fn fields<'a>(headers: &[Header<'a>]) -> Fields<'a> {
 
 /// Several lengths are one when all are the same (RFC 9110, 8.6).
 fn length(before: Length, value: &[u8]) -> Length {
-    value.split(|byte| *byte == b',').fold(before, |before, text| match (before, decimal(text.trim_ascii())) {
-        (Length::Absent, Some(bytes)) => Length::Bytes(bytes),
-        (Length::Bytes(old), Some(new)) if old == new => before,
-        _ => Length::Conflicting,
+    value.split(|byte| *byte == b',').fold(before, |before, text| {
+        match (before, decimal(text.trim_ascii())) {
+            (Length::Absent, Some(bytes)) => Length::Bytes(bytes),
+            (Length::Bytes(old), Some(new)) if old == new => before,
+            _ => Length::Conflicting,
+        }
     })
 }
 

@@ -135,7 +135,11 @@ impl Reader {
         let bytes = chunk.front().get(..room).unwrap_or(chunk.front());
         let Some(found) = partial.end.find(bytes) else {
             let full = bytes.len() >= room;
-            return if full { HeadStep::Failed(Anomaly::HeaderTooLarge) } else { self.append(direction, chunk, work) };
+            return if full {
+                HeadStep::Failed(Anomaly::HeaderTooLarge)
+            } else {
+                self.append(direction, chunk, work)
+            };
         };
         let waited = partial.bytes.len();
         partial.bytes.extend_from_slice(bytes.get(..found).unwrap_or_default());
@@ -149,7 +153,12 @@ impl Reader {
         HeadStep::Complete(head)
     }
 
-    pub(in super::super) fn append<T>(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) -> HeadStep<T> {
+    pub(in super::super) fn append<T>(
+        &mut self,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) -> HeadStep<T> {
         let bytes = chunk.front();
         if bytes.len() as u64 != chunk.len {
             return HeadStep::Failed(Anomaly::Gap);

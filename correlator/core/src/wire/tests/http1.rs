@@ -8,7 +8,11 @@ fn turns(turns: &[&str]) -> Bench {
         if text.is_empty() {
             continue;
         }
-        if index % 2 == 0 { talk.client(text) } else { talk.server(text) };
+        if index % 2 == 0 {
+            talk.client(text)
+        } else {
+            talk.server(text)
+        };
     }
     talk.server_fin().client_fin();
     run(&talk.records)
@@ -28,7 +32,10 @@ fn messages_end_where_rfc_9112_says() {
         ("length", vec!["POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", ok], vec!["POST /a 200 3/2"]),
         (
             "chunked with extension and trailer",
-            vec!["POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n", ok],
+            vec![
+                "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+                ok,
+            ],
             vec!["POST /a 200 3/2"],
         ),
         (
@@ -43,7 +50,12 @@ fn messages_end_where_rfc_9112_says() {
         ),
         (
             "HEAD",
-            vec!["HEAD /a HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "GET /b HTTP/1.1\r\n\r\n", ok],
+            vec![
+                "HEAD /a HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+                "GET /b HTTP/1.1\r\n\r\n",
+                ok,
+            ],
             vec!["HEAD /a 200 0/0", "GET /b 200 0/2"],
         ),
         (
@@ -95,7 +107,12 @@ fn messages_end_where_rfc_9112_says() {
         ),
         (
             "refused tunnel",
-            vec!["CONNECT a:443 HTTP/1.1\r\n\r\n", "HTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\nx", "GET /b HTTP/1.1\r\n\r\n", ok],
+            vec![
+                "CONNECT a:443 HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\nx",
+                "GET /b HTTP/1.1\r\n\r\n",
+                ok,
+            ],
             vec!["CONNECT a:443 403 0/1", "GET /b 200 0/2"],
         ),
         (
@@ -105,10 +122,17 @@ fn messages_end_where_rfc_9112_says() {
         ),
         (
             "two lengths",
-            vec!["POST /a HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde", "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"],
+            vec![
+                "POST /a HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+                "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n",
+            ],
             vec!["POST /a 400 0/0 incomplete [conflicting_length]"],
         ),
-        ("no response", vec!["GET /a HTTP/1.1\r\n\r\n"], vec!["GET /a - 0/- incomplete [request_without_response]"]),
+        (
+            "no response",
+            vec!["GET /a HTTP/1.1\r\n\r\n"],
+            vec!["GET /a - 0/- incomplete [request_without_response]"],
+        ),
         (
             "half a response",
             vec!["GET /a HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"],
@@ -117,12 +141,22 @@ fn messages_end_where_rfc_9112_says() {
         ("half a request", vec!["GET /a HTTP/1.1\r\nHos"], vec![]),
         (
             "half a body",
-            vec!["POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"],
+            vec![
+                "POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf",
+                "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n",
+            ],
             vec!["POST /a 400 4/0 incomplete [truncated,early_response]"],
         ),
         (
             "response before the request's end",
-            vec!["POST /a HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc", ok, "def", "", "GET /b HTTP/1.1\r\n\r\n", ok],
+            vec![
+                "POST /a HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc",
+                ok,
+                "def",
+                "",
+                "GET /b HTTP/1.1\r\n\r\n",
+                ok,
+            ],
             vec!["POST /a 200 6/2 [early_response]", "GET /b 200 0/2"],
         ),
         (
@@ -167,12 +201,14 @@ fn the_query_stays_where_it_is_not_redacted() {
     talk.client("GET /a?b=c HTTP/1.1\r\n\r\n").server(response(200, ""));
     let mut bench = Bench::new(Config { redact_query: false, ..Config::default() });
     bench.records(&talk.records);
+    bench.finish();
     assert_eq!(bench.lines(), ["GET /a?b=c 200 0/0"]);
 }
 
 #[test]
 fn keep_alive_exchanges_leave_as_they_are_complete() {
-    let mut talk = Talk::new(Side::Server);
+    let mut talk = Talk { cookie: 0, ..Talk::midway(Side::Server) };
+    talk.handshake();
     let mut bench = Bench::new(Config::default());
     for index in 0..100 {
         talk.client(format!("GET /{index} HTTP/1.1\r\nHost: h\r\n\r\n")).server(response(200, "body"));
@@ -186,8 +222,13 @@ fn keep_alive_exchanges_leave_as_they_are_complete() {
 #[test]
 fn a_head_byte_by_byte_is_the_same_head() {
     let mut talk = Talk::new(Side::Server);
-    talk.client_in(1, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
-    talk.server_in(1, response(200, "hi")).client("GET /b HTTP/1.1\r\n\r\n").server_in(1, response(200, "hi"));
+    talk.client_in(
+        1,
+        "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    );
+    talk.server_in(1, response(200, "hi"))
+        .client("GET /b HTTP/1.1\r\n\r\n")
+        .server_in(1, response(200, "hi"));
     let bench = run(&talk.records);
     assert_eq!(bench.lines(), ["POST /a 200 3/2", "GET /b 200 0/2"]);
     assert_eq!(bench.total().opaque, 0);
@@ -238,4 +279,36 @@ fn a_head_larger_than_the_limit_is_given_up_and_the_next_is_found() {
         assert_eq!(bench.lines(), ["GET /b 200 0/0 [gap]"]);
         assert_eq!(bench.counted(Anomaly::HeaderTooLarge), 1);
     }
+}
+
+#[test]
+fn the_skip_of_an_enormous_body_is_told_in_steps() {
+    let mut talk = Talk::new(Side::Server);
+    talk.capture = 100;
+    let (segment, count) = (vec![0; 8 << 20], 640_u64);
+    let length = segment.len() as u64 * count;
+    talk.client(format!("PUT /big HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"));
+    (0..count).for_each(|_| {
+        talk.client(&segment);
+    });
+    talk.server(response(200, ""));
+    let bench = run(&talk.records);
+    assert_eq!(bench.lines(), [format!("PUT /big 200 {length}/0")]);
+    assert_eq!((bench.notes.wants.len(), bench.notes.wants[10].1), (11, None));
+    assert_eq!(bench.total().opaque, 0);
+}
+
+#[test]
+fn connections_that_are_not_followed_are_not_captured() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client("\x16\x03\x01\x02\x00\x01")
+        .server([0x16; 3000])
+        .server([0x17; 3000])
+        .client_fin()
+        .server_fin();
+    let bench = run(&talk.records);
+    let wants: Vec<_> =
+        bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.headers_only)).collect();
+    assert_eq!(wants, [Some(1), None]);
+    assert_eq!(bench.notes.wants[0].0.tuple.source_port, 8080);
 }

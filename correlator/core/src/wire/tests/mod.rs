@@ -66,7 +66,12 @@ impl Bench {
     pub(super) fn finish(&mut self) {
         self.wire.finish(&mut self.notes);
         self.check_accounts();
-        for table in self.wire.tables().iter().filter(|table| table.name != "vantages" && !table.name.ends_with("sockets")) {
+        for table in self
+            .wire
+            .tables()
+            .iter()
+            .filter(|table| table.name != "vantages" && !table.name.ends_with("sockets"))
+        {
             assert_eq!(table.entries, 0, "{} is not empty at the end", table.name);
         }
         assert_eq!(self.total().pending, 0);
@@ -75,7 +80,8 @@ impl Bench {
     pub(super) fn check_accounts(&self) {
         for account in self.wire.accounts() {
             for bytes in account.directions {
-                let ByteAccount { recorded, inherited: _, decoded, opaque, duplicate, pending, gap: _ } = bytes;
+                let ByteAccount { recorded, inherited: _, decoded, opaque, duplicate, pending, gap: _ } =
+                    bytes;
                 assert_eq!(recorded, decoded + opaque + duplicate + pending, "{account:?}");
             }
         }

@@ -98,7 +98,10 @@ fn wraps_around() {
 fn a_gap_within_a_body_costs_only_its_bytes() {
     let bench = talk(|talk| {
         let head = REQUEST.len() - 10;
-        talk.client(&REQUEST[..head + 2]).client(&REQUEST[head + 2..head + 5]).lost().client(&REQUEST[head + 5..]);
+        talk.client(&REQUEST[..head + 2])
+            .client(&REQUEST[head + 2..head + 5])
+            .lost()
+            .client(&REQUEST[head + 5..]);
     });
     assert_eq!(bench.lines(), ["POST /a 200 10/2 [gap]", "GET /b 200 0/2"]);
     assert_eq!((bench.total().gap, bench.total().opaque), (3, 0));
@@ -110,7 +113,7 @@ fn the_tail_of_a_body_lost() {
         let head = REQUEST.len() - 10;
         talk.client(&REQUEST[..head + 2]).client(&REQUEST[head + 2..]).lost();
     });
-    assert_eq!(bench.lines(), ["POST /a 200 10/2 [gap,early_response]", "GET /b 200 0/2"]);
+    assert_eq!(bench.lines(), ["POST /a 200 10/2 [gap]", "GET /b 200 0/2"]);
     assert_eq!((bench.total().gap, bench.total().opaque), (8, 0));
 }
 
@@ -212,7 +215,10 @@ fn keep_alive_probe_is_a_duplicate() {
 #[test]
 fn bytes_behind_a_fin_are_opaque() {
     let mut talk = Talk::new(Side::Server);
-    talk.client("GET /a HTTP/1.1\r\n\r\n").client_fin().client("GET /b HTTP/1.1\r\n\r\n").server(response(200, ""));
+    talk.client("GET /a HTTP/1.1\r\n\r\n")
+        .client_fin()
+        .client("GET /b HTTP/1.1\r\n\r\n")
+        .server(response(200, ""));
     let bench = run(&talk.records);
     assert_eq!(bench.lines(), ["GET /a 200 0/0"]);
     assert_eq!(bench.total().opaque, 19);
@@ -229,9 +235,12 @@ fn half_close_lets_the_response_come() {
 #[test]
 fn reset_ends_what_is_open() {
     let mut talk = Talk::new(Side::Server);
-    talk.client("GET /a HTTP/1.1\r\n\r\n").server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx").server_reset();
+    talk.client("GET /a HTTP/1.1\r\n\r\n")
+        .server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        .server_reset();
     let mut bench = Bench::new(Config::default());
     bench.records(&talk.records);
+    bench.tick(talk.now + 20_000_000);
     assert_eq!(bench.lines(), ["GET /a 200 0/1 incomplete [truncated]"]);
     assert_eq!(bench.counted(Anomaly::Truncated), 1);
 }
@@ -270,4 +279,26 @@ fn records_of_the_other_bank_are_inherited() {
     let total = bench.total();
     assert_eq!(total.inherited, total.recorded);
     bench.finish();
+}
+
+#[test]
+fn a_request_within_the_syn() {
+    let mut talk = Talk::fast_open(Side::Server, "GET /a HTTP/1.1\r\n\r\n");
+    talk.server(response(200, "hi")).client("GET /b HTTP/1.1\r\n\r\n").server(response(200, "hi"));
+    let bench = run(&talk.records);
+    assert_eq!(bench.lines(), ["GET /a 200 0/2", "GET /b 200 0/2"]);
+    assert_eq!(bench.notes.exchanges[0].exchange.request_seq, 1_000_001);
+    assert_eq!(bench.total().opaque, 0);
+}
+
+#[test]
+fn blank_lines_are_no_message() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client("GET /a HTTP/1.1\r\n\r\n\r\n").server(response(200, "hi"));
+    let time = talk.now;
+    talk.client("\r\n").client("GET /b HTTP/1.1\r\n\r\n").server(response(200, "hi"));
+    let bench = run(&talk.records);
+    assert_eq!(bench.lines(), ["GET /a 200 0/2", "GET /b 200 0/2"]);
+    assert_eq!(bench.notes.exchanges[1].exchange.request.first_byte.0, time + 1000);
+    assert_eq!(bench.notes.exchanges[1].exchange.request.bytes, 19);
 }

@@ -1,6 +1,6 @@
 use weft_abi::{
-    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo,
-    Tuple, VANTAGE_SOCKETS, VANTAGE_VETH, io, tcp_flag,
+    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment,
+    SockEvent, SockIo, Tuple, VANTAGE_SOCKETS, VANTAGE_VETH, io, tcp_flag,
 };
 use zerocopy::IntoBytes as _;
 
@@ -56,6 +56,13 @@ impl Talk {
     /// The same, with these initial sequence numbers of client and server.
     pub(crate) fn with_seqs(side: Side, initial: [u32; 2]) -> Self {
         let mut talk = Self { next: initial, ..Self::midway(side) };
+        talk.handshake();
+        talk
+    }
+
+    /// The same, from this port of the client.
+    pub(crate) fn from_port(side: Side, client_port: u16) -> Self {
+        let mut talk = Self { client_port, cookie: u64::from(client_port), ..Self::midway(side) };
         talk.handshake();
         talk
     }
@@ -121,6 +128,19 @@ impl Talk {
         self.push(record)
     }
 
+    /// A SYN with payload (RFC 7413), and its answer, which takes all of it.
+    pub(crate) fn fast_open(side: Side, payload: &str) -> Self {
+        let mut talk = Self::midway(side);
+        let [client, server] = talk.next;
+        let syn = talk.segment(CLIENT, client, None, tcp_flag::SYN, payload.as_bytes());
+        talk.push(syn);
+        talk.next = [client + 1 + payload.len() as u32, server];
+        let answer = talk.segment(SERVER, server, Some(talk.next[CLIENT]), tcp_flag::SYN, b"");
+        talk.push(answer);
+        talk.next[SERVER] = server + 1;
+        talk
+    }
+
     /// A segment of the client with exactly these numbers.
     pub(crate) fn client_at(&mut self, seq: u32, payload: impl AsRef<[u8]>) -> &mut Self {
         let record = self.segment(CLIENT, seq, Some(self.next[SERVER]), tcp_flag::PSH, payload.as_ref());
@@ -160,7 +180,11 @@ impl Talk {
         let from_pod = (from == CLIENT) == (self.side == Side::Client);
         let captured = payload.len().min(self.capture);
         let segment = Segment {
-            header: self.header(KIND_SEGMENT, if from_pod { DIRECTION_INGRESS } else { DIRECTION_EGRESS }, VANTAGE_VETH),
+            header: self.header(
+                KIND_SEGMENT,
+                if from_pod { DIRECTION_INGRESS } else { DIRECTION_EGRESS },
+                VANTAGE_VETH,
+            ),
             tuple: self.tuple(from),
             seq,
             ack: ack.unwrap_or(0),
@@ -184,9 +208,19 @@ impl Talk {
     fn tuple(&self, from: usize) -> Tuple {
         let (client, server) = (address(2), address(1));
         if from == CLIENT {
-            Tuple { source: client, destination: server, source_port: self.client_port, destination_port: 8080 }
+            Tuple {
+                source: client,
+                destination: server,
+                source_port: self.client_port,
+                destination_port: 8080,
+            }
         } else {
-            Tuple { source: server, destination: client, source_port: 8080, destination_port: self.client_port }
+            Tuple {
+                source: server,
+                destination: client,
+                source_port: 8080,
+                destination_port: self.client_port,
+            }
         }
     }
 

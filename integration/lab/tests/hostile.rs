@@ -1,0 +1,109 @@
+//! Peers that misbehave, beside a load that must not notice. Needs root and Go.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use weft_lab::load::{self, LoadReport};
+use weft_lab::shop::NAMESPACE;
+use weft_lab::{Observed, Shop, apt, tools};
+
+const SETTLE: Duration = Duration::from_secs(15);
+
+fn open_shop() -> Result<Shop> {
+    Shop::open(&tools::rust_binaries()?, json!({}))
+}
+
+fn answered(report: &LoadReport) -> Result<u64> {
+    ensure!(report.ok == report.sent && report.errors.is_empty(), "the load itself failed: {report:?}");
+    Ok(report.sent)
+}
+
+/// Complete exchanges of the gateway as a server, by method.
+fn complete(shop: &Shop, method: &str) -> Result<usize> {
+    let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={NAMESPACE}/gateway"))?;
+    let of = |line: &&Value| line["side"] == "server" && line["complete"] == true && line["method"] == method;
+    Ok(lines.iter().filter(of).count())
+}
+
+/// What a peer does, and what weft must say of it: an anomaly (if any), and the complete exchanges that it made.
+struct Attack {
+    kind: &'static str,
+    anomaly: Option<&'static str>,
+    posts: usize,
+}
+
+const ATTACKS: [Attack; 6] = [
+    Attack { kind: "garbage", anomaly: Some("garbage"), posts: 0 },
+    Attack { kind: "half", anomaly: Some("request_without_response"), posts: 0 },
+    Attack { kind: "long-header", anomaly: Some("header_too_large"), posts: 0 },
+    Attack { kind: "long-body", anomaly: None, posts: 1 },
+    Attack { kind: "one-byte", anomaly: None, posts: 1 },
+    Attack { kind: "bare-reset", anomaly: None, posts: 0 },
+];
+
+#[test]
+fn attacks_are_counted_and_nothing_is_invented() -> Result<()> {
+    for Attack { kind, anomaly, posts } in ATTACKS {
+        let shop = open_shop()?;
+        let load = shop.start(&shop.load().rate(200).seconds(3).connections(8))?;
+        load::hostile(&shop.client, &shop.gateway.endpoint().to_string(), kind, 3)?;
+        let sent = answered(&load.finish()?)?;
+        let orders = format!("{NAMESPACE}/orders");
+        let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
+            let counted = seen.pod(&orders).server == sent && seen.loss.adds_up();
+            counted && anomaly.is_none_or(|name| seen.anomalies.contains_key(name))
+        })?;
+        assert_eq!(complete(&shop, "GET")? as u64, sent, "{kind}: the load beside it");
+        assert_eq!(complete(&shop, "POST")?, 3 * posts, "{kind}");
+        assert!(seen.loss.adds_up(), "{kind}: {:?}", seen.loss);
+        assert_eq!(seen.loss.bytes_lost, 0, "{kind}");
+        if let Some(name) = anomaly {
+            assert!(seen.anomalies.contains_key(name), "{kind}: no {name} in {:?}", seen.anomalies);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hundred_thousand_silent_connections_are_bounded() -> Result<()> {
+    const CONNECTIONS: u32 = 100_000;
+    let iproute2 = apt::Program { binary: "ip", package: "iproute2", why: "to give a pod a second address" };
+    apt::ensure_programs(&[iproute2])?;
+    let mut shop = open_shop()?;
+    // One address has some 64,000 ports.
+    let second = "198.18.0.1";
+    in_pod(&shop.client, &["addr", "add", &format!("{second}/32"), "dev", "eth0"])?;
+    in_pod(&shop.orders, &["route", "add", second, "via", &shop.client.ipv4().to_string()])?;
+    let _sink = load::sink(&shop.orders, 9000, CONNECTIONS + 1000)?;
+    let target = format!("{}:9000", shop.orders.ipv4());
+    let sources = [shop.client.ipv4().to_string(), second.to_owned()];
+    let silence = load::silence(&shop.client, &target, CONNECTIONS, &sources)?;
+    assert_eq!(silence.opened, u64::from(CONNECTIONS), "{}", silence.report);
+
+    let sent = answered(&shop.run(&shop.load().rate(200).seconds(3).connections(8))?)?;
+    let orders = format!("{NAMESPACE}/orders");
+    let seen =
+        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&orders).server == sent && seen.loss.adds_up())?;
+    assert_eq!(seen.pod(&orders).server, sent, "the load beside them");
+    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    let tables = shop.agent.json("/api/v1/loss")?["tables"].clone();
+    for table in tables.as_array().into_iter().flatten() {
+        assert!(table["entries"].as_u64() <= table["limit"].as_u64(), "{table}");
+    }
+    // Both ends of each connection pass a vantage: a table of 131,072 holds all it may and lets the others go.
+    let flows = tables.as_array().into_iter().flatten().find(|table| table["table"] == "flows").cloned();
+    assert!(flows.as_ref().is_some_and(|flows| flows["entries"].as_u64() > Some(100_000)), "{flows:?}");
+    let resident = shop.agent.memory()?.resident - shop.agent.ring_resident()?;
+    assert!(resident < 256 << 20, "{resident} bytes for 131,072 connections");
+    Ok(())
+}
+
+/// Runs `ip` in a pod.
+fn in_pod(pod: &weft_lab::Pod, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(tools::find_program("ip").unwrap_or_else(|| "ip".into()));
+    let mut child = pod.netns().spawn(command.args(arguments))?;
+    ensure!(child.wait()?.success(), "ip {} failed", arguments.join(" "));
+    Ok(())
+}

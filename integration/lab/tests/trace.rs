@@ -1,0 +1,196 @@
+//! The main job on real input: every request between real pods counted, on both sides, to the last one. The load
+//! generator's own count is the truth. Needs root and Go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use weft_lab::load::{self, Load, LoadReport};
+use weft_lab::observed::Sides;
+use weft_lab::shop::NAMESPACE;
+use weft_lab::{Capture, Observed, Shop, http, tools, wire_times};
+
+const SETTLE: Duration = Duration::from_secs(15);
+
+fn open_shop() -> Result<Shop> {
+    Shop::open(&tools::rust_binaries()?, json!({}))
+}
+
+/// Every pod's both sides, when `sent` requests went through the shop.
+fn expected(sent: u64) -> BTreeMap<String, Sides> {
+    let pods = [("client", 0, sent), ("gateway", sent, sent), ("orders", sent, sent), ("inventory", sent, 0)];
+    pods.map(|(pod, server, client)| (format!("{NAMESPACE}/{pod}"), Sides { server, client })).into()
+}
+
+/// What weft saw once it adds up to `sent`, or what it saw last.
+fn settled(shop: &Shop, sent: u64) -> Result<Observed> {
+    Observed::wait(&shop.agent, SETTLE, |seen| seen.exchanges == expected(sent) && seen.loss.adds_up())
+}
+
+fn answered(report: &LoadReport) -> Result<u64> {
+    ensure!(report.ok == report.sent && report.errors.is_empty(), "the load itself failed: {report:?}");
+    Ok(report.sent)
+}
+
+#[test]
+fn every_request_is_counted_on_both_sides() -> Result<()> {
+    let shop = open_shop()?;
+    let sent = answered(&shop.run(&shop.load().rate(500).seconds(4).connections(16))?)?;
+    let seen = settled(&shop, sent)?;
+    assert_eq!(seen.exchanges, expected(sent), "{:?}", seen.anomalies);
+    assert!(seen.loss.adds_up(), "{:?}", seen.loss);
+    assert_eq!((seen.loss.bytes_lost, seen.loss.bytes_opaque, seen.loss.events_lost), (0, 0, 0));
+    Ok(())
+}
+
+#[test]
+fn at_full_speed_every_missing_exchange_is_explained() -> Result<()> {
+    let shop = open_shop()?;
+    let sent = answered(&shop.run(&shop.load().seconds(5))?)?;
+    let seen = settled(&shop, sent)?;
+    assert!(seen.loss.adds_up(), "{:?}", seen.loss);
+    let explained = seen.loss.bytes_lost > 0 && seen.loss.events_lost > 0;
+    assert!(seen.exchanges == expected(sent) || explained, "{sent} sent: {seen:?}");
+    Ok(())
+}
+
+#[test]
+fn both_sides_compute_the_same_id_and_the_server_is_the_clients_child() -> Result<()> {
+    let shop = open_shop()?;
+    let sent = answered(&shop.run(&shop.load().rate(100).seconds(2).connections(4))?)?;
+    settled(&shop, sent)?;
+    let lines = shop.agent.json_lines("/api/v1/exchanges?limit=10000")?;
+    let mut sides: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for line in &lines {
+        sides.entry(line["exchange_id"].as_str().context("no id")?).or_default().push(line);
+    }
+    assert_eq!(sides.len() as u64, 3 * sent, "three hops, each with an id of its own");
+    for (id, sides) in sides {
+        let [one, other] = sides[..] else { panic!("{id} was seen {} times", sides.len()) };
+        let (client, server) = if one["side"] == "client" { (one, other) } else { (other, one) };
+        assert_eq!((&client["side"], &server["side"]), (&json!("client"), &json!("server")));
+        assert_eq!(server["parent_span_id"], client["span_id"]);
+        assert_eq!(server["trace_id"], client["trace_id"]);
+        assert_eq!((&server["path"], &server["status"]), (&client["path"], &client["status"]));
+        assert_eq!((&server["local"], &server["peer"]), (&client["peer"], &client["local"]));
+        assert_eq!((&server["peer_pod"], &client["peer_pod"]), (&client["pod"], &server["pod"]));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_threads_that_read_and_wrote_are_the_services_own() -> Result<()> {
+    let shop = open_shop()?;
+    let sent = answered(&shop.run(&shop.load().rate(100).seconds(2).connections(4))?)?;
+    settled(&shop, sent)?;
+    let inventory = u64::from(shop.services[0].process.pid());
+    let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={NAMESPACE}/inventory"))?;
+    assert_eq!(lines.len() as u64, sent);
+    for line in &lines {
+        let at = |message: &str, byte: &str| line[message][byte].as_u64().unwrap_or(0);
+        assert_eq!(line["app"]["pid"].as_u64(), Some(inventory), "{line}");
+        let read = line["app"]["read"].as_u64().context("nobody read the request")?;
+        let written = line["app"]["write_returned"].as_u64().context("nobody wrote the response")?;
+        assert!(at("request", "last_byte") <= read && read <= at("response", "first_byte"), "{line}");
+        assert!(written > read, "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_message_has_the_time_at_which_tcpdump_saw_it() -> Result<()> {
+    let shop = open_shop()?;
+    let capture = Capture::start(shop.gateway.lab(), None, shop.gateway.host_veth())?;
+    let sent = answered(&shop.run(&shop.load().rate(250).seconds(2).connections(4))?)?;
+    let captured = capture.finish()?;
+    settled(&shop, sent)?;
+    assert_eq!(captured.dropped, 0);
+    let exchanges =
+        shop.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={NAMESPACE}/gateway"))?;
+    let times = wire_times::compare(&exchanges, &captured.segments)?;
+    // How close they are is for the demo to show: here every message must be found at its sequence numbers.
+    assert_eq!(times.compared as u64, 4 * sent);
+    Ok(())
+}
+
+/// Bodies, and messages without one: what is asked for, and the response's body as weft should count it.
+#[test]
+fn bodies_of_every_kind_are_counted_to_the_byte() -> Result<()> {
+    let shop = open_shop()?;
+    let inventory = format!("{NAMESPACE}/inventory");
+    let cases: [(&str, &str, u64, u16, u64); 6] = [
+        ("GET", "/bytes/0", 0, 200, 0),
+        ("GET", "/bytes/3000000", 0, 200, 3_000_000),
+        ("HEAD", "/bytes/1000", 0, 200, 0),
+        ("GET", "/status/204", 0, 204, 0),
+        ("POST", "/echo", 1_000_000, 200, 1_000_000),
+        ("GET", "/stream?chunks=50&bytes=999", 0, 200, 49_950),
+    ];
+    for (case, (method, path, sends, status, receives)) in cases.into_iter().enumerate() {
+        let load = Load { method: method.into(), body: sends, ..Load::get(shop.inventory.url(path)) };
+        load::run(&shop.client, &load.rate(1).seconds(1).connections(1))?;
+        let done = case as u64 + 1;
+        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&inventory).server == done)?;
+        let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=1&pod={inventory}"))?;
+        let exchange = lines.first().with_context(|| format!("{method} {path} was not seen"))?;
+        assert_eq!(exchange["method"], method, "{exchange}");
+        assert_eq!(exchange["status"], status, "{exchange}");
+        assert_eq!(exchange["request"]["body_bytes"], sends, "{exchange}");
+        assert_eq!(exchange["response"]["body_bytes"], receives, "{exchange}");
+        assert_eq!(exchange["complete"], true, "{exchange}");
+    }
+    let seen = Observed::wait(&shop.agent, SETTLE, |seen| seen.loss.adds_up())?;
+    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    Ok(())
+}
+
+#[test]
+fn ipv6_is_the_same() -> Result<()> {
+    let shop = open_shop()?;
+    let url = format!("http://[{}]:8080/stock/{{id}}", shop.inventory.ipv6());
+    let sent = answered(&load::run(&shop.client, &Load::get(url).rate(100).seconds(2).connections(4))?)?;
+    let inventory = format!("{NAMESPACE}/inventory");
+    let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
+        seen.pod(&inventory).server == sent && seen.loss.adds_up()
+    })?;
+    assert_eq!(seen.pod(&inventory).server, sent);
+    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=1&pod={inventory}"))?;
+    assert_eq!(lines[0]["local"], format!("[{}]:8080", shop.inventory.ipv6()));
+    Ok(())
+}
+
+#[test]
+fn ports_that_nobody_wants_are_not_seen() -> Result<()> {
+    let shop = Shop::open(&tools::rust_binaries()?, json!({"capture": {"exclude_ports": [8080]}}))?;
+    answered(&shop.run(&shop.load().rate(100).seconds(1).connections(4))?)?;
+    std::thread::sleep(Duration::from_secs(1));
+    let seen = Observed::now(&shop.agent)?;
+    assert!(seen.exchanges.values().all(|sides| *sides == Sides::default()), "{:?}", seen.exchanges);
+    assert_eq!(seen.loss.bytes_seen, 0);
+    Ok(())
+}
+
+#[test]
+fn the_listener_answers_what_the_contract_says() -> Result<()> {
+    let shop = open_shop()?;
+    let sent = answered(&shop.run(&shop.load().rate(100).seconds(1).connections(2))?)?;
+    settled(&shop, sent)?;
+    let get = |target: &str| http::get(shop.agent.address()?, target, &[], Duration::from_secs(10));
+    for page in ["/", "/healthz", "/readyz", "/metrics", "/api/v1/pods", "/api/v1/loss", "/api/v1/exchanges"]
+    {
+        assert_eq!(get(page)?.status, 200, "{page}");
+    }
+    assert_eq!(get("/api/v1/nothing")?.status, 404);
+    assert_eq!(get("/api/v1/exchanges?limt=3")?.status, 400, "a misspelt key is no silent default");
+    let metrics = get("/metrics")?.text();
+    let line = format!(
+        "http_server_request_duration_seconds_count{{k8s_namespace_name=\"{NAMESPACE}\",k8s_pod_name=\"gateway\"}} {sent}"
+    );
+    assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    assert!(metrics.ends_with("# EOF\n"));
+    let exchanges = shop.agent.json_lines("/api/v1/exchanges?limit=7")?;
+    assert_eq!(exchanges.len(), 7);
+    Ok(())
+}
