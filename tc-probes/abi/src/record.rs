@@ -131,8 +131,9 @@ pub struct SockEvent {
     pub header: Header,
     /// The pod's address (source) and the peer's (destination), as the socket sees them: before NAT.
     pub tuple: Tuple,
-    /// The next sequence number that will be sent.
-    pub snd_nxt: u32,
+    /// The first sequence number that the peer has not acknowledged: every byte before it has passed the device. (The
+    /// next one to be sent says less: what was sent may still be on its way there.)
+    pub snd_una: u32,
     /// Socket cookie.
     pub cookie: u64,
     /// The next sequence number expected from the peer.

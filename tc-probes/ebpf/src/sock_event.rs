@@ -71,7 +71,7 @@ fn try_record(ctx: &SockOpsContext) -> Option<()> {
     let record = SockEvent {
         header: vantage::header(KIND_SOCK_EVENT, event, vantage, SOCKETS, &word),
         tuple: tuple(ctx),
-        snd_nxt: read!(ctx, snd_nxt),
+        snd_una: read!(ctx, snd_una),
         // SAFETY: the helper takes the context.
         cookie: unsafe { bpf_get_socket_cookie(ctx.as_ptr()) },
         rcv_nxt: read!(ctx, rcv_nxt),

@@ -157,7 +157,7 @@ impl Flow {
         self.streams.iter().filter_map(Stream::gap_since).min()
     }
 
-    /// Its socket is closed; these are the next sequence numbers of both directions. A FIN takes the last one.
+    /// Its socket is closed; everything before these sequence numbers has reached its receiver. A FIN takes the last one.
     pub(super) fn close_at(&mut self, seqs: [u32; 2], work: &mut Work<'_>) {
         for direction in Direction::BOTH {
             let stream = direction.of(&self.streams);

@@ -205,7 +205,7 @@ impl Wire {
             retransmitted_segments: event.total_retrans,
         });
         if let Some(key) = self.cookies.get(&event.cookie).copied() {
-            self.with_flow(key, |flow, work| flow.close_at([event.snd_nxt, event.rcv_nxt], work));
+            self.with_flow(key, |flow, work| flow.close_at([event.snd_una, event.rcv_nxt], work));
             self.settle(key, down);
         }
     }

@@ -10,6 +10,7 @@ use super::{
     direction::Direction,
     http1::{Reader, State},
     pair::Pairing,
+    protocol::{Guess, guess},
     stream::{Chunk, Delivery, FIRST, Origin},
     work::Work,
 };
@@ -131,12 +132,21 @@ impl Conversation {
         }
         match self.spoken {
             Spoken::Http1(_) => self.http1(link, direction, &mut chunk, work),
-            Spoken::Unknown | Spoken::Opaque => work.opaque(direction, chunk.len),
+            Spoken::Opaque => self.opaque(direction, &chunk, work),
+            Spoken::Unknown => work.opaque(direction, chunk.len),
         }
         if self.spoken == Spoken::Http1(direction) {
             self.pairing.acknowledge(ack);
         }
         self.want(link, direction, chunk.offset, len, work);
+    }
+
+    /// What began as nothing that is known and is answered by an HTTP/1 response was meant for an HTTP/1 server.
+    fn opaque(&self, direction: Direction, chunk: &Chunk<'_>, work: &mut Work<'_>) {
+        if chunk.offset == FIRST && guess(chunk.front()) == Guess::Response {
+            work.tally.count(Anomaly::Garbage);
+        }
+        work.opaque(direction, chunk.len);
     }
 
     fn http1(&mut self, link: &Link, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
@@ -176,7 +186,7 @@ impl Conversation {
     pub(super) fn close(&mut self, link: &Link, extra: Option<Anomaly>, work: &mut Work<'_>) {
         for direction in Direction::BOTH {
             let reader = self.reader(direction);
-            reader.abandon(direction, work);
+            reader.cut_off(direction, work);
             reader.state = State::Opaque;
         }
         self.pairing.drop_all(extra, work);

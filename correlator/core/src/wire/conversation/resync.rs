@@ -133,13 +133,13 @@ impl Conversation {
     /// The sender of a direction will send no more.
     pub(super) fn end(&mut self, direction: Direction, work: &mut Work<'_>) {
         let Spoken::Http1(requests) = self.spoken else {
-            return self.reader(direction).abandon(direction, work);
+            return self.reader(direction).cut_off(direction, work);
         };
         if self.reader(direction).state == State::Body(Body::UntilClose) {
             self.finish(direction, 0, work);
         }
         let reader = self.reader(direction);
-        reader.abandon(direction, work);
+        reader.cut_off(direction, work);
         reader.state = State::Opaque;
         if direction == requests {
             if self.pairing.last().is_some_and(|open| !open.request_done) {

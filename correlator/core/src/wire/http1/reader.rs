@@ -190,6 +190,14 @@ impl Reader {
         work.account(direction).abandon_pending(bytes);
     }
 
+    /// The same, because the connection ended within the head.
+    pub(in super::super) fn cut_off(&mut self, direction: Direction, work: &mut Work<'_>) {
+        if self.partial.is_some() {
+            work.tally.count(Anomaly::Truncated);
+        }
+        self.abandon(direction, work);
+    }
+
     /// What of the chunk belongs to the body.
     pub(in super::super) fn body(
         &mut self,

@@ -40,6 +40,14 @@ fn garbage() {
 }
 
 #[test]
+fn garbage_that_an_http_server_answers() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client(b"\x00\x01\x02garbage").server(response(400, "")).client_fin().server_fin();
+    let bench = beside(|bench| bench.records(&talk.records));
+    assert_eq!((bench.notes.exchanges.len(), bench.counted(Anomaly::Garbage)), (1, 1));
+}
+
+#[test]
 fn garbage_behind_a_good_request() {
     let bench = client_sends(&[b"GET /a HTTP/1.1\r\n\r\n", b"\x00\x01\x02", b"more"]);
     assert_eq!(bench.counted(Anomaly::Garbage), 1);
@@ -64,6 +72,7 @@ fn a_head_that_is_almost_one() {
 fn half_a_request() {
     let bench = client_sends(&[b"GET /a HTTP/1.1\r\nHost"]);
     assert_eq!((bench.notes.exchanges.len(), bench.total().opaque), (1, 21));
+    assert_eq!(bench.counted(Anomaly::Truncated), 1);
 }
 
 #[test]

@@ -260,7 +260,7 @@ impl Talk {
         let event = SockEvent {
             header: self.header(KIND_SOCK_EVENT, kind, VANTAGE_SOCKETS),
             tuple: self.tuple(pod),
-            snd_nxt: self.next[pod],
+            snd_una: self.next[pod],
             cookie: self.cookie,
             rcv_nxt: self.next[1 - pod],
             srtt_us: 120,
