@@ -63,7 +63,12 @@ impl Correlator {
                 wire.tick(now, &mut Downstage { meaning, sink });
                 meaning.expire(sink);
             }
-            Input::Workload(update) => meaning.workload(update, sink),
+            Input::Workload(update) => {
+                if let WorkloadUpdate::Gone { netns } = update {
+                    wire.gone(netns);
+                }
+                meaning.workload(update, sink);
+            }
             Input::KernelCounters(counters) => {
                 wire.set_bank(counters.bank);
                 meaning.reconciliation.update(&counters);

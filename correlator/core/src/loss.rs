@@ -130,7 +130,7 @@ impl Reconciliation {
             } else if kernel.is_some() {
                 report.retire(self.balances(&counts, &account));
             } else {
-                add_accounts(&mut nameless, &account);
+                nameless.iter_mut().zip(account).for_each(|(sum, directions)| *sum += directions);
             }
         }
         // Whose these were is forgotten on the kernel's side: the two sides can be compared in sum only.
@@ -206,18 +206,5 @@ impl AddAssign for Balance {
         self.unrecorded = self.unrecorded.saturating_add(unrecorded);
         self.lost = self.lost.saturating_add(lost);
         self.unexplained = self.unexplained.saturating_add(unexplained);
-    }
-}
-
-fn add_accounts(sum: &mut [ByteAccount; 2], accounts: &[ByteAccount; 2]) {
-    for (sum, account) in sum.iter_mut().zip(accounts) {
-        let ByteAccount { recorded, inherited, decoded, opaque, duplicate, pending, gap } = *account;
-        sum.recorded = sum.recorded.saturating_add(recorded);
-        sum.inherited = sum.inherited.saturating_add(inherited);
-        sum.decoded = sum.decoded.saturating_add(decoded);
-        sum.opaque = sum.opaque.saturating_add(opaque);
-        sum.duplicate = sum.duplicate.saturating_add(duplicate);
-        sum.pending = sum.pending.saturating_add(pending);
-        sum.gap = sum.gap.saturating_add(gap);
     }
 }

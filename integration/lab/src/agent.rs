@@ -74,7 +74,11 @@ impl Agent {
     /// When the file cannot be written.
     pub fn write_config(&self, config: Value) -> Result<()> {
         let mut document = json!({
-            "paths": {"bpffs": self.lab.bpffs(), "state_dir": self.lab.state_dir()},
+            "paths": {
+                "bpffs": self.lab.bpffs(),
+                "state_dir": self.lab.state_dir(),
+                "cni_cache": self.lab.cni_cache(),
+            },
             "metrics": {"listen": "127.0.0.1:0"},
         });
         merge(&mut document, config);

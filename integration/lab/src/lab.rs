@@ -75,6 +75,11 @@ impl Lab {
         self.dir().join("state")
     }
 
+    /// The folder of libcni's result cache (`paths.cni_cache`), in the place of the host's.
+    pub fn cni_cache(&self) -> PathBuf {
+        self.dir().join("cni")
+    }
+
     /// The Go programs.
     pub fn binaries(&self) -> &GoBinaries {
         &self.inner.binaries

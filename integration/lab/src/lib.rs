@@ -20,6 +20,7 @@
 pub mod agent;
 pub mod apt;
 pub mod capture;
+mod cni_cache;
 mod conflist;
 pub mod http;
 pub mod interrupt;
@@ -29,6 +30,7 @@ pub mod load;
 pub mod netns;
 pub mod observed;
 pub mod pcap;
+pub mod plugin;
 pub mod pod;
 pub mod process;
 mod registry;
@@ -36,6 +38,7 @@ pub mod service;
 pub mod shop;
 mod subnet;
 pub mod tools;
+mod traces;
 pub mod wire_times;
 
 pub use agent::Agent;
@@ -48,3 +51,4 @@ pub use pod::Pod;
 pub use process::Process;
 pub use service::Service;
 pub use shop::Shop;
+pub use traces::Traces;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::cni_cache;
 use crate::lab::random;
 use crate::{Lab, NetNs};
 
@@ -20,6 +21,7 @@ pub struct Pod {
     uid: String,
     result: CniResult,
     add_took: Duration,
+    log: String,
     // Last: it goes when the namespace is gone.
     lab: Lab,
 }
@@ -69,10 +71,12 @@ impl Pod {
         let netns = NetNs::create(&format!("{}-{namespace}-{name}", lab.id()))?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let (uid, result, add_took) = (uid()?, CniResult::default(), Duration::ZERO);
-        let mut pod = Self { netns, namespace, name, uid, result, add_took, lab: lab.clone() };
+        let mut pod =
+            Self { netns, namespace, name, uid, result, add_took, log: String::new(), lab: lab.clone() };
         let begin = Instant::now();
         let output = pod.cnitool("add")?;
         pod.add_took = begin.elapsed();
+        pod.log = String::from_utf8_lossy(&output.stderr).into_owned();
         pod.result = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("cnitool add printed no result: {}", text(&output)))?;
         ensure!(!pod.result.ips.is_empty(), "the chain gave {pod} no address");
@@ -85,6 +89,19 @@ impl Pod {
     /// What the chain said.
     pub fn check(&self) -> Result<()> {
         self.cnitool("check").map(drop)
+    }
+
+    /// Runs DEL on the chain, as runtimes do more than once: the last time when it is dropped.
+    ///
+    /// # Errors
+    /// What the chain said.
+    pub fn delete(&self) -> Result<()> {
+        self.cnitool("del").map(drop)
+    }
+
+    /// What the plugins wrote to stderr during ADD.
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// The lab that it is in.
@@ -155,7 +172,8 @@ impl Pod {
         command.args([verb, self.lab.id()]).arg(self.netns.path());
         command.env("NETCONFPATH", self.lab.net_conf_dir()).env("CNI_PATH", self.lab.cni_path());
         command.env("CNI_ARGS", self.cni_args()?).env_remove("CNI_IFNAME").env_remove("CAP_ARGS");
-        let output = command.output().context("cannot start cnitool")?;
+        let output = cni_cache::within(&self.lab.cni_cache(), || command.output())?;
+        let output = output.context("cannot start cnitool")?;
         ensure!(output.status.success(), "cnitool {verb} {self}: {}", text(&output));
         Ok(output)
     }

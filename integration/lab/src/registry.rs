@@ -10,14 +10,13 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 use serde::{Deserialize, Serialize};
 
+use crate::cni_cache::CNI_CACHE;
 use crate::subnet::Subnet;
 use crate::{link, netns, process};
 
 const RUN_DIR: &str = "/run/weft-lab";
 const LOCK: &str = "lock";
 const HOST: &str = "host.json";
-/// Where libcni keeps results when nobody tells it otherwise, as cnitool does not (libcni/api.go, `CacheDir`).
-const CNI_RESULTS: &str = "/var/lib/cni/results";
 /// What the bridge plugin turns on as soon as it is a gateway.
 const FORWARDING: [&str; 2] = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
 
@@ -108,9 +107,6 @@ impl Claim {
             link::remove(&veth.file_name().unwrap_or_default().to_string_lossy())?;
         }
         link::remove(&self.id)?;
-        for entry in names_with_prefix(Path::new(CNI_RESULTS), &format!("{}-", self.id)) {
-            let _ = fs::remove_file(entry);
-        }
         unmount_below(&self.dir);
         if self.dir.exists() {
             fs::remove_dir_all(&self.dir).with_context(|| format!("cannot remove {}", self.dir.display()))?;
@@ -174,10 +170,8 @@ fn restore_host() -> Result<()> {
         // Refused as busy where somebody else has named a namespace meanwhile, as it should.
         let _ = umount2(netns::NETNS_DIR, MntFlags::empty());
     }
-    // Only where nothing of anybody else's is in them.
-    for empty in [CNI_RESULTS, "/var/lib/cni"] {
-        let _ = fs::remove_dir(empty);
-    }
+    // Only where nothing of anybody else's is in it.
+    let _ = fs::remove_dir(CNI_CACHE);
     fs::remove_dir_all(RUN_DIR).context("cannot remove the labs' folder")
 }
 

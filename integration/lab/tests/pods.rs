@@ -10,46 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use weft_lab::load::{self, Load};
-use weft_lab::{Capture, Lab, LabOptions, Pod, Process, Service, http};
-
-/// Everything of a lab that could stay behind, taken down while it lives.
-#[derive(Debug, Serialize, Deserialize)]
-struct Traces {
-    id: String,
-    dir: String,
-    links: Vec<String>,
-    pids: Vec<u32>,
-}
-
-impl Traces {
-    fn of(lab: &Lab, pods: &[&Pod], processes: &[&Process]) -> Self {
-        let veths = pods.iter().map(|pod| pod.host_veth().to_owned());
-        Self {
-            id: lab.id().to_owned(),
-            dir: lab.dir().display().to_string(),
-            links: veths.chain([lab.id().to_owned()]).collect(),
-            pids: processes.iter().map(|process| process.pid()).collect(),
-        }
-    }
-
-    /// What of it is on the host now.
-    fn found(&self) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for dir in ["/run/netns", "/run/weft-lab", "/var/lib/cni/results", "/sys/class/net"] {
-            let names = fs::read_dir(dir).into_iter().flatten().flatten();
-            let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            found.extend(names.filter(|name| name.starts_with(&self.id)).map(|name| format!("{dir}/{name}")));
-        }
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        found.extend(mounts.lines().filter(|line| line.contains(&self.id)).map(str::to_owned));
-        let links = self.links.iter().map(|link| format!("/sys/class/net/{link}"));
-        let pids = self.pids.iter().map(|pid| format!("/proc/{pid}"));
-        found.extend(links.chain(pids).chain([self.dir.clone()]).filter(|path| Path::new(path).exists()));
-        found
-    }
-}
+use weft_lab::{Capture, Lab, LabOptions, Pod, Process, Service, Traces, http};
 
 /// Three services in three pods behind each other, and a load generator in a fourth.
 fn shop(options: LabOptions, rate: u32) -> Result<Traces> {
@@ -66,7 +28,7 @@ fn shop(options: LabOptions, rate: u32) -> Result<Traces> {
         // The other family on the second leg.
         Service::gateway(&gateway, SocketAddr::from((orders.ipv6(), weft_lab::service::PORT)))?,
     ];
-    let processes = services.each_ref().map(|service| &service.process);
+    let processes = services.each_ref().map(|service| service.process.pid());
     let traces = Traces::of(&lab, &[&client, &gateway, &orders, &inventory], &processes);
     ensure!(traces.found().len() > 10, "the test looks in the wrong places: {:?}", traces.found());
 
@@ -178,7 +140,7 @@ fn a_panic_leaves_nothing() -> Result<()> {
         let lab = Lab::new(LabOptions::default())?;
         let pod = Pod::create(&lab, "a", "x")?;
         let service = Service::inventory(&pod)?;
-        sender.send(Traces::of(&lab, &[&pod], &[&service.process]))?;
+        sender.send(Traces::of(&lab, &[&pod], &[service.process.pid()]))?;
         panic!("as a failed assertion would");
     });
     assert!(panicked.join().is_err());
@@ -218,7 +180,7 @@ fn victim(ready: &Path) -> Result<()> {
     let lab = Lab::new(LabOptions::default())?;
     let pod = Pod::create(&lab, "a", "x")?;
     let service = Service::inventory(&pod)?;
-    let traces = serde_json::to_vec(&Traces::of(&lab, &[&pod], &[&service.process]))?;
+    let traces = serde_json::to_vec(&Traces::of(&lab, &[&pod], &[service.process.pid()]))?;
     fs::write(ready.with_extension("next"), traces)?;
     fs::rename(ready.with_extension("next"), ready)?;
     std::thread::sleep(Duration::from_secs(600));

@@ -95,7 +95,7 @@ pub enum LoaderError {
     NoCgroup2,
     /// A clsact qdisc cannot be added because another ingress qdisc sits there.
     #[error(
-        "{device}: cannot add a clsact qdisc, another ingress qdisc is there (the CNI bandwidth plugin adds one); this kernel has no TCX (>= 6.6), which needs no qdisc"
+        "{device}: cannot add a clsact qdisc, another ingress qdisc is there (the CNI bandwidth plugin adds one); TCX needs no qdisc: kernel 6.6 or newer, attach auto"
     )]
     ClsactTaken {
         /// The device's name.

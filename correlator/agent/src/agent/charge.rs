@@ -1,18 +1,17 @@
 //! Being in charge: the heartbeat, and the kernel's counters counted from the moment of taking over.
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use weft_abi::{Bank, LOSS_REASONS, LossReason, MAX_CAPTURE, VANTAGE_SOCKETS, VantageKey};
 use weft_core::{DirectionCount, KernelCounters, Ktime, VantageCounters};
 use weft_loader::{Counted, Kernel, Losses, Pins, Vantages, state::StateDir};
 
+use super::reported::{self, LossCounts, Unwritten, total, unrecorded};
 use crate::clock;
 
 /// How long the programs go on recording without a heartbeat. Short enough that a dead agent soon costs nothing, long
 /// enough that one that is restarted finds in the ring what it missed.
 const ALIVE: u64 = 10_000_000_000;
-
-type LossCounts = [u64; LOSS_REASONS.len()];
 
 /// The agent's side of the control block and the counters.
 pub struct Charge {
@@ -22,9 +21,9 @@ pub struct Charge {
     bank: u8,
     /// The bank's counters when this agent took it.
     base: BTreeMap<VantageKey, Bank>,
-    /// The losses that agents before this one have reported.
-    reported: LossCounts,
-    /// Where the losses reported so far are kept for the next agent.
+    /// What agents before this one have reported of what was not recorded.
+    reported: Unwritten,
+    /// Where that is kept for the next agent.
     reported_file: PathBuf,
 }
 
@@ -53,11 +52,12 @@ impl Charge {
         let losses = Losses::open(pins)?;
         let bank = (kernel.generation().wrapping_add(1) & 1) as u8;
         // Nobody writes this bank now: what is in it is what this agent must not count as its own.
-        let base =
-            vantages.read().into_iter().map(|counted| (counted.key, of_bank(&counted, bank))).collect();
-        let reported_file = state.path().join("losses_reported.json");
-        let reported = read_reported(&reported_file, &total(&losses));
-        let undrained = undrained(&reported, &total(&losses));
+        let counted = vantages.read();
+        let base = counted.iter().map(|counted| (counted.key, of_bank(counted, bank))).collect();
+        let reported_file = state.path().join(reported::FILE);
+        let now = Unwritten::now(&losses, &counted);
+        let reported = Unwritten::reported(&reported_file, &now);
+        let undrained = undrained(&reported.losses, &now.losses);
         kernel.filter_ports(ports, exclude_ports)?;
         kernel.take_charge(clock::monotonic().after(ALIVE).0, MAX_CAPTURE as u32)?;
         Ok((Self { kernel, vantages, losses, bank, base, reported, reported_file }, undrained))
@@ -68,40 +68,41 @@ impl Charge {
         if let Err(error) = self.kernel.beat(now.after(ALIVE).0) {
             tracing::error!(%error, "the programs cannot be told that the agent is alive: they will only count");
         }
-        let text = serde_json::to_vec(&total(&self.losses).to_vec()).unwrap_or_default();
-        // Without the file the next agent reports these losses once more; that is no reason to stop.
-        let _ = fs::write(&self.reported_file, text);
+        Unwritten::now(&self.losses, &self.vantages.read()).keep(&self.reported_file);
     }
 
-    /// The counters since this agent took charge; the losses also since the one before stopped reporting.
+    /// The counters since this agent took charge; what was not recorded also since the one before stopped reporting:
+    /// bytes that nobody drained are a gap in connections that go on, so they are seen and lost in this account.
     pub fn counters(&self) -> KernelCounters {
-        self.counters_since(&self.base)
+        self.counters_with(|counted| {
+            let base = self.base.get(&counted.key).copied().unwrap_or_default();
+            let mut directions = since(of_bank(counted, self.bank), base);
+            let before = unrecorded(&[of_bank(counted, self.bank ^ 1), base]);
+            for (count, owed) in directions.iter_mut().zip(self.reported.owed(counted.key, before)) {
+                count.bytes_seen += owed;
+                count.bytes_unrecorded += owed;
+            }
+            directions
+        })
     }
 
     /// The same, as if this agent had taken charge now: where a recording begins.
     pub fn rebased_counters(&self) -> KernelCounters {
-        let now = self
-            .vantages
-            .read()
-            .into_iter()
-            .map(|counted| (counted.key, of_bank(&counted, self.bank)))
-            .collect();
-        self.counters_since(&now)
+        self.counters_with(|_| [DirectionCount::default(); 2])
     }
 
-    fn counters_since(&self, base: &BTreeMap<VantageKey, Bank>) -> KernelCounters {
-        let devices =
-            self.vantages.read().into_iter().filter(|counted| counted.kind != u32::from(VANTAGE_SOCKETS));
+    fn counters_with(&self, directions: impl Fn(&Counted) -> [DirectionCount; 2]) -> KernelCounters {
+        let mut counted = self.vantages.read();
+        counted.retain(|counted| counted.kind != u32::from(VANTAGE_SOCKETS));
+        let vantages = counted.iter().map(|counted| VantageCounters {
+            netns: counted.netns,
+            ifindex: counted.key.ifindex,
+            directions: directions(counted),
+        });
         KernelCounters {
             bank: self.bank,
-            vantages: devices
-                .map(|counted| VantageCounters {
-                    netns: counted.netns,
-                    ifindex: counted.key.ifindex,
-                    directions: since(of_bank(&counted, self.bank), base.get(&counted.key).copied()),
-                })
-                .collect(),
-            losses: difference(&total(&self.losses), &self.reported),
+            vantages: vantages.collect(),
+            losses: difference(&total(&self.losses), &self.reported.losses),
         }
     }
 }
@@ -111,10 +112,9 @@ fn of_bank(counted: &Counted, bank: u8) -> Bank {
     if bank & 1 == 0 { even } else { odd }
 }
 
-fn since(now: Bank, base: Option<Bank>) -> [DirectionCount; 2] {
-    let base = base.unwrap_or_default().directions;
+fn since(now: Bank, base: Bank) -> [DirectionCount; 2] {
     let [ingress, egress] = now.directions;
-    let [ingress_base, egress_base] = base;
+    let [ingress_base, egress_base] = base.directions;
     [(ingress, ingress_base), (egress, egress_base)].map(|(now, base)| DirectionCount {
         segments: now.segments.saturating_sub(base.segments),
         bytes_seen: now.bytes_seen.saturating_sub(base.bytes_seen),
@@ -122,25 +122,10 @@ fn since(now: Bank, base: Option<Bank>) -> [DirectionCount; 2] {
     })
 }
 
-fn total(losses: &Losses) -> LossCounts {
-    losses.read().map(|cpus| cpus.iter().sum())
-}
-
 fn difference(now: &LossCounts, base: &LossCounts) -> LossCounts {
     std::array::from_fn(|index| {
         now.get(index).copied().unwrap_or(0).saturating_sub(base.get(index).copied().unwrap_or(0))
     })
-}
-
-/// What earlier agents have reported of these maps; maps that count less than that are new ones.
-fn read_reported(file: &PathBuf, now: &LossCounts) -> LossCounts {
-    let kept = fs::read(file).ok().and_then(|text| serde_json::from_slice::<Vec<u64>>(&text).ok());
-    let Some(Ok(reported)) = kept.map(LossCounts::try_from) else { return *now };
-    if reported.iter().zip(now).all(|(reported, now)| reported <= now) {
-        reported
-    } else {
-        LossCounts::default()
-    }
 }
 
 fn undrained(reported: &LossCounts, now: &LossCounts) -> Undrained {
@@ -173,15 +158,5 @@ mod tests {
         let reported = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let now = [3, 1, 0, 10, 0, 5, 7, 0, 0, 0];
         assert_eq!(undrained(&reported, &now), Undrained { segments: 12, socket_records: 6 });
-    }
-
-    #[test]
-    fn new_maps_start_at_nothing() {
-        let file = std::env::temp_dir().join(format!("weft-losses-{}", std::process::id()));
-        fs::write(&file, "[9,0,0,0,0,0,0,0,0,0]").unwrap();
-        assert_eq!(read_reported(&file, &[1; 10]), [0; 10]);
-        assert_eq!(read_reported(&file, &[9; 10]), [9, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        fs::remove_file(&file).unwrap();
-        assert_eq!(read_reported(&file, &[4; 10]), [4; 10], "no agent reported before: nothing is owed");
     }
 }

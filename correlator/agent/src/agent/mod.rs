@@ -7,6 +7,7 @@ mod lock;
 mod metrics;
 mod pipeline;
 mod reconcile;
+mod reported;
 mod store;
 pub mod tee;
 

@@ -9,9 +9,15 @@ use weft_core::AttributedExchange;
 const CAPACITY: usize = 16_384;
 
 /// The exchanges that left the pipeline last, in that order.
-#[derive(Default)]
 pub struct ExchangeStore {
     recent: Mutex<VecDeque<AttributedExchange>>,
+}
+
+impl Default for ExchangeStore {
+    fn default() -> Self {
+        // All at once: growing would end at twice the room.
+        Self { recent: Mutex::new(VecDeque::with_capacity(CAPACITY)) }
+    }
 }
 
 /// Which exchanges somebody wants.
@@ -34,9 +40,12 @@ impl ExchangeStore {
             return;
         }
         let mut recent = self.lock();
-        recent.extend(exchanges.drain(..));
-        let surplus = recent.len().saturating_sub(CAPACITY);
-        recent.drain(..surplus);
+        for exchange in exchanges.drain(..) {
+            if recent.len() == CAPACITY {
+                recent.pop_front();
+            }
+            recent.push_back(exchange);
+        }
     }
 
     /// The newest that match, oldest of them first.

@@ -31,6 +31,8 @@ pub(super) struct Flow {
     pub(super) closed: bool,
     /// It is in the queue of connections with a gap.
     pub(super) gap_queued: bool,
+    /// Its socket is closed, and everything before these sequence numbers has reached its receiver.
+    socket_closed: Option<[u32; 2]>,
     vantage: u8,
     streams: [Stream; 2],
     conversation: Conversation,
@@ -48,6 +50,7 @@ impl Flow {
             talked: false,
             closed: false,
             gap_queued: false,
+            socket_closed: None,
             vantage: segment.vantage,
             streams: Default::default(),
             conversation: Conversation::new(),
@@ -157,14 +160,16 @@ impl Flow {
         self.streams.iter().filter_map(Stream::gap_since).min()
     }
 
-    /// Its socket is closed; everything before these sequence numbers has reached its receiver. A FIN takes the last one.
-    pub(super) fn close_at(&mut self, seqs: [u32; 2], work: &mut Work<'_>) {
-        for direction in Direction::BOTH {
-            let stream = direction.of(&self.streams);
-            let end = stream.started().then(|| stream.offset_of(*direction.of(&seqs)).saturating_sub(1));
-            self.finish(direction, end, work);
-        }
-        self.close(None, work);
+    /// Its socket is closed; everything before these sequence numbers has reached its receiver. The last segments may
+    /// still be on their way to the device, so this counts when the connection is forgotten.
+    pub(super) fn note_closed(&mut self, seqs: [u32; 2], now: Ktime) {
+        self.socket_closed = Some(seqs);
+        self.last_seen = self.last_seen.max(now);
+    }
+
+    /// Nothing but late segments is expected.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed || self.socket_closed.is_some()
     }
 
     /// It is over, or must be forgotten.
@@ -180,6 +185,15 @@ impl Flow {
         self.conversation.close(&link, extra, work);
     }
 
+    /// A FIN takes the last sequence number.
+    fn finish_at(&mut self, seqs: [u32; 2], work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let stream = direction.of(&self.streams);
+            let end = stream.started().then(|| stream.offset_of(*direction.of(&seqs)).saturating_sub(1));
+            self.finish(direction, end, work);
+        }
+    }
+
     fn finish(&mut self, direction: Direction, end: Option<u64>, work: &mut Work<'_>) {
         if direction.of(&self.streams).started() {
             self.with(direction, work, |mut reassembly| reassembly.finish(end));
@@ -188,6 +202,9 @@ impl Flow {
 
     /// It leaves the table: nothing may wait in it any more.
     pub(super) fn forget(&mut self, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        if let (Some(seqs), false) = (self.socket_closed, self.closed) {
+            self.finish_at(seqs, work);
+        }
         self.close(extra, work);
         for direction in Direction::BOTH {
             self.finish(direction, None, work);

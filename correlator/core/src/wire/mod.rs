@@ -164,6 +164,11 @@ impl Wire {
         self.bank = Some(bank);
     }
 
+    /// A pod is gone. What is still under way of its connections ends by itself.
+    pub(crate) fn gone(&mut self, netns: u64) {
+        self.accounts.gone(netns);
+    }
+
     /// One record of the ring. Its time moves "now" forward.
     pub(crate) fn record(&mut self, record: &[u8], down: &mut impl Downstream) {
         match decode(record) {

@@ -49,14 +49,14 @@ impl Wire {
         self.make_room(down);
         self.serial += 1;
         let account = self.accounts.index(segment.id.netns, segment.id.ifindex);
+        self.accounts.open_flow(account);
         Some(self.table.insert(Box::new(Flow::new(segment, self.serial, account))))
     }
 
     fn make_room(&mut self, down: &mut impl Downstream) {
         while self.table.len() >= self.config.limits.flows.max(1) {
             let Some(victim) = self.table.victim() else { return };
-            let closed = self.table.flow(victim).is_some_and(|flow| flow.closed);
-            if closed {
+            if self.table.flow(victim).is_some_and(|flow| flow.is_over()) {
                 self.end_flow(victim, None, down);
             } else {
                 self.table.evicted += 1;
@@ -69,9 +69,9 @@ impl Wire {
     pub(super) fn end_flow(&mut self, key: u32, extra: Option<Anomaly>, down: &mut impl Downstream) {
         self.with_flow(key, |flow, work| flow.forget(extra, work));
         self.flush(key, down);
-        if let Some(flow) = self.table.remove(key)
-            && self.cookies.get(&flow.cookie) == Some(&key)
-        {
+        let Some(flow) = self.table.remove(key) else { return };
+        self.accounts.end_flow(flow.account);
+        if self.cookies.get(&flow.cookie) == Some(&key) {
             self.cookies.remove(&flow.cookie);
         }
     }
@@ -88,7 +88,7 @@ impl Wire {
         self.flush(key, down);
         self.queue_gap(key);
         let Some(flow) = self.table.peek(key) else { return };
-        let list = match (flow.closed, flow.talked) {
+        let list = match (flow.is_over(), flow.talked) {
             (true, _) => List::Closed,
             (false, false) => List::Silent,
             (false, true) => List::Active,
@@ -205,7 +205,8 @@ impl Wire {
             retransmitted_segments: event.total_retrans,
         });
         if let Some(key) = self.cookies.get(&event.cookie).copied() {
-            self.with_flow(key, |flow, work| flow.close_at([event.snd_una, event.rcv_nxt], work));
+            let now = Ktime(event.header.time);
+            self.with_flow(key, |flow, _| flow.note_closed([event.snd_una, event.rcv_nxt], now));
             self.settle(key, down);
         }
     }
