@@ -88,6 +88,27 @@ pub struct KernelCounters {
     pub losses: [u64; LOSS_REASONS.len()],
 }
 
+impl KernelCounters {
+    /// What was counted after `earlier`: a vantage that it does not know counts from nothing.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let of = |counters: &VantageCounters| {
+            let known =
+                |found: &&VantageCounters| (found.netns, found.ifindex) == (counters.netns, counters.ifindex);
+            let base = earlier.vantages.iter().find(known).map(|found| found.directions).unwrap_or_default();
+            let [ingress, egress] = counters.directions;
+            let [ingress_base, egress_base] = base;
+            VantageCounters {
+                directions: [ingress.since(ingress_base), egress.since(egress_base)],
+                ..*counters
+            }
+        };
+        let mut losses = self.losses;
+        losses.iter_mut().zip(earlier.losses).for_each(|(now, before)| *now = now.saturating_sub(before));
+        Self { bank: self.bank, vantages: self.vantages.iter().map(of).collect(), losses }
+    }
+}
+
 /// The counters of one vantage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VantageCounters {
@@ -108,4 +129,32 @@ pub struct DirectionCount {
     pub bytes_seen: u64,
     /// Of these, bytes in segments for which no record could be written.
     pub bytes_unrecorded: u64,
+}
+
+impl DirectionCount {
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            segments: self.segments.saturating_sub(earlier.segments),
+            bytes_seen: self.bytes_seen.saturating_sub(earlier.bytes_seen),
+            bytes_unrecorded: self.bytes_unrecorded.saturating_sub(earlier.bytes_unrecorded),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_since_a_moment_are_those_after_it() {
+        let count = |bytes_seen| DirectionCount { bytes_seen, ..DirectionCount::default() };
+        let vantage = |netns, bytes| VantageCounters { netns, ifindex: 1, directions: [count(bytes); 2] };
+        let counters =
+            |vantages| KernelCounters { vantages, losses: [5; LOSS_REASONS.len()], ..Default::default() };
+        let since = counters(vec![vantage(1, 10), vantage(2, 7)]).since(&counters(vec![vantage(1, 4)]));
+        assert_eq!(since.vantages, [vantage(1, 6), vantage(2, 7)]);
+        assert_eq!(since.losses, [0; LOSS_REASONS.len()]);
+    }
 }

@@ -12,6 +12,7 @@ use crate::run::{cargo, output, run, workspace};
 
 const LINKER_VERSION: &str = "0.10.3";
 const TARGET: &str = "bpfel-unknown-none";
+const PROFILE: &str = "ebpf";
 
 #[derive(Args)]
 pub struct Options {
@@ -112,15 +113,26 @@ fn build(toolchain: &Toolchain) -> Result<Vec<u8>> {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     run(nightly("cargo")
-        .args(["build", "--release", "--locked", "--target", TARGET, "-Z", "build-std=core"])
-        .current_dir(workspace().join("tc-probes/ebpf"))
+        .args([
+            "build",
+            "-p",
+            "weft-ebpf",
+            "--profile",
+            PROFILE,
+            "--locked",
+            "--target",
+            TARGET,
+            "-Z",
+            "build-std=core",
+        ])
+        .current_dir(workspace())
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags()?.join("\u{1f}"))
         .env("PATH", path)
         // Of the cargo that runs us: they name another compiler.
         .env_remove("RUSTC")
         .env_remove("RUSTUP_TOOLCHAIN"))?;
-    let object = target.join(TARGET).join("release/weft-ebpf");
+    let object = target.join(TARGET).join(PROFILE).join("weft-ebpf");
     fs::read(&object).with_context(|| object.display().to_string())
 }
 

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 
 mod demo;
 mod ebpf;
+mod recordings;
 mod run;
 mod test;
 
@@ -22,6 +23,8 @@ enum Command {
     Demo(demo::Options),
     /// Every test that this machine can run, and all that they need.
     Test(test::Options),
+    /// Makes the recordings of real traffic anew that the replay tests stand on, with what is expected of them.
+    Recordings,
     /// Builds the eBPF object from its sources, and installs what that needs.
     Ebpf(ebpf::Options),
 }
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::execute(&options),
         Command::Test(options) => test::execute(&options),
+        Command::Recordings => recordings::execute(),
         Command::Ebpf(options) => ebpf::execute(&options),
     };
     match result {

@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
-use weft_abi::{Bank, LOSS_REASONS, LossReason, MAX_CAPTURE, VANTAGE_SOCKETS, VantageKey};
+use weft_abi::{Bank, DirectionCounters, LOSS_REASONS, LossReason, MAX_CAPTURE, VANTAGE_SOCKETS, VantageKey};
 use weft_core::{DirectionCount, KernelCounters, Ktime, VantageCounters};
 use weft_loader::{Counted, Kernel, Losses, Pins, Vantages, state::StateDir};
 
@@ -86,11 +86,6 @@ impl Charge {
         })
     }
 
-    /// The same, as if this agent had taken charge now: where a recording begins.
-    pub fn rebased_counters(&self) -> KernelCounters {
-        self.counters_with(|_| [DirectionCount::default(); 2])
-    }
-
     fn counters_with(&self, directions: impl Fn(&Counted) -> [DirectionCount; 2]) -> KernelCounters {
         let mut counted = self.vantages.read();
         counted.retain(|counted| counted.kind != u32::from(VANTAGE_SOCKETS));
@@ -113,12 +108,16 @@ fn of_bank(counted: &Counted, bank: u8) -> Bank {
 }
 
 fn since(now: Bank, base: Bank) -> [DirectionCount; 2] {
-    let [ingress, egress] = now.directions;
-    let [ingress_base, egress_base] = base.directions;
-    [(ingress, ingress_base), (egress, egress_base)].map(|(now, base)| DirectionCount {
-        segments: now.segments.saturating_sub(base.segments),
-        bytes_seen: now.bytes_seen.saturating_sub(base.bytes_seen),
-        bytes_unrecorded: now.bytes_unrecorded.saturating_sub(base.bytes_unrecorded),
+    let [ingress, egress] = counts(now);
+    let [ingress_base, egress_base] = counts(base);
+    [ingress.since(ingress_base), egress.since(egress_base)]
+}
+
+fn counts(bank: Bank) -> [DirectionCount; 2] {
+    bank.directions.map(|DirectionCounters { segments, bytes_seen, bytes_unrecorded }| DirectionCount {
+        segments,
+        bytes_seen,
+        bytes_unrecorded,
     })
 }
 

@@ -201,7 +201,7 @@ impl Pipeline {
                     self.retire(netns);
                     let _ = done.send(());
                 }
-                Ok(Command::Record(tee)) => self.tee = Some(self.begin(tee)),
+                Ok(Command::Record(tee)) => self.begin(tee),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }
@@ -223,16 +223,23 @@ impl Pipeline {
         self.handle(Input::Workload(WorkloadUpdate::Gone { netns }));
     }
 
-    /// A recording begins with what the pipeline knows by now besides the connections.
-    fn begin(&self, tee: Tee) -> TeeWriter {
-        let mut writer = TeeWriter::new(tee);
+    /// A recording begins with what the pipeline knows by now besides the connections. One at a time: a second one gets
+    /// nothing, and says so.
+    fn begin(&mut self, tee: Tee) {
+        if self.tee.is_some() {
+            return;
+        }
+        // What lies in the ring is counted already: it is not of the recording's time.
+        self.drain_all();
+        let counters = self.charge.counters();
+        let mut writer = TeeWriter::new(tee, counters.clone());
         writer.input(&Input::Config(Arc::clone(&self.config)));
         writer.input(&Input::Clock(clock::offset()));
-        writer.input(&Input::KernelCounters(self.charge.rebased_counters()));
+        writer.input(&Input::KernelCounters(counters));
         for pod in &self.pods {
             writer.input(&Input::Workload(WorkloadUpdate::Pod(pod.clone())));
         }
-        writer
+        self.tee = Some(writer);
     }
 
     fn keep_time(&mut self) {

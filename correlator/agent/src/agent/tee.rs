@@ -8,7 +8,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc::{Receiver, Sender, channel},
 };
-use weft_core::{Input, recording};
+use weft_core::{Input, KernelCounters, recording};
 
 use super::pipeline::PipelineHandle;
 
@@ -26,16 +26,18 @@ pub struct Tee {
 pub struct TeeWriter {
     tee: Tee,
     block: Vec<u8>,
+    /// The kernel's counters when it began: a recording counts from its own beginning.
+    base: KernelCounters,
     /// The reader was too slow, or is gone.
     ended: bool,
 }
 
 impl TeeWriter {
     /// Begins a recording.
-    pub fn new(tee: Tee) -> Self {
+    pub fn new(tee: Tee, base: KernelCounters) -> Self {
         let mut block = Vec::with_capacity(BLOCK_BYTES);
         recording::encode_header(&mut block);
-        Self { tee, block, ended: false }
+        Self { tee, block, base, ended: false }
     }
 
     /// Adds an input.
@@ -44,7 +46,12 @@ impl TeeWriter {
             return;
         }
         // Fails for an input that is larger than a frame may be: no record of the ring is.
-        let _ = recording::encode(input, &mut self.block);
+        let _ = match input {
+            Input::KernelCounters(counters) => {
+                recording::encode(&Input::KernelCounters(counters.since(&self.base)), &mut self.block)
+            }
+            input => recording::encode(input, &mut self.block),
+        };
         if self.block.len() >= BLOCK_BYTES {
             self.hand_over();
         }

@@ -1,0 +1,61 @@
+//! Recordings of real traffic give the exchanges that were looked at when they were made (`cargo xtask recordings`), byte for
+//! byte, without privileges.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn recordings() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
+}
+
+fn replay(file: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weft")).arg("replay").arg(file).args(arguments).output().unwrap()
+}
+
+#[test]
+fn every_recording_gives_its_exchanges() {
+    let mut replayed = 0;
+    for entry in fs::read_dir(recordings()).unwrap().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "weftrec") {
+            continue;
+        }
+        let output = replay(&path, &["--json"]);
+        assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+        let expected = fs::read_to_string(path.with_extension("jsonl")).unwrap();
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(found.lines().count(), expected.lines().count(), "{}", path.display());
+        for (found, expected) in found.lines().zip(expected.lines()) {
+            assert_eq!(found, expected, "{}", path.display());
+        }
+        replayed += 1;
+    }
+    assert!(replayed >= 3, "the recordings are not where they should be");
+}
+
+#[test]
+fn the_table_counts_what_the_lines_say() {
+    let output = replay(&recordings().join("three_hops.weftrec"), &[]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    for (pod, side) in [("shop/client", "client"), ("shop/gateway", "server"), ("shop/inventory", "server")] {
+        let row = rows.iter().find(|fields| fields.starts_with(&[pod, side]));
+        assert_eq!(row.and_then(|fields| fields.get(2)), Some(&"20"), "{pod} {side}\n{table}");
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_named() {
+    let file = std::env::temp_dir().join(format!("weft-no-recording-{}", std::process::id()));
+    fs::write(&file, "not a recording").unwrap();
+    let output = replay(&file, &[]);
+    fs::remove_file(&file).unwrap();
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(says.starts_with("weft: ") && says.contains(file.to_str().unwrap()), "{says}");
+    let output = replay(&file, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read"));
+}
