@@ -51,7 +51,12 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Where nobody reads the log any more the agent goes on: the library's complaint about it would panic.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .init();
     let wrong_use = |error: anyhow::Error| (error, ExitCode::from(2));
     let failed = |error: anyhow::Error| (error, ExitCode::FAILURE);
     let load = |path: Option<PathBuf>| config::Config::load(path.as_deref());
@@ -69,7 +74,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err((error, code)) => {
-            eprintln!("weft: {error:#}");
+            output::complaint(&format!("{error:#}"));
             code
         }
     }

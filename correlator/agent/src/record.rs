@@ -1,6 +1,6 @@
 //! `weft record`: a copy of what the running agent's pipeline takes in.
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::{fs::OpenOptionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{agent::tee::SOCKET, client::Agent};
+use crate::{agent::tee::SOCKET, output::complaint};
 
 /// Options of `weft record`.
 #[derive(Args, Debug)]
@@ -20,8 +20,9 @@ pub struct Options {
     /// How long to record.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86400))]
     seconds: u64,
-    #[command(flatten)]
-    agent: Agent,
+    /// The agent's state folder.
+    #[arg(long, value_name = "FOLDER", default_value = "/run/weft")]
+    state_dir: PathBuf,
 }
 
 /// Records for the time that was asked for.
@@ -29,7 +30,7 @@ pub struct Options {
 /// # Errors
 /// When no agent is running, the file exists or cannot be written, or the recording ended early.
 pub fn run(options: &Options) -> Result<()> {
-    let socket = options.agent.state_dir.join(SOCKET);
+    let socket = options.state_dir.join(SOCKET);
     let mut stream = UnixStream::connect(&socket).with_context(|| {
         format!(
             "{}: no agent to record from; is `weft agent` running, with this state folder?",
@@ -41,9 +42,14 @@ pub fn run(options: &Options) -> Result<()> {
     let (bytes, ended_early) = copy(&mut stream, &mut file, duration)
         .with_context(|| format!("{}: the recording is not complete", options.file.display()))?;
     if bytes == 0 {
+        // Nothing is in it, and it would be in the way of the next try.
+        let _ = fs::remove_file(&options.file);
         bail!("the agent gave nothing: it is stopping, or another recording is running");
     }
-    eprintln!("weft: {bytes} bytes in {} (raw traffic, secrets included: mode 0600)", options.file.display());
+    complaint(&format!(
+        "{bytes} bytes in {} (raw traffic, secrets included: mode 0600)",
+        options.file.display()
+    ));
     if ended_early {
         bail!("the recording ended early: the agent stopped, or this disk is too slow for the traffic");
     }

@@ -9,7 +9,10 @@ use weft_core::{
     recording::{End, Reader},
 };
 
-use crate::{output::line, table};
+use crate::{
+    output::{complaint, line},
+    table,
+};
 
 /// Options of `weft replay`.
 #[derive(Args, Debug)]
@@ -36,9 +39,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     correlator.finish(&mut sink);
     if let Some(End::Truncated { .. }) = reader.end() {
-        eprintln!(
-            "weft: {path}: ends within an input, as when its disk was full; everything before was replayed"
-        );
+        complaint(&format!(
+            "{path}: ends within an input, as when its disk was full; everything before was replayed"
+        ));
     }
     if !options.json {
         let pods = serde_json::to_value(correlator.snapshot().pods)?;

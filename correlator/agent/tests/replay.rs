@@ -11,7 +11,12 @@ fn recordings() -> PathBuf {
 }
 
 fn replay(file: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_weft")).arg("replay").arg(file).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_weft"))
+        .arg("replay")
+        .arg(file)
+        .args(arguments)
+        .output()
+        .expect("weft starts")
 }
 
 #[test]

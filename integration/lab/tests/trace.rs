@@ -145,6 +145,25 @@ fn bodies_of_every_kind_are_counted_to_the_byte() -> Result<()> {
     Ok(())
 }
 
+/// A body in chunks has its framing anywhere in segments of up to 64 KiB, and what follows on the connection must be found.
+#[test]
+fn large_chunked_bodies_do_not_blind_their_connection() -> Result<()> {
+    let shop = open_shop()?;
+    let inventory = format!("{NAMESPACE}/inventory");
+    let load =
+        Load::get(shop.inventory.url("/stream?chunks=400&bytes=9000")).rate(10).seconds(2).connections(1);
+    let sent = answered(&load::run(&shop.client, &load)?)?;
+    let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
+        seen.pod(&inventory).server == sent && seen.loss.adds_up()
+    })?;
+    let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={inventory}"))?;
+    let whole =
+        lines.iter().filter(|line| line["complete"] == true && line["response"]["body_bytes"] == 3_600_000);
+    assert_eq!(whole.count() as u64, sent, "{:?} {:?}", seen.anomalies, seen.loss);
+    assert!(seen.loss.adds_up() && seen.loss.bytes_opaque == 0, "{:?}", seen.loss);
+    Ok(())
+}
+
 #[test]
 fn ipv6_is_the_same() -> Result<()> {
     let shop = open_shop()?;

@@ -13,7 +13,7 @@ pub const DIRECTION_INGRESS: u8 = 0;
 /// `Header::detail` of a segment: it left through the vantage's device. On a pod's host-side veth: for the pod.
 pub const DIRECTION_EGRESS: u8 = 1;
 
-/// The most payload bytes that one segment record can carry. A power of two: the programs bound lengths by mask.
+/// The most payload bytes that one segment record can carry; longer segments are several records. A power of two: the programs bound lengths by mask.
 pub const MAX_CAPTURE: usize = 16 * 1024;
 
 /// `Header::detail` of a [`SockEvent`].
@@ -103,7 +103,7 @@ pub struct Segment {
     pub seq: u32,
     /// Acknowledgement number; 0 without the ACK flag.
     pub ack: u32,
-    /// Bytes of TCP payload in the packet, captured or not.
+    /// Bytes of TCP payload in the packet (in this part of it), captured or not.
     pub payload_len: u32,
     /// Where in the payload the captured bytes begin.
     pub capture_offset: u32,
@@ -114,8 +114,9 @@ pub struct Segment {
     pub cookie: u64,
     /// `tcp_flag::*`.
     pub tcp_flags: u8,
-    /// Spare.
-    pub pad: [u8; 1],
+    /// Which part of the segment this is: 0 for the only or first one. A segment with more payload than a record carries
+    /// is several records, each like a segment of its own.
+    pub part: u8,
     /// The window field, unscaled.
     pub window: u16,
     /// `skb_shinfo(skb)->gso_segs`: 0 or 1 for a segment of its own.

@@ -6,8 +6,8 @@ use aya_ebpf::{
 };
 use core::ptr::addr_of_mut;
 use weft_abi::{
-    DIRECTION_INGRESS, FlowKey, FlowWant, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE, PORT_INCLUDE,
-    Segment, VANTAGE_VETH, Vantage, tcp_flag,
+    DIRECTION_INGRESS, FlowKey, FlowWant, Header, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE,
+    PORT_INCLUDE, Segment, VANTAGE_VETH, Vantage, tcp_flag,
 };
 
 use crate::{
@@ -19,15 +19,27 @@ use crate::{
 
 /// Below this size a copy costs less than the lookup that could spare it.
 const ALWAYS_CAPTURE: u32 = 256;
+/// The most records of one segment: a GSO super-segment's 64 KiB, and one more where a part is not wanted. What is left of
+/// a longer one (BIG TCP) goes uncopied with the last.
+const MAX_PARTS: u8 = 5;
 
-/// Which part of a segment's payload goes into its record.
-#[derive(Clone, Copy)]
-struct Capture {
-    offset: u32,
-    len: u32,
+/// What all records of a segment have in common.
+struct Common<'a> {
+    ctx: &'a TcContext,
+    packet: &'a Packet,
+    header: Header,
+    cookie: u64,
+    max_capture: u32,
 }
 
-const NOTHING: Capture = Capture { offset: 0, len: 0 };
+/// A part of a segment's payload: `len` bytes from `at` on, of which `captured` behind the first `skipped` are copied.
+struct Part {
+    number: u8,
+    at: u32,
+    len: u32,
+    skipped: u32,
+    captured: u32,
+}
 
 #[inline(always)]
 pub fn record(ctx: &TcContext, direction: u8) {
@@ -55,15 +67,15 @@ fn try_record(ctx: &TcContext, direction: u8) -> Option<()> {
     }
     let says_something =
         packet.payload_len > 0 || packet.flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) != 0;
-    let recorded = !says_something || submit(ctx, direction, vantage, ifindex, &packet, &word);
-    count(vantage, direction, &packet, &word, recorded);
+    let unrecorded =
+        if says_something { submit(ctx, direction, vantage, ifindex, &packet, &word) } else { 0 };
+    count(vantage, direction, &packet, &word, unrecorded);
     Some(())
 }
 
 /// The kernel's own count, independent of any record.
 #[inline(always)]
-fn count(vantage: *mut Vantage, direction: u8, packet: &Packet, word: &Word, recorded: bool) {
-    let bytes = u64::from(packet.payload_len);
+fn count(vantage: *mut Vantage, direction: u8, packet: &Packet, word: &Word, unrecorded: u32) {
     // SAFETY: `vantage` came from the map's lookup; bank and direction are below 2.
     unsafe {
         let bank = addr_of_mut!((*vantage).banks).cast::<weft_abi::Bank>().add(usize::from(word.bank & 1));
@@ -71,14 +83,12 @@ fn count(vantage: *mut Vantage, direction: u8, packet: &Packet, word: &Word, rec
             .cast::<weft_abi::DirectionCounters>()
             .add(usize::from(direction & 1));
         (*counters).segments += 1;
-        (*counters).bytes_seen += bytes;
-        if !recorded {
-            (*counters).bytes_unrecorded += bytes;
-        }
+        (*counters).bytes_seen += u64::from(packet.payload_len);
+        (*counters).bytes_unrecorded += u64::from(unrecorded);
     }
 }
 
-/// Puts the record into the ring; says whether it is there.
+/// Puts the segment's records into the ring; gives how many payload bytes found no room there.
 #[inline(always)]
 fn submit(
     ctx: &TcContext,
@@ -87,35 +97,64 @@ fn submit(
     ifindex: u32,
     packet: &Packet,
     word: &Word,
-) -> bool {
+) -> u32 {
     if !word.alive {
         loss::count(LossReason::NoAgentSegment);
-        return false;
+        return packet.payload_len;
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return false };
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return packet.payload_len };
     let header = vantage::header(KIND_SEGMENT, direction, vantage, ifindex, word);
-    let plan = plan(header.netns, ifindex, packet, word.max_capture);
-    let capture = copy_payload(ctx, scratch, packet, plan);
-    let segment = Segment {
-        cookie: socket_cookie(ctx, direction, header.vantage),
-        header,
-        tuple: packet.tuple,
-        seq: packet.seq,
-        ack: if packet.flags & tcp_flag::ACK != 0 { packet.ack } else { 0 },
-        payload_len: packet.payload_len,
-        capture_offset: capture.offset,
-        captured: capture.len,
-        tcp_flags: packet.flags,
-        pad: [0],
-        window: packet.window,
-        // SAFETY: the context is valid while the program runs.
-        gso_segs: unsafe { (*ctx.skb.skb).gso_segs },
-    };
-    output(scratch, segment, capture.len)
+    let cookie = socket_cookie(ctx, direction, header.vantage);
+    let common = Common { ctx, packet, header, cookie, max_capture: word.max_capture };
+    let mut skipped = unwanted(&common);
+    let mut unrecorded = 0;
+    let mut at = 0;
+    for number in 0..MAX_PARTS {
+        let part = part(&common, number, at, skipped);
+        if !output(&common, scratch, &part) {
+            unrecorded += part.len;
+        }
+        at += part.len;
+        skipped = 0;
+        if at >= packet.payload_len {
+            break;
+        }
+    }
+    unrecorded
 }
 
+/// What goes into the next record.
 #[inline(always)]
-fn output(scratch: *mut Scratch, segment: Segment, captured: u32) -> bool {
+fn part(common: &Common<'_>, number: u8, at: u32, skipped: u32) -> Part {
+    let rest = common.packet.payload_len - at;
+    let wanted = rest - skipped;
+    let captured = if wanted < common.max_capture { wanted } else { common.max_capture };
+    let last = number + 1 == MAX_PARTS || captured == 0;
+    Part { number, at, len: if last { rest } else { skipped + captured }, skipped, captured }
+}
+
+/// Writes one record; says whether it is there.
+#[inline(always)]
+fn output(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> bool {
+    let packet = common.packet;
+    let captured = copy_payload(common, scratch, part);
+    let ends = part.at + part.len >= packet.payload_len;
+    let segment = Segment {
+        header: common.header,
+        tuple: packet.tuple,
+        seq: packet.seq.wrapping_add(part.at),
+        ack: if packet.flags & tcp_flag::ACK != 0 { packet.ack } else { 0 },
+        payload_len: part.len,
+        capture_offset: if captured == 0 { 0 } else { part.skipped },
+        captured,
+        cookie: common.cookie,
+        // The end of the stream is the end of the last part.
+        tcp_flags: if ends { packet.flags } else { packet.flags & !(tcp_flag::FIN | tcp_flag::PSH) },
+        part: part.number,
+        window: packet.window,
+        // SAFETY: the context is valid while the program runs.
+        gso_segs: unsafe { (*common.ctx.skb.skb).gso_segs },
+    };
     let size = size_of::<Segment>() + captured as usize;
     // SAFETY: the scratch is this CPU's, and `size` is within it: `captured` is at most MAX_CAPTURE.
     let record = unsafe {
@@ -139,55 +178,51 @@ fn socket_cookie(ctx: &TcContext, direction: u8, vantage_kind: u8) -> u64 {
     unsafe { bpf_get_socket_cookie(ctx.as_ptr()) }
 }
 
-/// What user space wants of this segment's payload.
+/// How many bytes at the payload's beginning user space does not want.
 #[inline(always)]
-fn plan(netns: u64, ifindex: u32, packet: &Packet, max_capture: u32) -> Capture {
-    let skipped = if packet.payload_len > ALWAYS_CAPTURE {
-        // SAFETY: the value is copied at once; user space alone writes it, and a torn read only captures more or less.
-        match unsafe { FLOW_WANTS.get(&FlowKey { netns, tuple: packet.tuple, ifindex }) } {
-            Some(want) => skip(*want, packet),
-            None => 0,
-        }
-    } else {
-        0
-    };
-    if skipped >= packet.payload_len {
-        return NOTHING;
+fn unwanted(common: &Common<'_>) -> u32 {
+    let packet = common.packet;
+    if packet.payload_len <= ALWAYS_CAPTURE {
+        return 0;
     }
-    let rest = packet.payload_len - skipped;
-    Capture { offset: skipped, len: if rest < max_capture { rest } else { max_capture } }
+    let key = FlowKey { netns: common.header.netns, tuple: packet.tuple, ifindex: common.header.ifindex };
+    // SAFETY: the value is copied at once; user space alone writes it, and a torn read only captures more or less.
+    match unsafe { FLOW_WANTS.get(&key) } {
+        Some(want) => skip(*want, packet),
+        None => 0,
+    }
 }
 
-/// How many bytes at the payload's beginning are not wanted.
 #[inline(always)]
 fn skip(want: FlowWant, packet: &Packet) -> u32 {
-    if want.headers_only != 0 {
+    let ahead = want.skip_until.wrapping_sub(packet.seq) as i32;
+    if want.headers_only != 0 || ahead > 0 && ahead as u32 >= packet.payload_len {
         return packet.payload_len;
     }
-    let ahead = want.skip_until.wrapping_sub(packet.seq) as i32;
     if ahead <= 0 { 0 } else { ahead as u32 }
 }
 
+/// Copies what is wanted of a part; gives how many bytes there are now behind the record.
 #[inline(always)]
-fn copy_payload(ctx: &TcContext, scratch: *mut Scratch, packet: &Packet, plan: Capture) -> Capture {
-    if plan.len == 0 {
-        return NOTHING;
+fn copy_payload(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> u32 {
+    if part.captured == 0 {
+        return 0;
     }
-    let len = bounded(plan.len);
+    let len = bounded(part.captured);
     // SAFETY: `len` is between 1 and MAX_CAPTURE, the size of the scratch's payload.
     let result = unsafe {
         bpf_skb_load_bytes(
-            ctx.as_ptr(),
-            packet.payload_offset + plan.offset,
+            common.ctx.as_ptr(),
+            common.packet.payload_offset + part.at + part.skipped,
             addr_of_mut!((*scratch).payload).cast(),
             len,
         )
     };
     if result != 0 {
         loss::count(LossReason::PayloadUnreadable);
-        return NOTHING;
+        return 0;
     }
-    Capture { offset: plan.offset, len }
+    len
 }
 
 /// `len`, from 1 to `MAX_CAPTURE`, in a form that the verifier can follow: the mask must be on the very register

@@ -81,6 +81,7 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     if is_current(pins, options) {
         return Ok(Installed { loaded: false, missing: Vec::new() });
     }
+    unmark_build(pins)?;
     if ring_bytes(pins).is_some_and(|size| size != options.ring_bytes) {
         unpin(&pins.map("RECORDS"))?;
     }
@@ -139,13 +140,18 @@ fn ring_bytes(pins: &Pins) -> Option<u32> {
     MapData::from_pin(pins.map("RECORDS")).ok()?.info().ok().map(|info| info.max_entries())
 }
 
-fn mark_build(pins: &Pins) -> Result<()> {
+/// From here on what is pinned is of no build: who is killed before the end leaves work for the next.
+fn unmark_build(pins: &Pins) -> Result<()> {
     for name in file_names(pins.root())? {
         if name.starts_with(BUILD) {
             let old = pins.root().join(name);
             fs::remove_dir(&old).at(old)?;
         }
     }
+    Ok(())
+}
+
+fn mark_build(pins: &Pins) -> Result<()> {
     let build = pins.root().join(format!("{BUILD}{}", object_identity()));
     fs::create_dir(&build).at(build)
 }

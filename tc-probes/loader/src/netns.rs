@@ -1,10 +1,10 @@
 //! Network namespaces: entering one for a moment, and their cookies.
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     os::{
         fd::{AsFd, AsRawFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
     thread,
@@ -67,7 +67,9 @@ impl Netns {
     /// # Errors
     /// When there is no such file, or access is denied.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { file: File::open(path).at(path)?, path: path.into() })
+        // Whoever wrote the path may have named a FIFO: opening it must not wait for a writer.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).at(path)?;
+        Ok(Self { file, path: path.into() })
     }
 
     /// The namespace's inode number: for people; it is recycled.

@@ -80,7 +80,11 @@ impl Pins {
         self.root.join("links")
     }
 
-    pub(crate) fn create(&self) -> Result<()> {
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn create(&self) -> Result<()> {
         for folder in [self.maps(), self.programs(), self.links()] {
             fs::create_dir_all(&folder).at(folder)?;
         }

@@ -7,9 +7,10 @@
 //! <state_dir>/listen                                 address of the agent's HTTP listener
 //! ```
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read as _},
     net::IpAddr,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -169,8 +170,13 @@ impl StateDir {
 }
 
 fn read_record(path: &Path) -> io::Result<PodRecord> {
+    // A FIFO of that name must not make the agent wait.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut json = Vec::new();
-    File::open(path)?.take(MAX_RECORD).read_to_end(&mut json)?;
+    file.take(MAX_RECORD).read_to_end(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
 }
 

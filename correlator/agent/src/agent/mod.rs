@@ -49,8 +49,13 @@ pub fn run(config: &Config) -> Result<()> {
     refuse_without_means(config)?;
     let state = StateDir::new(&config.paths.state_dir);
     state.create().context("paths.state_dir cannot be used")?;
-    let _lock = AgentLock::take(&state)?;
-    let pins = load_programs(config)?;
+    if ensure_bpffs(&config.paths.bpffs)? {
+        tracing::info!(path = %config.paths.bpffs.display(), "mounted the BPF file system");
+    }
+    let pins = Pins::new(&config.paths.bpffs);
+    pins.create()?;
+    let _lock = AgentLock::take(&state, &pins)?;
+    load_programs(config, &pins)?;
     let (charge, undrained) =
         Charge::take(&pins, &state, &config.capture.ports, &config.capture.exclude_ports)?;
     if undrained != charge::Undrained::default() {
@@ -91,19 +96,15 @@ fn refuse_without_means(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn load_programs(config: &Config) -> Result<Pins> {
-    if ensure_bpffs(&config.paths.bpffs)? {
-        tracing::info!(path = %config.paths.bpffs.display(), "mounted the BPF file system");
-    }
-    let pins = Pins::new(&config.paths.bpffs);
+fn load_programs(config: &Config, pins: &Pins) -> Result<()> {
     let options = InstallOptions { ring_bytes: config.capture.ring_bytes, cgroup: config.cgroup() };
-    let installed = install(&pins, &options)?;
+    let installed = install(pins, &options)?;
     for error in &installed.missing {
-        tracing::warn!("works without: {:#}", anyhow::anyhow!(error.to_string()));
+        tracing::warn!("works without: {error}");
     }
     let what = if installed.loaded { "loaded the programs" } else { "took over the programs that are there" };
     tracing::info!(pins = %pins.root().display(), "{what}");
-    Ok(pins)
+    Ok(())
 }
 
 async fn serve(

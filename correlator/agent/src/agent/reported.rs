@@ -54,7 +54,9 @@ impl Unwritten {
     pub fn keep(&self, file: &Path) {
         let unrecorded = self.unrecorded.iter().map(|(key, bytes)| (key.netns, key.ifindex, *bytes));
         let kept = Kept { losses: self.losses.to_vec(), unrecorded: unrecorded.collect() };
-        let _ = fs::write(file, serde_json::to_vec(&kept).unwrap_or_default());
+        let next = file.with_extension("next");
+        let text = serde_json::to_vec(&kept).unwrap_or_default();
+        let _ = fs::write(&next, text).and_then(|()| fs::rename(&next, file));
     }
 
     /// What is not yet reported of a vantage that has counted `now` bytes. One that counts less than was reported is

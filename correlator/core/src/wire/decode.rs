@@ -43,6 +43,8 @@ pub(super) struct SegmentEvent<'a> {
     /// The captured ones.
     pub(super) data: &'a [u8],
     pub(super) flags: u8,
+    /// It is no further part of a segment that takes several records.
+    pub(super) begins: bool,
     /// The pod's socket; 0 while unknown.
     pub(super) cookie: u64,
 }
@@ -88,6 +90,7 @@ fn segment(record: &[u8]) -> Option<ProbeEvent<'_>> {
         hole: segment.capture_offset,
         data,
         flags: segment.tcp_flags,
+        begins: segment.part == 0,
         cookie: segment.cookie,
     }))
 }

@@ -128,7 +128,7 @@ impl Flow {
             time: segment.time,
             ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
             reverse_end: if reverse.started() { reverse.highest() } else { FIRST },
-            segment_start: true,
+            segment_start: segment.begins,
             again: false,
         };
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));

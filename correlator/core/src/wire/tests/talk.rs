@@ -193,7 +193,7 @@ impl Talk {
             captured: captured as u32,
             cookie: if from_pod { self.cookie } else { 0 },
             tcp_flags: flags | if ack.is_some() { tcp_flag::ACK } else { 0 },
-            pad: [0],
+            part: 0,
             window: 500,
             gso_segs: 1,
         };
