@@ -2,25 +2,31 @@
 use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
 use serde::Deserialize;
-use weft_loader::state::{PodRecord, StateDir};
+use weft_loader::{
+    LoaderError,
+    state::{PodRecord, StateDir},
+};
 
 /// The largest file of libcni's cache that is read: it holds a conflist and a result.
 const MAX_CACHE_FILE: u64 = 1 << 20;
 
-/// Every pod interface that somebody told of, the plugin's word first. Keyed by (container id, interface).
-pub fn pod_records(state: &StateDir, cni_cache: &Path) -> BTreeMap<(String, String), PodRecord> {
-    let mut found = BTreeMap::new();
-    let records = state.records().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the plugin's records cannot be read");
-        Default::default()
-    });
-    for error in records.1 {
-        tracing::warn!(%error, "not a record of the plugin; remove it");
+/// What was told.
+#[derive(Default)]
+pub struct Told {
+    /// Every pod interface, by (container id, interface); the plugin's word first.
+    pub records: BTreeMap<(String, String), PodRecord>,
+    /// What could not be read.
+    pub refused: Vec<LoaderError>,
+}
+
+/// Asks everyone who may know.
+pub fn pod_records(state: &StateDir, cni_cache: &Path) -> Told {
+    let (from_plugin, refused) = state.records().unwrap_or_else(|error| (Vec::new(), vec![error]));
+    let mut told = Told { refused, ..Told::default() };
+    for record in from_plugin.into_iter().chain(cached_results(cni_cache)) {
+        told.records.entry((record.container_id.clone(), record.interface.clone())).or_insert(record);
     }
-    for record in records.0.into_iter().chain(cached_results(cni_cache)) {
-        found.entry((record.container_id.clone(), record.interface.clone())).or_insert(record);
-    }
-    found
+    told
 }
 
 /// libcni's result cache: `<cache>/results/<network>-<container id>-<interface>` (libcni api.go, cacheAdd).

@@ -17,7 +17,10 @@ use weft_loader::{
     state::{PodRecord, StateDir},
 };
 
-use super::{discover::pod_records, pipeline::PipelineHandle};
+use super::{
+    discover::{Told, pod_records},
+    pipeline::PipelineHandle,
+};
 
 /// How long a vantage without a known pod is left alone: the plugin attaches before it writes its record.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
@@ -38,6 +41,8 @@ pub struct Reconciler {
     orphans: BTreeMap<u64, Instant>,
     /// What was said of a pod that cannot be traced, so that it is said once.
     complaints: BTreeMap<Key, String>,
+    /// The same of files that are no records.
+    refused: BTreeSet<String>,
 }
 
 type Key = (String, String);
@@ -48,6 +53,8 @@ struct Traced {
     netns: u64,
     inode: u64,
     device: Device,
+    /// Its record names the pod: of several interfaces, and left-overs, one does.
+    names: bool,
 }
 
 impl Reconciler {
@@ -71,16 +78,23 @@ impl Reconciler {
             traced: BTreeMap::new(),
             orphans: BTreeMap::new(),
             complaints: BTreeMap::new(),
+            refused: BTreeSet::new(),
         })
     }
 
     /// One round.
     pub fn run(&mut self) {
-        let records = pod_records(&self.state, &self.cni_cache);
+        let Told { records, refused } = pod_records(&self.state, &self.cni_cache);
+        self.complain_of_files(&refused);
         self.retire(&records);
-        for (key, record) in records {
+        // Of two that lead to one netns, the one that names its cookie is the pod's; the other is a left-over.
+        let (sure, unsure): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|(_, record)| record.netns_cookie.is_some());
+        for (key, record) in sure.into_iter().chain(unsure) {
             if let Some(traced) = self.traced.get_mut(&key) {
-                update_names(traced, record, &self.pipeline);
+                if traced.names {
+                    update_names(traced, record, &self.pipeline);
+                }
             } else {
                 self.trace(key, record);
             }
@@ -90,9 +104,12 @@ impl Reconciler {
 
     fn trace(&mut self, key: Key, record: PodRecord) {
         match self.place(&record) {
-            Ok(traced) => {
+            Ok(mut traced) => {
+                traced.names = self.traced.values().all(|other| other.netns != traced.netns || !other.names);
                 tracing::info!(pod = %label(&record), netns = traced.netns, device = %traced.device.name, "traced");
-                self.pipeline.input(Input::Workload(WorkloadUpdate::Pod(pod(&traced))));
+                if traced.names {
+                    self.pipeline.input(Input::Workload(WorkloadUpdate::Pod(pod(&traced))));
+                }
                 self.complaints.remove(&key);
                 self.traced.insert(key, traced);
             }
@@ -107,13 +124,22 @@ impl Reconciler {
         let netns = Netns::open(&record.netns_path)?;
         let inode = netns.inode()?;
         let link = netns.pod_link(&record.interface)?;
+        let another = record.netns_inode.is_some_and(|told| told != inode)
+            || record.netns_cookie.is_some_and(|told| told != link.netns);
+        if another {
+            // The path leads to another netns by now: the record's is gone.
+            return Err(LoaderError::Io {
+                path: record.netns_path.clone(),
+                source: io::ErrorKind::NotFound.into(),
+            });
+        }
         let device = link.host_device()?;
         self.vantages.insert(host_vantage(self.host_netns, device.ifindex), link.netns, VANTAGE_VETH)?;
         self.vantages.insert(pod_sockets(link.netns), link.netns, VANTAGE_SOCKETS)?;
         if let Attached::New(mechanism) = attach(&self.pins, &device, link.netns, self.mode)? {
             tracing::info!(pod = %label(record), device = %device.name, ?mechanism, "attached what the plugin had not");
         }
-        Ok(Traced { record: record.clone(), netns: link.netns, inode, device })
+        Ok(Traced { record: record.clone(), netns: link.netns, inode, device, names: true })
     }
 
     /// Gives up the pods that are gone: their record, or their netns.
@@ -127,10 +153,24 @@ impl Reconciler {
         for key in gone {
             if let Some(traced) = self.traced.remove(&key) {
                 tracing::info!(pod = %label(&traced.record), netns = traced.netns, "gone");
-                self.remove(traced.netns, &[traced.device]);
+                self.give_up(traced);
             }
         }
         self.complaints.retain(|key, _| records.contains_key(key));
+    }
+
+    /// A pod may have more than one interface: it is gone with the last.
+    fn give_up(&mut self, traced: Traced) {
+        let others = self.traced.values().filter(|other| other.netns == traced.netns);
+        match others.map(|other| other.device.ifindex == traced.device.ifindex).reduce(|a, b| a || b) {
+            None => self.remove(traced.netns, &[traced.device]),
+            Some(true) => {}
+            Some(false) => {
+                if let Err(error) = detach(&self.pins, &traced.device, traced.netns) {
+                    tracing::warn!(%error, device = %traced.device.name, "cannot detach");
+                }
+            }
+        }
     }
 
     /// Detaches first, then lets the pipeline take what is left in the ring and the final counters, and only then
@@ -177,6 +217,14 @@ impl Reconciler {
                 self.remove(netns, &devices);
             }
         }
+    }
+
+    fn complain_of_files(&mut self, refused: &[LoaderError]) {
+        let now: BTreeSet<String> = refused.iter().map(ToString::to_string).collect();
+        for says in now.difference(&self.refused) {
+            tracing::warn!("not a record of the plugin, remove it: {says}");
+        }
+        self.refused = now;
     }
 
     fn complain(&mut self, key: Key, record: &PodRecord, error: &LoaderError) {

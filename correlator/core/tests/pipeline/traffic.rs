@@ -128,7 +128,7 @@ fn record(
         captured: payload.len() as u32,
         cookie: 0,
         tcp_flags,
-        pad: [0],
+        part: 0,
         window: 1000,
         gso_segs: 1,
     };

@@ -78,9 +78,10 @@ impl Conversation {
     }
 }
 
-/// RFC 9112, 2.2: a request may have one before it.
+/// RFC 9112, 2.2: a server ignores at least one before a request, and those in use ignore any number.
 fn without_blank_lines(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\r\n").unwrap_or(bytes)
+    let lines = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    bytes.get(lines..).unwrap_or_default()
 }
 
 fn guess_over(partial: &[u8], more: &[u8]) -> Guess {

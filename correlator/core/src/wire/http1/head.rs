@@ -87,12 +87,14 @@ pub(in super::super) fn request(bytes: &[u8], limit: usize) -> Parsed<RequestHea
     let window = bytes.get(..limit).unwrap_or(bytes);
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
     let mut request = Request::new(&mut []);
-    let config = ParserConfig::default();
+    let mut config = ParserConfig::default();
+    // What servers take, weft must take: a field that is none is skipped, and those that frame the message still count.
+    config.ignore_invalid_headers_in_requests(true);
     match config.parse_request_with_uninit_headers(&mut request, window, &mut fields) {
         Err(httparse::Error::TooManyHeaders) => {
             let mut fields = more_fields(window);
             let mut request = Request::new(&mut fields);
-            let status = request.parse(window);
+            let status = config.parse_request(&mut request, window);
             finish(status, bytes.len() >= limit, || request_head(&request))
         }
         status => finish(status, bytes.len() >= limit, || request_head(&request)),
@@ -106,6 +108,8 @@ pub(in super::super) fn response(bytes: &[u8], limit: usize) -> Parsed<ResponseH
     let mut response = Response::new(&mut []);
     let mut config = ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(true);
+    config.allow_spaces_after_header_name_in_responses(true);
+    config.ignore_invalid_headers_in_responses(true);
     match config.parse_response_with_uninit_headers(&mut response, window, &mut fields) {
         Err(httparse::Error::TooManyHeaders) => {
             let mut fields = more_fields(window);
