@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use weft_core::Snapshot;
 
-use super::{metrics, pipeline::Published, store::ExchangeQuery};
+use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery};
 
 /// The most exchanges of one answer.
 const MAX_LIMIT: usize = 10_000;
@@ -65,7 +65,7 @@ pub async fn serve(listener: TcpListener, api: Api) -> Result<()> {
         .route("/api/v1/pods", get(pods))
         .route("/api/v1/loss", get(loss))
         .with_state(api);
-    axum::serve(listener, router).await.context("the HTTP listener failed")
+    axum::serve(Bounded::new(listener), router).await.context("the HTTP listener failed")
 }
 
 async fn metrics_page(State(api): State<Api>) -> Response {

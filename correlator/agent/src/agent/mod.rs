@@ -3,6 +3,7 @@ mod charge;
 mod discover;
 mod hints;
 mod http;
+mod listener;
 mod lock;
 mod metrics;
 mod pipeline;
@@ -132,8 +133,10 @@ async fn serve(
     tokio::spawn(tee::serve(tee::listen(state.path())?, pipeline.clone()));
     let listener = http::bind(config.metrics.listen).await?;
     let address = listener.local_addr()?;
-    fs::write(state.listen(), format!("{address}\n"))
-        .with_context(|| format!("{}: cannot write", state.listen().display()))?;
+    if let Err(error) = fs::write(state.listen(), format!("{address}\n")) {
+        // Only `weft top` looks there.
+        tracing::warn!(%error, path = %state.listen().display(), "the listener's address cannot be written");
+    }
     tracing::info!("listening on http://{address}");
     tokio::select! {
         result = http::serve(listener, Api { published, ready }) => result,

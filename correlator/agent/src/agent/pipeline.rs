@@ -40,6 +40,10 @@ enum Command {
         done: SyncSender<()>,
     },
     Record(Tee),
+    /// Publish what is known now.
+    Publish {
+        done: SyncSender<()>,
+    },
     Stop,
 }
 
@@ -60,6 +64,13 @@ impl PipelineHandle {
         let (done, wait) = sync_channel(1);
         self.send(Command::Retire { netns, done });
         // The thread is gone when the agent stops: then there is nothing to wait for.
+        let _ = wait.recv();
+    }
+
+    /// Returns when everything that was handed over so far is published.
+    pub fn publish(&self) {
+        let (done, wait) = sync_channel(1);
+        self.send(Command::Publish { done });
         let _ = wait.recv();
     }
 
@@ -202,6 +213,10 @@ impl Pipeline {
                     let _ = done.send(());
                 }
                 Ok(Command::Record(tee)) => self.begin(tee),
+                Ok(Command::Publish { done }) => {
+                    self.publish();
+                    let _ = done.send(());
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
             }

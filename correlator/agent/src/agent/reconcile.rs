@@ -100,6 +100,8 @@ impl Reconciler {
             }
         }
         self.adopt_or_remove_orphans();
+        // Who reads that the agent is ready finds the pods in its answers.
+        self.pipeline.publish();
     }
 
     fn trace(&mut self, key: Key, record: PodRecord) {
