@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_read_from_the_status() {
-        assert_eq!(effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"), Some(0x1_ffff_feff_ffff));
+        assert_eq!(effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"), Some(0x01ff_feff_ffff));
         assert_eq!(effective_capabilities("Name:\tx\n"), None);
     }
 
