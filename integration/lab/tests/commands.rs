@@ -62,7 +62,7 @@ fn a_second_agent_is_refused() -> Result<()> {
     let lab = shop.client.lab();
     let second = run(lab, Command::new(&binaries.weft).args(["agent", "--config"]).arg(config))?;
     ensure!(second.code == Some(1), "{second:?}");
-    ensure!(second.stderr.contains("another weft agent is in charge of this state folder"), "{second:?}");
+    ensure!(second.stderr.contains("another weft agent is in charge here"), "{second:?}");
     for pod in pods(&shop) {
         ensure!(instances(&Pins::new(&lab.bpffs()), &device(pod)?)? == [1, 1], "{pod}");
     }

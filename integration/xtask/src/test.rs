@@ -111,7 +111,7 @@ fn privileged() -> Result<()> {
     apt::ensure_programs(&[apt::TCPDUMP])?;
     tools::rust_binaries()?;
     // Two at a time: each has a load of its own, and the machine is not large.
-    run(cargo().args(["test", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
+    run(cargo().args(["test", "--no-fail-fast", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
 }
 
 fn dependencies() -> Result<()> {

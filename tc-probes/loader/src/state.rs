@@ -16,10 +16,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{IoContext as _, Result};
+use crate::error::{IoContext as _, LoaderError, Result};
 
 /// A record larger than this was not written by the plugin.
 const MAX_RECORD: u64 = 64 * 1024;
+/// Errors that say nothing about the file: EMFILE, ENFILE, ENOMEM, EIO.
+const SHORT_OF: [i32; 4] = [24, 23, 12, 5];
 
 /// A pod's interface, as the plugin saw it at ADD. Absent: the runtime or the kernel did not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,17 +145,23 @@ impl StateDir {
     /// Every record, and what is wrong with each file that holds none.
     ///
     /// # Errors
-    /// When the folder is there and cannot be read.
-    pub fn records(&self) -> Result<(Vec<PodRecord>, Vec<crate::LoaderError>)> {
+    /// When the folder is there and cannot be read, or the system is short of what reading takes.
+    pub fn records(&self) -> Result<(Vec<PodRecord>, Vec<LoaderError>)> {
         let mut names = crate::pins::file_names(&self.pods())?;
         names.retain(|name| name.ends_with(".json"));
         names.sort_unstable();
         let (mut records, mut refused) = (Vec::new(), Vec::new());
         for name in names {
             let path = self.pods().join(name);
-            match read_record(&path).at(path) {
+            match read_record(&path) {
                 Ok(record) => records.push(record),
-                Err(error) => refused.push(error),
+                // Removed since the folder was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // The system has no room to read it now: whether it is a record nobody knows.
+                Err(error) if error.raw_os_error().is_some_and(|code| SHORT_OF.contains(&code)) => {
+                    return Err(error).at(path);
+                }
+                Err(source) => refused.push(LoaderError::Io { path, source }),
             }
         }
         Ok((records, refused))

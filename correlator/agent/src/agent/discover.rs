@@ -1,5 +1,5 @@
 //! Which pods there are: what the plugin wrote, and what libcni remembers of pods that are older than weft.
-use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
+use std::{collections::BTreeMap, fs, io, net::IpAddr, path::Path};
 
 use serde::Deserialize;
 use weft_loader::{
@@ -20,27 +20,44 @@ pub struct Told {
 }
 
 /// Asks everyone who may know.
-pub fn pod_records(state: &StateDir, cni_cache: &Path) -> Told {
-    let (from_plugin, refused) = state.records().unwrap_or_else(|error| (Vec::new(), vec![error]));
+///
+/// # Errors
+/// When a folder is there and cannot be read: that says nothing about the pods.
+pub fn pod_records(state: &StateDir, cni_cache: &Path) -> Result<Told, LoaderError> {
+    let (from_plugin, refused) = state.records()?;
     let mut told = Told { refused, ..Told::default() };
-    for record in from_plugin.into_iter().chain(cached_results(cni_cache)) {
+    for record in from_plugin.into_iter().chain(cached_results(cni_cache)?) {
         told.records.entry((record.container_id.clone(), record.interface.clone())).or_insert(record);
     }
-    told
+    Ok(told)
 }
 
 /// libcni's result cache: `<cache>/results/<network>-<container id>-<interface>` (libcni api.go, cacheAdd).
-fn cached_results(cache: &Path) -> Vec<PodRecord> {
-    let Ok(entries) = fs::read_dir(cache.join("results")) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| {
-            entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_CACHE_FILE)
-        })
-        .filter_map(|entry| fs::read(entry.path()).ok())
-        .filter_map(|json| serde_json::from_slice::<CachedResult>(&json).ok())
-        .filter_map(CachedResult::into_record)
-        .collect()
+fn cached_results(cache: &Path) -> Result<Vec<PodRecord>, LoaderError> {
+    let folder = cache.join("results");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(LoaderError::Io { path: folder, source }),
+    };
+    let mut records = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|source| LoaderError::Io { path: folder.clone(), source })?;
+        let small =
+            entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_CACHE_FILE);
+        if !small {
+            continue;
+        }
+        match fs::read(entry.path()) {
+            Ok(json) => records.extend(
+                serde_json::from_slice::<CachedResult>(&json).ok().and_then(CachedResult::into_record),
+            ),
+            // Gone since the folder was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(LoaderError::Io { path: entry.path(), source }),
+        }
+    }
+    Ok(records)
 }
 
 #[derive(Deserialize)]

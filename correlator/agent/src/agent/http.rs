@@ -107,7 +107,7 @@ async fn exchanges(State(api): State<Api>, Query(query): Query<ExchangesQuery>) 
     let mut lines = String::new();
     for exchange in api.published.exchanges.query(&query) {
         // A structure of strings and numbers always becomes JSON.
-        lines.push_str(&serde_json::to_string(&exchange).unwrap_or_default());
+        lines.push_str(&serde_json::to_string(&*exchange).unwrap_or_default());
         lines.push('\n');
     }
     ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()

@@ -134,12 +134,12 @@ pub fn start(
 /// Where the core's results go.
 struct AgentSink {
     wants: FlowWants,
-    exchanges: Vec<AttributedExchange>,
+    exchanges: Vec<Arc<AttributedExchange>>,
 }
 
 impl Sink for AgentSink {
     fn exchange(&mut self, exchange: &AttributedExchange) {
-        self.exchanges.push(exchange.clone());
+        self.exchanges.push(Arc::new(exchange.clone()));
     }
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {

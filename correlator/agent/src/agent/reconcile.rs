@@ -84,7 +84,11 @@ impl Reconciler {
 
     /// One round.
     pub fn run(&mut self) {
-        let Told { records, refused } = pod_records(&self.state, &self.cni_cache);
+        let Told { records, refused } = match pod_records(&self.state, &self.cni_cache) {
+            Ok(told) => told,
+            // No news is no news of pods that went: everything stays as it is until the next round.
+            Err(error) => return self.complain_of_files(&[error]),
+        };
         self.complain_of_files(&refused);
         self.retire(&records);
         // Of two that lead to one netns, the one that names its cookie is the pod's; the other is a left-over.
@@ -209,7 +213,10 @@ impl Reconciler {
         if orphans.is_empty() {
             return;
         }
-        let living = living_netns();
+        let living = match living_netns() {
+            Ok(living) => living,
+            Err(error) => return tracing::warn!(%error, "cannot tell which netns live: nothing is removed"),
+        };
         for (netns, ifindexes) in orphans {
             // A pod that lives stays traced, without a name; it is looked at again with the next round.
             if !living.contains(&netns) {
@@ -271,8 +278,12 @@ fn label(record: &PodRecord) -> String {
     }
 }
 
+/// Only a path that certainly leads elsewhere by now says that a pod is gone; what cannot be looked at says nothing.
 fn lives(traced: &Traced) -> bool {
-    fs::metadata(&traced.record.netns_path).is_ok_and(|metadata| metadata.ino() == traced.inode)
+    match fs::metadata(&traced.record.netns_path) {
+        Ok(metadata) => metadata.ino() == traced.inode,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// A path that leads nowhere, or no longer to a netns (the mount is gone, the empty file under it is left).
@@ -286,31 +297,49 @@ fn is_gone(error: &LoaderError) -> bool {
 }
 
 /// Cookies of the netns that a file or a process holds.
-fn living_netns() -> BTreeSet<u64> {
+///
+/// # Errors
+/// When one of them cannot be looked at: then nobody knows who lives.
+fn living_netns() -> io::Result<BTreeSet<u64>> {
     let mut seen = BTreeSet::new();
-    let files = named_netns().into_iter().chain(processes_netns());
-    files
-        .filter(|path| fs::metadata(path).is_ok_and(|metadata| seen.insert(metadata.ino())))
-        .filter_map(|path| Netns::open(&path).and_then(|netns| netns.cookie()).ok())
-        .collect()
+    let mut cookies = BTreeSet::new();
+    for path in named_netns()?.into_iter().chain(processes_netns()?) {
+        match fs::metadata(&path) {
+            Ok(metadata) if !seen.insert(metadata.ino()) => continue,
+            Ok(_) => {}
+            Err(error) if is_nowhere(&error) => continue,
+            Err(error) => return Err(error),
+        }
+        match Netns::open(&path).and_then(|netns| netns.cookie()) {
+            Ok(cookie) => drop(cookies.insert(cookie)),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    Ok(cookies)
 }
 
-fn named_netns() -> Vec<PathBuf> {
+fn named_netns() -> io::Result<Vec<PathBuf>> {
     children(Path::new("/run/netns"))
 }
 
-fn processes_netns() -> Vec<PathBuf> {
-    children(Path::new("/proc"))
-        .into_iter()
-        .filter(|path| {
-            path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
-        })
-        .map(|path| path.join("ns/net"))
-        .collect()
+fn processes_netns() -> io::Result<Vec<PathBuf>> {
+    let processes = children(Path::new("/proc"))?.into_iter().filter(|path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    });
+    Ok(processes.map(|path| path.join("ns/net")).collect())
 }
 
-fn children(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default()
+fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file or a process that is gone.
+fn is_nowhere(error: &io::Error) -> bool {
+    const ESRCH: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
 }

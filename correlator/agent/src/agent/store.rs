@@ -1,22 +1,30 @@
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use weft_core::AttributedExchange;
 
 /// The most exchanges that are kept for the API. The oldest give way; that is what `since` is for.
 const CAPACITY: usize = 16_384;
+/// The most bytes that they may take: paths and hosts come from strangers, who send long ones.
+const BYTES: usize = 16 << 20;
 
 /// The exchanges that left the pipeline last, in that order.
 pub struct ExchangeStore {
-    recent: Mutex<VecDeque<AttributedExchange>>,
+    recent: Mutex<Recent>,
+}
+
+struct Recent {
+    exchanges: VecDeque<Arc<AttributedExchange>>,
+    bytes: usize,
 }
 
 impl Default for ExchangeStore {
     fn default() -> Self {
         // All at once: growing would end at twice the room.
-        Self { recent: Mutex::new(VecDeque::with_capacity(CAPACITY)) }
+        let recent = Recent { exchanges: VecDeque::with_capacity(CAPACITY), bytes: 0 };
+        Self { recent: Mutex::new(recent) }
     }
 }
 
@@ -35,36 +43,47 @@ pub struct ExchangeQuery {
 
 impl ExchangeStore {
     /// Adds what left the pipeline, and empties the vector.
-    pub fn extend(&self, exchanges: &mut Vec<AttributedExchange>) {
+    pub fn extend(&self, exchanges: &mut Vec<Arc<AttributedExchange>>) {
         if exchanges.is_empty() {
             return;
         }
         let mut recent = self.lock();
         for exchange in exchanges.drain(..) {
-            if recent.len() == CAPACITY {
-                recent.pop_front();
-            }
-            recent.push_back(exchange);
+            recent.push(exchange);
         }
     }
 
     /// The newest that match, oldest of them first.
-    pub fn query(&self, query: &ExchangeQuery) -> Vec<AttributedExchange> {
+    pub fn query(&self, query: &ExchangeQuery) -> Vec<Arc<AttributedExchange>> {
         let recent = self.lock();
-        let mut found: Vec<_> = recent
-            .iter()
-            .rev()
-            .filter(|exchange| query.matches(exchange))
-            .take(query.limit)
-            .cloned()
-            .collect();
+        let matching = recent.exchanges.iter().rev().filter(|exchange| query.matches(exchange));
+        let mut found: Vec<_> = matching.take(query.limit).map(Arc::clone).collect();
         found.reverse();
         found
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<AttributedExchange>> {
+    fn lock(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Recent {
+    fn push(&mut self, exchange: Arc<AttributedExchange>) {
+        self.bytes += bytes(&exchange);
+        while self.exchanges.len() == CAPACITY || self.bytes > BYTES {
+            let Some(oldest) = self.exchanges.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(bytes(&oldest));
+        }
+        self.exchanges.push_back(exchange);
+    }
+}
+
+/// What an exchange takes, within some tens of bytes.
+fn bytes(exchange: &AttributedExchange) -> usize {
+    let wire = &exchange.joined.exchange;
+    let named = [&wire.authority, &exchange.pod, &exchange.peer_pod, &exchange.peer_network];
+    let names: usize = named.into_iter().flatten().map(String::len).sum();
+    size_of::<AttributedExchange>() + wire.method.len() + wire.path.len() + names
 }
 
 impl ExchangeQuery {
