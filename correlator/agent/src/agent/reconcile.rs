@@ -307,13 +307,14 @@ fn living_netns() -> io::Result<BTreeSet<u64>> {
         match fs::metadata(&path) {
             Ok(metadata) if !seen.insert(metadata.ino()) => continue,
             Ok(_) => {}
-            Err(error) if is_nowhere(&error) => continue,
-            Err(error) => return Err(error),
+            Err(error) if is_shortage(&error) => return Err(error),
+            // Gone, or nobody may look at it, as with the first process of some hosts: a pod has a file besides.
+            Err(_) => continue,
         }
         match Netns::open(&path).and_then(|netns| netns.cookie()) {
             Ok(cookie) => drop(cookies.insert(cookie)),
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(io::Error::other(error)),
+            Err(LoaderError::Io { source, .. }) if is_shortage(&source) => return Err(source),
+            Err(_) => {}
         }
     }
     Ok(cookies)
@@ -338,8 +339,7 @@ fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// A file or a process that is gone.
-fn is_nowhere(error: &io::Error) -> bool {
-    const ESRCH: i32 = 3;
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+/// The system is short of what looking takes: EMFILE, ENFILE, ENOMEM, EIO. It says nothing about the file.
+fn is_shortage(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| [24, 23, 12, 5].contains(&code))
 }
