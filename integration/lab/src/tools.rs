@@ -71,13 +71,17 @@ pub fn rust_binaries() -> Result<RustBinaries> {
 
 fn go_build(module: &str, packages: &str, output: &Path) -> Result<()> {
     let go =
-        find_program("go").or_else(|| Some(PathBuf::from("/usr/local/go/bin/go")).filter(|go| go.exists()));
-    let go = go.context("no Go toolchain: install Go 1.26 or newer (go.dev/dl) and put `go` on the PATH")?;
+        go().context("no Go toolchain: install Go 1.26 or newer (go.dev/dl) and put `go` on the PATH")?;
     let mut command = Command::new(go);
     command.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(output).arg(packages);
     // Static: the same program runs wherever a pod's file system is.
     command.current_dir(workspace().join(module)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
     run(&mut command)
+}
+
+/// The Go toolchain's command: on the PATH, or where Go's own archive puts it.
+pub fn go() -> Option<PathBuf> {
+    find_program("go").or_else(|| Some(PathBuf::from("/usr/local/go/bin/go")).filter(|go| go.exists()))
 }
 
 /// Finds a program on the PATH, or where Debian keeps those of root.

@@ -1,16 +1,9 @@
 //! Running other programs: what is run is said, and a failure names it.
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The workspace's root.
-pub fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
-}
+pub use weft_lab::tools::workspace;
 
 /// The cargo that runs us, so that the toolchain is the same.
 pub fn cargo() -> Command {

@@ -1,5 +1,5 @@
 //! `cargo xtask test`: all the set-up, then every test that this machine can run; says which it could not run, and why.
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -93,8 +93,7 @@ fn unit_tests() -> Result<()> {
 fn workloads() -> Result<()> {
     let folder = workspace().join("integration/workloads");
     let go = || {
-        let mut command =
-            Command::new(tools::find_program("go").unwrap_or_else(|| "/usr/local/go/bin/go".into()));
+        let mut command = Command::new(tools::go().unwrap_or_else(|| "go".into()));
         command.current_dir(&folder);
         command
     };
@@ -125,8 +124,7 @@ fn dependencies() -> Result<()> {
 }
 
 fn no_go() -> Option<&'static str> {
-    let there = tools::find_program("go").is_some() || PathBuf::from("/usr/local/go/bin/go").exists();
-    (!there).then_some("no Go toolchain (1.26 or newer)")
+    tools::go().is_none().then_some("no Go toolchain (1.26 or newer)")
 }
 
 fn no_nightly() -> Option<&'static str> {

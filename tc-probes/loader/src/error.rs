@@ -103,6 +103,12 @@ pub enum LoaderError {
     },
 }
 
+/// Whether an error only says that the system is short of something (EMFILE, ENFILE, ENOMEM, EIO): it says nothing of the
+/// file that was to be looked at.
+pub fn is_shortage(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| [24, 23, 12, 5].contains(&code))
+}
+
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, LoaderError>;
 

@@ -19,7 +19,7 @@ pub use attach::{AttachMode, Attached, Device, Mechanism, attach, attached_progr
 pub use bpffs::{ensure_bpffs, is_bpffs};
 pub use btf::KernelTypes;
 pub use cgroup::cgroup2_root;
-pub use error::{LoaderError, Result};
+pub use error::{LoaderError, Result, is_shortage};
 pub use install::{InstallOptions, Installed, install, object_identity, remove_all, try_load};
 pub use maps::{Counted, FlowWants, Kernel, Losses, ProbeRing, Vantages, host_vantage, pod_sockets};
 pub use pins::{Pins, TcLink};

@@ -16,12 +16,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{IoContext as _, LoaderError, Result};
+use crate::error::{IoContext as _, LoaderError, Result, is_shortage};
 
 /// A record larger than this was not written by the plugin.
 const MAX_RECORD: u64 = 64 * 1024;
-/// Errors that say nothing about the file: EMFILE, ENFILE, ENOMEM, EIO.
-const SHORT_OF: [i32; 4] = [24, 23, 12, 5];
 
 /// A pod's interface, as the plugin saw it at ADD. Absent: the runtime or the kernel did not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,10 +155,8 @@ impl StateDir {
                 Ok(record) => records.push(record),
                 // Removed since the folder was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // The system has no room to read it now: whether it is a record nobody knows.
-                Err(error) if error.raw_os_error().is_some_and(|code| SHORT_OF.contains(&code)) => {
-                    return Err(error).at(path);
-                }
+                // Whether it is a record nobody knows.
+                Err(error) if is_shortage(&error) => return Err(error).at(path),
                 Err(source) => refused.push(LoaderError::Io { path, source }),
             }
         }

@@ -63,42 +63,46 @@ impl Charge {
         Ok((Self { kernel, vantages, losses, bank, base, reported, reported_file }, undrained))
     }
 
-    /// The heartbeat. Also notes what was reported, for the next agent.
-    pub fn beat(&mut self, now: Ktime) {
+    /// The heartbeat. Gives the counters, and notes for the next agent what they report: from one look at the kernel's.
+    pub fn beat(&mut self, now: Ktime) -> KernelCounters {
         if let Err(error) = self.kernel.beat(now.after(ALIVE).0) {
             tracing::error!(%error, "the programs cannot be told that the agent is alive: they will only count");
         }
-        Unwritten::now(&self.losses, &self.vantages.read()).keep(&self.reported_file);
+        let counted = self.vantages.read();
+        let unwritten = Unwritten::now(&self.losses, &counted);
+        unwritten.keep(&self.reported_file);
+        self.since_charge(&counted, &unwritten.losses)
     }
 
     /// The counters since this agent took charge; what was not recorded also since the one before stopped reporting:
     /// bytes that nobody drained are a gap in connections that go on, so they are seen and lost in this account.
     pub fn counters(&self) -> KernelCounters {
-        self.counters_with(|counted| {
-            let base = self.base.get(&counted.key).copied().unwrap_or_default();
-            let mut directions = since(of_bank(counted, self.bank), base);
-            let before = unrecorded(&[of_bank(counted, self.bank ^ 1), base]);
-            for (count, owed) in directions.iter_mut().zip(self.reported.owed(counted.key, before)) {
-                count.bytes_seen += owed;
-                count.bytes_unrecorded += owed;
-            }
-            directions
-        })
+        self.since_charge(&self.vantages.read(), &total(&self.losses))
     }
 
-    fn counters_with(&self, directions: impl Fn(&Counted) -> [DirectionCount; 2]) -> KernelCounters {
-        let mut counted = self.vantages.read();
-        counted.retain(|counted| counted.kind != u32::from(VANTAGE_SOCKETS));
-        let vantages = counted.iter().map(|counted| VantageCounters {
+    fn since_charge(&self, counted: &[Counted], losses: &LossCounts) -> KernelCounters {
+        let devices = counted.iter().filter(|counted| counted.kind != u32::from(VANTAGE_SOCKETS));
+        let vantages = devices.map(|counted| VantageCounters {
             netns: counted.netns,
             ifindex: counted.key.ifindex,
-            directions: directions(counted),
+            directions: self.directions(counted),
         });
         KernelCounters {
             bank: self.bank,
             vantages: vantages.collect(),
-            losses: difference(&total(&self.losses), &self.reported.losses),
+            losses: difference(losses, &self.reported.losses),
         }
+    }
+
+    fn directions(&self, counted: &Counted) -> [DirectionCount; 2] {
+        let base = self.base.get(&counted.key).copied().unwrap_or_default();
+        let mut directions = since(of_bank(counted, self.bank), base);
+        let before = unrecorded(&[of_bank(counted, self.bank ^ 1), base]);
+        for (count, owed) in directions.iter_mut().zip(self.reported.owed(counted.key, before)) {
+            count.bytes_seen += owed;
+            count.bytes_unrecorded += owed;
+        }
+        directions
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 use anyhow::Result;
 use arc_swap::ArcSwap;
 use weft_abi::{FlowKey, FlowWant};
-use weft_core::{AttributedExchange, Correlator, Input, Ktime, Sink, Snapshot, WorkloadUpdate};
+use weft_core::{
+    AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, WorkloadUpdate,
+};
 use weft_loader::{FlowWants, ProbeRing};
 
 use super::{
@@ -164,7 +166,8 @@ struct Pipeline {
 
 impl Pipeline {
     fn run(mut self) {
-        self.count();
+        let counters = self.charge.counters();
+        self.count(counters);
         loop {
             let drained = self.drain();
             if !self.obey() {
@@ -233,7 +236,8 @@ impl Pipeline {
 
     fn retire(&mut self, netns: u64) {
         self.drain_all();
-        self.count();
+        let counters = self.charge.counters();
+        self.count(counters);
         self.pods.retain(|pod| pod.netns != netns);
         self.handle(Input::Workload(WorkloadUpdate::Gone { netns }));
     }
@@ -267,16 +271,15 @@ impl Pipeline {
         }
         if now >= self.publish_at {
             self.publish_at = now.after(PUBLISH_INTERVAL);
-            self.charge.beat(now);
-            self.count();
+            let counters = self.charge.beat(now);
+            self.count(counters);
             self.publish();
         }
     }
 
-    /// Reads the kernel's counters and both clocks.
-    fn count(&mut self) {
+    /// Takes the kernel's counters, and reads both clocks.
+    fn count(&mut self, counters: KernelCounters) {
         self.handle(Input::Clock(clock::offset()));
-        let counters = self.charge.counters();
         self.handle(Input::KernelCounters(counters));
     }
 

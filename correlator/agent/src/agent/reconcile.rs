@@ -11,7 +11,8 @@ use std::{
 use weft_abi::{VANTAGE_SOCKETS, VANTAGE_VETH};
 use weft_core::{Input, Pod, WorkloadUpdate};
 use weft_loader::{
-    AttachMode, Attached, Device, LoaderError, Pins, Vantages, attach, detach, host_vantage, netlink,
+    AttachMode, Attached, Device, LoaderError, Pins, Vantages, attach, detach, host_vantage, is_shortage,
+    netlink,
     netns::{Netns, current_cookie},
     pod_sockets,
     state::{PodRecord, StateDir},
@@ -337,9 +338,4 @@ fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
-}
-
-/// The system is short of what looking takes: EMFILE, ENFILE, ENOMEM, EIO. It says nothing about the file.
-fn is_shortage(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| [24, 23, 12, 5].contains(&code))
 }
