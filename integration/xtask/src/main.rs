@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod demo;
 mod ebpf;
 mod recordings;
@@ -21,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Real services in pods of a real CNI chain, traced: what weft sees of them against what was sent.
     Demo(demo::Options),
+    /// What weft costs, measured.
+    Bench(bench::Options),
     /// Every test that this machine can run, and all that they need.
     Test(test::Options),
     /// Makes the recordings of real traffic anew that the replay tests stand on, with what is expected of them.
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::execute(&options),
+        Command::Bench(options) => bench::execute(&options),
         Command::Test(options) => test::execute(&options),
         Command::Recordings => recordings::execute(),
         Command::Ebpf(options) => ebpf::execute(&options),

@@ -1,0 +1,53 @@
+//! Measurements of the pipeline over recordings. One process measures one thing, so that the allocator's and the
+//! caches' state is nobody else's; each prints one JSON document.
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+mod idle;
+mod sink;
+mod throughput;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    measurement: Measurement,
+}
+
+#[derive(Subcommand)]
+enum Measurement {
+    /// Exchanges a second of one core's time, from the records to the histograms.
+    Throughput {
+        /// A recording.
+        file: PathBuf,
+        /// How often it is replayed; the median counts.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
+    /// Bytes of memory for each of many connections of which each carried the recording's first exchanges and is silent
+    /// now.
+    Idle {
+        /// A recording.
+        file: PathBuf,
+        /// How many connections.
+        #[arg(long, default_value_t = 100_000)]
+        connections: u32,
+    },
+}
+
+fn main() -> Result<()> {
+    let result = match Arguments::parse().measurement {
+        Measurement::Throughput { file, rounds } => throughput::measure(&read(&file)?, rounds)?,
+        Measurement::Idle { file, connections } => idle::measure(&read(&file)?, connections)?,
+    };
+    #[expect(clippy::print_stdout, reason = "the result is the one document on stdout")]
+    {
+        println!("{result}");
+    }
+    Ok(())
+}
+
+fn read(file: &PathBuf) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("{}: cannot read", file.display()))
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask bench NAME`: what weft costs, as figures of one run.
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use weft_lab::tools;
+
+use crate::run::{cargo, output, run};
+
+mod replay;
+mod traffic;
+
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Exchanges a second of one core, memory of idle connections, and the kernel programs' time a segment.
+    Replay(replay::Options),
+}
+
+pub fn execute(options: &Options) -> Result<()> {
+    match &options.bench {
+        Bench::Replay(options) => replay::execute(options),
+    }
+}
+
+/// Builds the program that measures, in the release profile.
+fn build() -> Result<()> {
+    run(cargo().args(["build", "--quiet", "--release", "-p", "weft-bench"]))
+}
+
+/// Runs one measurement in a process of its own.
+fn measure(arguments: &[&str]) -> Result<Value> {
+    let program = tools::target_dir().join("release/weft-bench");
+    let printed = output(Command::new(program).args(arguments))?;
+    serde_json::from_str(&printed).with_context(|| format!("{} printed no JSON", arguments.join(" ")))
+}

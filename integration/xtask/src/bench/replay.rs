@@ -1,0 +1,70 @@
+//! `cargo xtask bench replay`: the pipeline alone, over recordings of real traffic.
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nix::unistd::geteuid;
+use serde_json::{Value, json};
+use weft_lab::{apt, tools};
+
+use super::{build, measure, traffic};
+
+#[derive(Args)]
+pub struct Options {
+    /// Print one JSON document at the end; everything else goes to stderr.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn execute(options: &Options) -> Result<()> {
+    if !geteuid().is_root() {
+        bail!("the traffic is recorded between pods: run it as root (sudo -E cargo xtask bench replay)");
+    }
+    apt::ensure_programs(&[apt::TCPDUMP])?;
+    build()?;
+    let binaries = tools::rust_binaries()?;
+    say("recording HTTP/1.1 between four pods");
+    let http1 = traffic::http1(&binaries)?;
+    say("replaying it");
+    let result = results(&http1)?;
+    if options.json {
+        print(&result)?;
+    }
+    Ok(())
+}
+
+fn results(http1: &Path) -> Result<Value> {
+    let http1 = http1.to_str().context("the target folder's name is no UTF-8")?;
+    let throughput = measure(&["throughput", http1])?;
+    let idle = measure(&["idle", http1])?;
+    explain("HTTP/1.1", &throughput, &idle);
+    Ok(json!({
+        "http1_exchanges_per_s": throughput["exchanges_per_s"],
+        "idle_connection_bytes": idle["bytes_per_connection"],
+        "http1": { "throughput": throughput, "idle": idle },
+    }))
+}
+
+fn explain(what: &str, throughput: &Value, idle: &Value) {
+    say(&format!(
+        "{what}: {} exchanges a second of one core (best {}, worst {}), from {} segments",
+        throughput["exchanges_per_s"],
+        throughput["exchanges_per_s_best"],
+        throughput["exchanges_per_s_worst"],
+        throughput["segments"],
+    ));
+    say(&format!(
+        "{what}: {} idle connections hold {} MiB, {} bytes each",
+        idle["connections"], idle["mib"], idle["bytes_per_connection"],
+    ));
+}
+
+fn say(line: &str) {
+    eprintln!("bench: {line}");
+}
+
+#[expect(clippy::print_stdout, reason = "the one document on stdout")]
+fn print(result: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(result)?);
+    Ok(())
+}
