@@ -183,7 +183,8 @@ impl SideSeries {
     fn exchange(&mut self, joined: &JoinedExchange) {
         self.phases(joined.phases());
         let exchange = &joined.exchange;
-        let failed = exchange.status.is_some_and(|status| status >= SERVER_ERROR);
+        let call_failed = exchange.grpc.as_deref().is_some_and(|grpc| grpc.status.unwrap_or(0) != 0);
+        let failed = call_failed || exchange.status.is_some_and(|status| status >= SERVER_ERROR);
         self.count += 1;
         self.errors += u64::from(failed || !exchange.complete);
         self.incomplete += u64::from(!exchange.complete);

@@ -1,6 +1,8 @@
 //! One request and its response (RFC 9110, 3.4), as it grows from stage to stage of the pipeline.
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use serde::Serialize;
+
 use crate::Ktime;
 
 /// Which end of the exchange the pod is.
@@ -105,10 +107,87 @@ pub struct Exchange {
     pub request: MessageSpan,
     /// The final response on the wire.
     pub response: Option<MessageSpan>,
+    /// What gRPC adds to HTTP/2.
+    pub grpc: Option<Box<Grpc>>,
+    /// How long flow control held the messages up; absent where the windows are unknown.
+    pub flow_control: Option<FlowControl>,
+    /// Why one of the ends broke the stream off, where it did.
+    pub reset: Option<ErrorCode>,
     /// Both messages were seen to their ends.
     pub complete: bool,
     /// What was odd.
     pub anomalies: Anomalies,
+}
+
+/// What a gRPC call says over its HTTP/2 stream (PROTOCOL-HTTP2.md of grpc/grpc).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grpc {
+    /// `grpc-status`, of the trailers or of a response that is only trailers.
+    pub status: Option<u32>,
+    /// The request's messages; absent where not all were seen.
+    pub request: Option<Messages>,
+    /// The response's messages; absent where not all were seen.
+    pub response: Option<Messages>,
+    /// When the first byte of the response's first message first passed the vantage.
+    pub first_message: Option<Ktime>,
+    /// `grpc-timeout`, in ns.
+    pub timeout_ns: Option<u64>,
+    /// A message was compressed.
+    pub compressed: bool,
+    /// The client broke the call off.
+    pub cancelled: bool,
+}
+
+/// Length-prefixed messages that came to their ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// How many.
+    pub count: u64,
+    /// Their bytes, without the five before each.
+    pub bytes: u64,
+}
+
+/// How long a message could not be sent because its receiver gave no room (RFC 9113, 5.2), in ns: from the DATA frame
+/// that used a window up, the stream's or the connection's, until the frame that opened it again passed the vantage.
+/// Counts where the stream then goes on with DATA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FlowControl {
+    /// Of the request.
+    pub request_blocked_ns: u64,
+    /// Of the response.
+    pub response_blocked_ns: u64,
+}
+
+/// An error code of RST_STREAM or GOAWAY (RFC 9113, 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorCode(pub u32);
+
+impl ErrorCode {
+    /// All is well: the rest of a request is not needed.
+    pub const NO_ERROR: Self = Self(0);
+    /// The stream is not needed any more.
+    pub const CANCEL: Self = Self(8);
+
+    /// The RFC's name; nothing for a code that it does not have.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0x00 => "NO_ERROR",
+            0x01 => "PROTOCOL_ERROR",
+            0x02 => "INTERNAL_ERROR",
+            0x03 => "FLOW_CONTROL_ERROR",
+            0x04 => "SETTINGS_TIMEOUT",
+            0x05 => "STREAM_CLOSED",
+            0x06 => "FRAME_SIZE_ERROR",
+            0x07 => "REFUSED_STREAM",
+            0x08 => "CANCEL",
+            0x09 => "COMPRESSION_ERROR",
+            0x0a => "CONNECT_ERROR",
+            0x0b => "ENHANCE_YOUR_CALM",
+            0x0c => "INADEQUATE_SECURITY",
+            0x0d => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
+    }
 }
 
 /// Who read and wrote the messages in the pod, from the socket events; absent while unknown.
@@ -198,6 +277,14 @@ anomalies! {
     TooManyPending = 11, "too_many_pending";
     /// The connection was forgotten to make room.
     Evicted = 12, "evicted";
+    /// A peer said that it will not look at the request (GOAWAY).
+    GoAway = 13, "goaway";
+    /// The server sent the request itself, because it expected it (PUSH_PROMISE).
+    Pushed = 14, "pushed";
+    /// What no end of an HTTP/2 connection may send (RFC 9113).
+    ProtocolError = 15, "protocol_error";
+    /// A field of the head refers to a header table's entry that nobody saw inserted.
+    UnknownHeaders = 16, "unknown_headers";
 }
 
 /// A set of [`Anomaly`].

@@ -7,8 +7,8 @@ use serde::{
 use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 
 use crate::{
-    Anomalies, App, AttributedExchange, Exchange, ExchangeId, JoinedExchange, Ktime, MessageSpan, Phases,
-    Protocol, Side, SpanId, TraceId,
+    Anomalies, App, AttributedExchange, ErrorCode, Exchange, ExchangeId, Grpc, JoinedExchange, Ktime,
+    MessageSpan, Phases, Protocol, Side, SpanId, TraceId,
 };
 
 /// The evidence for an exchange's parent until goroutines are known: none is claimed.
@@ -21,6 +21,9 @@ impl Serialize for AttributedExchange {
         let mut map = serializer.serialize_map(None)?;
         self.whose(exchange, &mut map)?;
         what(exchange, &mut map)?;
+        optional(&mut map, "grpc", exchange.grpc.as_deref().map(|grpc| clock.grpc(grpc)))?;
+        optional(&mut map, "flow_control", exchange.flow_control)?;
+        optional(&mut map, "reset", exchange.reset)?;
         self.between(exchange, &mut map)?;
         map.serialize_entry("request", &clock.message(&exchange.request))?;
         optional(&mut map, "response", exchange.response.as_ref().map(|response| clock.message(response)))?;
@@ -61,7 +64,8 @@ fn what<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Erro
     optional(map, "method", Some(exchange.method.as_str()).filter(|method| !method.is_empty()))?;
     optional(map, "path", Some(exchange.path.as_str()).filter(|path| !path.is_empty()))?;
     optional(map, "authority", exchange.authority.as_deref())?;
-    optional(map, "status", exchange.status)
+    optional(map, "status", exchange.status)?;
+    optional(map, "grpc_status", exchange.grpc.as_deref().and_then(|grpc| grpc.status))
 }
 
 /// The span that this side is. Of a client's span no parent is known; a server's is the client's span, also where the
@@ -119,6 +123,20 @@ impl Clock {
         }
     }
 
+    fn grpc(self, grpc: &Grpc) -> GrpcJson {
+        let Grpc { status: _, request, response, first_message, timeout_ns, compressed, cancelled } = *grpc;
+        GrpcJson {
+            request_messages: request.map(|messages| messages.count),
+            request_message_bytes: request.map(|messages| messages.bytes),
+            response_messages: response.map(|messages| messages.count),
+            response_message_bytes: response.map(|messages| messages.bytes),
+            first_message: first_message.map(|time| self.epoch(time)),
+            timeout_ns,
+            compressed: compressed.then_some(true),
+            cancelled: cancelled.then_some(true),
+        }
+    }
+
     fn app(self, app: &App) -> Option<AppJson> {
         let App { read, write_returned, goid, tid, pid } = *app;
         let (read, write_returned) =
@@ -147,6 +165,35 @@ struct AppJson {
     tid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct GrpcJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_message_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_message_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_message: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compressed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<bool>,
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.name() {
+            Some(name) => serializer.serialize_str(name),
+            None => serializer.collect_str(&format_args!("0x{:x}", self.0)),
+        }
+    }
 }
 
 impl Side {

@@ -27,8 +27,8 @@ mod wire;
 pub use config::{Config, Limits};
 pub use correlator::Correlator;
 pub use exchange::{
-    Anomalies, Anomaly, App, AttributedExchange, Endpoint, Exchange, FlowId, JoinedExchange, MessageSpan,
-    Protocol, Side,
+    Anomalies, Anomaly, App, AttributedExchange, Endpoint, ErrorCode, Exchange, FlowControl, FlowId, Grpc,
+    JoinedExchange, MessageSpan, Messages, Protocol, Side,
 };
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};

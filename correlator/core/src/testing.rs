@@ -45,6 +45,9 @@ pub(crate) fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
         request_ack: 1,
         request: message(5000, 0),
         response: Some(message(6000, 20)),
+        grpc: None,
+        flow_control: None,
+        reset: None,
         complete: true,
         anomalies: Anomalies::default(),
     };

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 use weft_core::{
-    Anomalies, Anomaly, App, AttributedExchange, Endpoint, Exchange, FlowId, JoinedExchange, Ktime,
-    MessageSpan, Phases, Protocol, Side,
+    Anomalies, Anomaly, App, AttributedExchange, Endpoint, ErrorCode, Exchange, FlowControl, FlowId, Grpc,
+    JoinedExchange, Ktime, MessageSpan, Messages, Phases, Protocol, Side,
 };
 
 fn endpoint(address: &str, port: u16) -> Endpoint {
@@ -46,6 +46,9 @@ fn full() -> AttributedExchange {
         request_ack: 2,
         request: message(1_000_000, 1_030_000, 340, 200),
         response: Some(message(2_000_000, 2_004_000, 120, 20)),
+        grpc: None,
+        flow_control: None,
+        reset: None,
         complete: true,
         anomalies,
     };
@@ -90,6 +93,9 @@ fn minimal() -> AttributedExchange {
         request_ack: 2,
         request: message(5, 6, 18, 0),
         response: None,
+        grpc: None,
+        flow_control: None,
+        reset: None,
         complete: false,
         anomalies,
     };
@@ -115,6 +121,32 @@ fn full_exchange() {
 #[test]
 fn minimal_exchange() {
     assert_eq!(json(&minimal()), include_str!("golden/minimal_exchange.json").trim_end());
+}
+
+#[test]
+fn a_grpc_call_says_what_its_stream_says() {
+    let mut call = full();
+    let exchange = &mut call.joined.exchange;
+    exchange.protocol = Protocol::Grpc;
+    exchange.grpc = Some(Box::new(Grpc {
+        status: Some(4),
+        request: Some(Messages { count: 1, bytes: 7 }),
+        response: None,
+        first_message: None,
+        timeout_ns: Some(250),
+        compressed: false,
+        cancelled: true,
+    }));
+    exchange.flow_control = Some(FlowControl { request_blocked_ns: 5, response_blocked_ns: 0 });
+    exchange.reset = Some(ErrorCode::CANCEL);
+    let text = json(&call);
+    let expected = concat!(
+        r#""status":201,"grpc_status":4,"grpc":{"request_messages":1,"request_message_bytes":7,"timeout_ns":250,"#,
+        r#""cancelled":true},"flow_control":{"request_blocked_ns":5,"response_blocked_ns":0},"reset":"CANCEL","#,
+    );
+    assert!(text.contains(expected), "{text}");
+    call.joined.exchange.reset = Some(ErrorCode(0x1f));
+    assert!(json(&call).contains(r#""reset":"0x1f""#));
 }
 
 #[test]

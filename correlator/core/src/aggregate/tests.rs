@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Ktime, WorkloadUpdate,
+    Grpc, Ktime, WorkloadUpdate,
     testing::{joined, pod},
 };
 
@@ -50,6 +50,18 @@ fn each_side_has_series_of_its_own() {
     );
     assert_eq!(orders.series.client.latency.max_ns, Some(3_000_000));
     assert_eq!((aggregate.counts().server, aggregate.counts().client), (1, 1));
+}
+
+#[test]
+fn a_grpc_call_failed_when_its_status_says_so() {
+    let mut aggregate = Aggregate::new(10);
+    for status in [None, Some(0), Some(5)] {
+        let mut call = joined(1, 2, 1);
+        call.exchange.grpc = Some(Box::new(Grpc { status, ..Grpc::default() }));
+        count(&mut aggregate, call, Some("shop/orders"));
+    }
+    let server = &aggregate.pods(&pods(&[]))[0].series.server;
+    assert_eq!((server.count, server.errors), (3, 1));
 }
 
 #[test]
