@@ -12,6 +12,7 @@ mod decode;
 mod direction;
 mod flow;
 mod http1;
+mod http2;
 mod join;
 mod out_of_order;
 mod pair;
