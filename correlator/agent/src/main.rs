@@ -9,8 +9,11 @@ mod client;
 mod clock;
 mod config;
 mod doctor;
+mod feed;
+mod import;
 mod output;
 mod record;
+mod recording;
 mod replay;
 mod table;
 mod top;
@@ -46,6 +49,8 @@ enum Command {
     Record(record::Options),
     /// Runs the pipeline over a recording; needs no privileges.
     Replay(replay::Options),
+    /// Makes a recording of somebody else's capture (pcap or pcapng): replay it with `weft replay`.
+    ImportPcap(import::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +75,9 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options).map_err(failed),
         Command::Record(options) => record::run(&options).map_err(failed),
         Command::Replay(options) => replay::run(&options).map_err(failed),
+        Command::ImportPcap(options) => load(options.config.clone())
+            .map_err(wrong_use)
+            .and_then(|config| import::run(&options, &config).map_err(failed)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

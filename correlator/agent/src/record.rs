@@ -1,16 +1,16 @@
 //! `weft record`: a copy of what the running agent's pipeline takes in.
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::{fs::OpenOptionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
+    os::unix::net::UnixStream,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{agent::tee::SOCKET, output::complaint};
+use crate::{agent::tee::SOCKET, output::complaint, recording};
 
 /// Options of `weft record`.
 #[derive(Args, Debug)]
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<()> {
             socket.display()
         )
     })?;
-    let mut file = create(&options.file)?;
+    let mut file = recording::create(&options.file)?;
     let duration = Duration::from_secs(options.seconds);
     let (bytes, ended_early) = copy(&mut stream, &mut file, duration)
         .with_context(|| format!("{}: the recording is not complete", options.file.display()))?;
@@ -54,15 +54,6 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("the recording ended early: the agent stopped, or this disk is too slow for the traffic");
     }
     Ok(())
-}
-
-fn create(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{}: cannot create; an existing file is not overwritten", path.display()))
 }
 
 /// Copies until the time is over or the agent ends it; gives the bytes, and which of both it was.

@@ -198,20 +198,30 @@ pub fn decode_header(bytes: &[u8]) -> Result<Decoded<()>, RecordingError> {
     }
 }
 
-/// Reads the frame at the beginning of `bytes`, which is at byte `offset` of the recording. What it announces is checked
+/// Measures the frame at the beginning of `bytes`, which is at byte `offset` of the recording. What it announces is checked
 /// before it is waited for: no recording makes its reader hold more than 16 MiB.
-pub fn decode(bytes: &[u8], offset: u64) -> Result<Decoded<Input<'_>>, RecordingError> {
+pub fn measure(bytes: &[u8], offset: u64) -> Result<Decoded<()>, RecordingError> {
     let Some((&[l0, l1, l2, l3, kind], rest)) = bytes.split_first_chunk::<FRAME_HEADER>() else {
         return Ok(Decoded::Partial(FRAME_HEADER));
     };
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
     let limit = limit(kind).ok_or(RecordingError::UnknownKind { offset, kind })?;
-    if length > limit {
-        return Err(RecordingError::FrameTooLong { offset, length, limit });
+    match () {
+        () if length > limit => Err(RecordingError::FrameTooLong { offset, length, limit }),
+        () if length > rest.len() => Ok(Decoded::Partial(FRAME_HEADER + length)),
+        () => Ok(Decoded::Whole((), FRAME_HEADER + length)),
     }
-    match rest.get(..length) {
-        Some(body) => Ok(Decoded::Whole(input(kind, body, offset)?, FRAME_HEADER + length)),
-        None => Ok(Decoded::Partial(FRAME_HEADER + length)),
+}
+
+/// Reads the frame at the beginning of `bytes`, measured as [`measure`] does.
+pub fn decode(bytes: &[u8], offset: u64) -> Result<Decoded<Input<'_>>, RecordingError> {
+    let length = match measure(bytes, offset)? {
+        Decoded::Whole((), length) => length,
+        Decoded::Partial(needed) => return Ok(Decoded::Partial(needed)),
+    };
+    match bytes.get(FRAME_HEADER - 1..length).and_then(<[u8]>::split_first) {
+        Some((kind, body)) => Ok(Decoded::Whole(input(*kind, body, offset)?, length)),
+        None => Ok(Decoded::Partial(length)),
     }
 }
 
