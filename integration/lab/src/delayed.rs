@@ -1,0 +1,138 @@
+//! Which exchanges were delayed by bytes that were sent again, told from a capture of their vantage: the reference for
+//! the anomaly `retransmit`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::pcap::CapturedSegment;
+use crate::resent::Passed;
+
+#[derive(Debug, Deserialize)]
+struct Exchange {
+    exchange_id: String,
+    side: String,
+    local: SocketAddr,
+    peer: SocketAddr,
+    request: Message,
+    response: Message,
+    #[serde(default)]
+    anomalies: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Message {
+    first_byte: u64,
+    bytes: u64,
+}
+
+/// An exchange that one of the two calls delayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delayed {
+    /// Its id.
+    pub id: String,
+    /// Some of its bytes passed again before its response was complete.
+    pub by_capture: bool,
+    /// It has the anomaly.
+    pub by_weft: bool,
+}
+
+/// The exchanges of one pod that weft or the capture of its host-side device call delayed. Connections must be HTTP/1
+/// and in the capture from their SYN on: a message's place in the stream is the sum of the bytes of those before it.
+///
+/// # Errors
+/// When an exchange has no response, or a part of one was not captured.
+pub fn compare(exchanges: &[Value], segments: &[CapturedSegment]) -> Result<Vec<Delayed>> {
+    let mut connections: BTreeMap<(SocketAddr, SocketAddr), Vec<Exchange>> = BTreeMap::new();
+    for value in exchanges {
+        let exchange: Exchange = serde_json::from_value(value.clone()).context("an exchange of the API")?;
+        let Exchange { side, local, peer, .. } = &exchange;
+        let ends = if side == "client" { (*local, *peer) } else { (*peer, *local) };
+        connections.entry(ends).or_default().push(exchange);
+    }
+    let mut delayed = Vec::new();
+    for ((client, server), mut exchanges) in connections {
+        exchanges.sort_by_key(|exchange| exchange.request.first_byte);
+        let requests = History::of(segments, client, server);
+        let responses = History::of(segments, server, client);
+        judge(&exchanges, &requests, &responses, &mut delayed)
+            .with_context(|| format!("the connection from {client} to {server}"))?;
+    }
+    Ok(delayed)
+}
+
+fn judge(
+    exchanges: &[Exchange],
+    requests: &History,
+    responses: &History,
+    delayed: &mut Vec<Delayed>,
+) -> Result<()> {
+    let (mut asked, mut answered) = (0, 0);
+    for exchange in exchanges {
+        let request = asked..asked + exchange.request.bytes;
+        let response = answered..answered + exchange.response.bytes;
+        (asked, answered) = (request.end, response.end);
+        ensure!(!response.is_empty(), "{} has no response", exchange.exchange_id);
+        let over = responses.complete_at(&response).context("a part of a response was not captured")?;
+        let by_capture = requests.again(&request, over) || responses.again(&response, over);
+        let by_weft = exchange.anomalies.iter().any(|anomaly| anomaly == "retransmit");
+        if by_capture || by_weft {
+            delayed.push(Delayed { id: exchange.exchange_id.clone(), by_capture, by_weft });
+        }
+    }
+    Ok(())
+}
+
+/// One direction of a connection: what passed when. The place in the file stands for the time.
+struct History {
+    /// Place, stream offsets, and whether any of it had passed before.
+    segments: Vec<(usize, Range<u64>, bool)>,
+}
+
+impl History {
+    fn of(segments: &[CapturedSegment], source: SocketAddr, destination: SocketAddr) -> Self {
+        let mut passed = Passed::default();
+        let mut first = None;
+        let mut own = Vec::new();
+        for (place, segment) in segments.iter().enumerate() {
+            if (segment.source, segment.destination) != (source, destination) {
+                continue;
+            }
+            if segment.syn {
+                first = Some(segment.seq.wrapping_add(1));
+            }
+            if let (Some(first), 1..) = (first, segment.payload_len) {
+                let start = u64::from(segment.seq.wrapping_add(u32::from(segment.syn)).wrapping_sub(first));
+                let range = start..start + u64::from(segment.payload_len);
+                let new = passed.add(&range);
+                own.push((place, range, new < u64::from(segment.payload_len)));
+            }
+        }
+        Self { segments: own }
+    }
+
+    /// When the last of a message's bytes to come had passed.
+    fn complete_at(&self, message: &Range<u64>) -> Option<usize> {
+        let mut passed = Passed::default();
+        let mut missing = message.end - message.start;
+        let complete = |(_, range, _): &&(usize, Range<u64>, bool)| {
+            let part = range.start.max(message.start)..range.end.min(message.end);
+            missing -= if part.is_empty() { 0 } else { passed.add(&part) };
+            missing == 0
+        };
+        self.segments.iter().find(complete).map(|(place, ..)| *place)
+    }
+
+    /// Whether a part of the range passed again before that place. A segment of which only a part had passed may lie
+    /// across a message's border; then it delayed the one or the other, and is held to have delayed both.
+    fn again(&self, message: &Range<u64>, before: usize) -> bool {
+        let again = |(place, range, again): &&(usize, Range<u64>, bool)| {
+            *again && *place <= before && range.start < message.end && message.start < range.end
+        };
+        self.segments.iter().any(|segment| again(&segment))
+    }
+}

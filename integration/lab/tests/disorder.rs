@@ -1,0 +1,85 @@
+//! Loss and disorder made for real: segments that vanish before, behind and between the vantages, that come twice, late
+//! and in another order. What the load generator counted is the truth; captures at both vantages say what was sent
+//! again. Needs root, Go, iptables and tcpdump.
+
+mod link;
+
+use anyhow::Result;
+use link::{Link, SETTLE};
+use weft_lab::load::Load;
+use weft_lab::observed::Loss;
+use weft_lab::rules::{Place, Rule};
+use weft_lab::{Capture, Observed, delayed, resent};
+
+/// Messages of one segment and of many, with and without a known length.
+fn loads(link: &Link) -> Vec<Load> {
+    let get = |path: &str| Load::get(link.server.url(path)).seconds(2);
+    vec![
+        get("/stock/{id}").rate(400).connections(16),
+        get("/bytes/100000").rate(60).connections(8),
+        get("/stream?chunks=20&bytes=3000").rate(40).connections(8),
+        Load { method: "POST".into(), body: 50_000, ..get("/echo") }.rate(40).connections(8),
+    ]
+}
+
+/// Loses segments each way at two places.
+fn lose_at(link: &Link, there: Place<'_>, back: Place<'_>, case: &str) -> Result<()> {
+    let captures = link.capture()?;
+    let begin = Observed::now(&link.agent)?.loss;
+    for share in [0.001, 0.01, 0.05] {
+        let rules = [Rule::drop(there, share)?, Rule::drop(back, share)?];
+        let round = link.counts_exactly(&format!("{case}, {share}"), &loads(link))?;
+        let dropped = rules[0].packets()? + rules[1].packets()?;
+        let (sent, again) = (round.sent, round.loss.bytes_duplicate);
+        eprintln!("{case}, {share}: {sent} requests, {dropped} segments lost, {again} bytes sent again");
+        assert!(dropped > 0, "nothing was lost: does the traffic pass this place?");
+    }
+    agrees_with_the_captures(link, captures, begin)
+}
+
+/// The account of bytes sent again, and which exchanges they delayed, as the captures have it.
+fn agrees_with_the_captures(link: &Link, captures: [Capture; 2], begin: Loss) -> Result<()> {
+    // What is on its way back when the last answer came may be sent again: the captures end when all is quiet.
+    let segments = link::finish(captures)?;
+    let loss = Observed::wait(&link.agent, SETTLE, |seen| seen.loss.adds_up())?.loss.since(&begin);
+    let exchanges = link.exchanges()?;
+    let resent = segments.each_ref().map(|segments| resent::count(segments));
+    eprintln!("at the client: {:?}, at the server: {:?}", resent[0], resent[1]);
+    assert_eq!(loss.bytes_seen, resent[0].bytes + resent[1].bytes);
+    assert_eq!(loss.bytes_duplicate, resent[0].duplicate + resent[1].duplicate);
+    link::ids_agree(&exchanges)?;
+    for ((exchanges, segments), resent) in exchanges.iter().zip(&segments).zip(resent) {
+        let disordered = link::out_of_time(exchanges);
+        assert!(disordered.len() as u64 <= resent.out_of_order, "{disordered:?}");
+        let delayed = delayed::compare(exchanges, segments)?;
+        let wrong: Vec<_> = delayed.iter().filter(|one| one.by_capture != one.by_weft).collect();
+        eprintln!(
+            "{} exchanges, {} delayed, {} out of order",
+            exchanges.len(),
+            delayed.len(),
+            disordered.len()
+        );
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn segments_lost_before_the_vantage() -> Result<()> {
+    let link = Link::open()?;
+    lose_at(&link, Place::Output(&link.client), Place::Output(&link.server), "before")
+}
+
+#[test]
+fn segments_lost_behind_the_vantage() -> Result<()> {
+    let link = Link::open()?;
+    lose_at(&link, Place::Input(&link.client), Place::Input(&link.server), "behind")
+}
+
+#[test]
+fn segments_lost_between_the_vantages() -> Result<()> {
+    let link = Link::open()?;
+    let (there, back) =
+        (Place::Between(&link.client, &link.server), Place::Between(&link.server, &link.client));
+    lose_at(&link, there, back, "between")
+}

@@ -1,0 +1,147 @@
+//! A client and a server with a capture at each one's vantage, and what must hold whatever the link between them does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use weft_lab::load::{self, Load, LoadReport};
+use weft_lab::observed::{Loss, Sides};
+use weft_lab::pcap::CapturedSegment;
+use weft_lab::shop::NAMESPACE;
+use weft_lab::{Agent, Capture, Lab, Observed, Pod, Service, Shop, tools};
+
+/// How long counts may take to be published; with loss, connections end late.
+pub const SETTLE: Duration = Duration::from_secs(20);
+
+/// Two pods and what is between them.
+pub struct Link {
+    pub client: Pod,
+    pub server: Pod,
+    _service: Service,
+    pub agent: Agent,
+}
+
+impl Link {
+    /// An agent, a pod that asks and one that answers.
+    pub fn open() -> Result<Self> {
+        let binaries = tools::rust_binaries()?;
+        let lab = Lab::new(Shop::lab_options(&binaries))?;
+        let agent = Agent::start(&lab, &binaries.weft, json!({}))?;
+        let client = Pod::create(&lab, NAMESPACE, "client")?;
+        let server = Pod::create(&lab, NAMESPACE, "server")?;
+        let _service = Service::inventory(&server)?;
+        Ok(Self { client, server, _service, agent })
+    }
+
+    /// What the client asked and the server was asked, so far.
+    pub fn counted(&self, seen: &Observed) -> (u64, u64) {
+        let Sides { client, .. } = seen.pod(&self.client.to_string());
+        let Sides { server, .. } = seen.pod(&self.server.to_string());
+        (client, server)
+    }
+
+    /// Runs loads side by side to their ends; says how many requests were sent. Each must be answered.
+    pub fn run(&self, loads: &[Load]) -> Result<u64> {
+        let running: Vec<_> =
+            loads.iter().map(|load| load::start(&self.client, load)).collect::<Result<_>>()?;
+        let reports: Vec<LoadReport> =
+            running.into_iter().map(|load| load.finish()).collect::<Result<_>>()?;
+        for report in &reports {
+            let whole = report.ok == report.sent && report.not_sent == 0 && report.errors.is_empty();
+            ensure!(report.sent > 0 && whole, "the load itself failed: {report:?}");
+        }
+        Ok(reports.iter().map(|report| report.sent).sum())
+    }
+
+    /// Waits until both pods have counted `sent` requests more than `before`, and every byte has its place.
+    pub fn settled(&self, before: &Observed, sent: u64) -> Result<Observed> {
+        let (client, server) = self.counted(before);
+        let expected = (client + sent, server + sent);
+        Observed::wait(&self.agent, SETTLE, |seen| {
+            self.counted(seen) == expected && seen.loss.adds_up() && self.unexplained() == Some(0)
+        })
+    }
+
+    /// Sends loads over the link as it is now, and sees that nothing of it is lost or invented.
+    pub fn counts_exactly(&self, case: &str, loads: &[Load]) -> Result<Round> {
+        let before = Observed::now(&self.agent)?;
+        let sent = self.run(loads)?;
+        let seen = self.settled(&before, sent)?;
+        let (client, server) = self.counted(&before);
+        let (counted, loss, anomalies) =
+            (self.counted(&seen), seen.loss.since(&before.loss), &seen.anomalies);
+        ensure!(
+            counted == (client + sent, server + sent),
+            "{case}: {sent} were sent; counted at client and server: {counted:?}, before: {client}, {server}; {anomalies:?}, {loss:?}",
+        );
+        ensure!(seen.loss.adds_up() && self.unexplained() == Some(0), "{case}: {:?}", seen.loss);
+        ensure!(loss.bytes_lost == 0 && loss.bytes_opaque == 0, "{case}: {loss:?}, {anomalies:?}");
+        Ok(Round { sent, loss })
+    }
+
+    /// Captures at both vantages from now on.
+    pub fn capture(&self) -> Result<[Capture; 2]> {
+        let start = |pod: &Pod| Capture::start(pod.lab(), None, pod.host_veth());
+        Ok([start(&self.client)?, start(&self.server)?])
+    }
+
+    /// The exchanges of the client's and the server's pod.
+    pub fn exchanges(&self) -> Result<[Vec<Value>; 2]> {
+        let of = |pod: &Pod| self.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={pod}"));
+        Ok([of(&self.client)?, of(&self.server)?])
+    }
+
+    fn unexplained(&self) -> Option<i64> {
+        self.agent.json("/api/v1/loss").ok()?["bytes"]["total"]["unexplained"].as_i64()
+    }
+}
+
+/// What came of a load.
+pub struct Round {
+    pub sent: u64,
+    /// What this round added.
+    pub loss: Loss,
+}
+
+/// Ends captures; in them nothing may be missing.
+pub fn finish(captures: [Capture; 2]) -> Result<[Vec<CapturedSegment>; 2]> {
+    let finish = |capture: Capture| -> Result<_> {
+        let captured = capture.finish()?;
+        ensure!(captured.dropped == 0, "tcpdump lost packets: it proves nothing");
+        Ok(captured.segments)
+    };
+    let [one, other] = captures;
+    Ok([finish(one)?, finish(other)?])
+}
+
+/// Every exchange has one id at both ends, and nothing else has it.
+pub fn ids_agree([client, server]: &[Vec<Value>; 2]) -> Result<()> {
+    let ids = |lines: &[Value]| -> BTreeSet<String> {
+        lines.iter().filter_map(|line| Some(line["exchange_id"].as_str()?.to_owned())).collect()
+    };
+    let (at_client, at_server) = (ids(client), ids(server));
+    ensure!(at_client.len() == client.len() && at_server.len() == server.len(), "an id was given twice");
+    let alone = at_client.symmetric_difference(&at_server).count();
+    ensure!(alone == 0, "{alone} of {} ids are at one end only", at_client.len());
+    Ok(())
+}
+
+/// The exchanges whose times are not in the order in which things happen. Each time is when a byte first passed: where
+/// the first part of a message came after its last, or was lost before the vantage, the first byte is the later one.
+pub fn out_of_time(exchanges: &[Value]) -> Vec<&Value> {
+    exchanges.iter().filter(|exchange| !is_in_time(exchange)).collect()
+}
+
+fn is_in_time(exchange: &Value) -> bool {
+    let at = |message: &str, byte: &str| exchange[message][byte].as_u64();
+    let request = (at("request", "first_byte"), at("request", "last_byte"));
+    let response = (at("response", "first_byte"), at("response", "last_byte"));
+    // /echo answers while it still receives.
+    let after = exchange["path"] == "/echo" || request.1 <= response.0;
+    request.0.is_some()
+        && request.0 <= request.1
+        && response.0 <= response.1
+        && request.0 <= response.0
+        && after
+}
