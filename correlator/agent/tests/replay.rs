@@ -64,3 +64,43 @@ fn what_is_no_recording_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read"));
 }
+
+/// Exit code 1, what came before is printed, and one sentence says where it ends.
+fn assert_replayed_up_to(name: &str, bytes: &[u8], lines: std::ops::RangeInclusive<usize>, sentence: &str) {
+    let file = std::env::temp_dir().join(format!("weft-{name}-{}", std::process::id()));
+    fs::write(&file, bytes).unwrap();
+    let output = replay(&file, &["--json"]);
+    fs::remove_file(&file).unwrap();
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{says}");
+    assert!(says.contains(file.to_str().unwrap()) && says.contains(sentence), "{says}");
+    assert_eq!(says.lines().count(), 1, "{says}");
+    let expected = fs::read_to_string(recordings().join("three_hops.jsonl")).unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(lines.contains(&found.lines().count()), "{} lines", found.lines().count());
+    // What was under way at the cut is the rest of the lines: incomplete, or without what came later.
+    let whole = found.lines().zip(expected.lines()).take_while(|(found, expected)| found == expected).count();
+    assert!(whole + 10 >= *lines.start(), "{whole} of {} lines are as they should be", lines.start());
+}
+
+#[test]
+fn what_can_be_read_of_a_recording_is_replayed() {
+    let whole = fs::read(recordings().join("three_hops.weftrec")).unwrap();
+    let half = whole.len() / 2;
+    let sentence = format!("ends within an input, at byte {half}");
+    assert_replayed_up_to("cut", &whole[..half], 20..=110, &sentence);
+    assert_replayed_up_to("cut-header", &whole[..50], 0..=0, "ends within its header");
+    assert_replayed_up_to("empty", b"", 0..=0, "ends within its header");
+    let unknown = [whole.as_slice(), &[1, 0, 0, 0, 99, 0]].concat();
+    let sentence = format!("the frame at byte {} has the unknown kind 99", whole.len());
+    assert_replayed_up_to("unknown-kind", &unknown, 120..=120, &sentence);
+}
+
+#[test]
+fn newer_recordings_name_their_version() {
+    let mut newer = fs::read(recordings().join("three_hops.weftrec")).unwrap();
+    newer[8] = 200;
+    assert_replayed_up_to("newer", &newer, 0..=0, "format version 200");
+    (newer[8], newer[12]) = (1, 200);
+    assert_replayed_up_to("newer-abi", &newer, 0..=0, "ABI version 200");
+}
