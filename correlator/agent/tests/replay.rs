@@ -1,5 +1,7 @@
 //! Recordings of real traffic give the exchanges that were looked at when they were made (`cargo xtask recordings`), byte for
 //! byte, without privileges.
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
