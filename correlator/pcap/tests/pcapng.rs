@@ -4,6 +4,9 @@ mod capture;
 use capture::*;
 use weft_pcap::{ImportError, Skipped};
 
+/// An interface's options, and the ticks that stand for a time.
+type Clock = (Vec<Vec<u8>>, fn(u64) -> u64);
+
 /// A file in the course of being made.
 struct Pcapng {
     big: bool,
@@ -71,7 +74,7 @@ fn every_clock_gives_the_same_times() {
     for big in [false, true] {
         let file = Pcapng::new(big);
         let hour_less = if big { (-3600_i64).to_be_bytes() } else { (-3600_i64).to_le_bytes() };
-        let clocks: [(Vec<Vec<u8>>, fn(u64) -> u64); 4] = [
+        let clocks: [Clock; 4] = [
             (vec![], |time| time / 1000),
             (vec![file.option(9, &[9])], |time| time),
             (vec![file.option(2, b"eth0"), file.option(9, &[6]), file.option(14, &hour_less)], |time| {
