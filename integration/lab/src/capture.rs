@@ -13,17 +13,23 @@ use crate::{Lab, NetNs, Process, apt, tools};
 
 /// Headers of link, IPv6 and TCP with all their options, and the first line of a message.
 const SNAPLEN: &str = "192";
+/// The most that tcpdump takes: whole segments, however large GSO made them.
+const WHOLE: &str = "262144";
 /// Of the kernel's ring, in KiB.
 const BUFFER: &str = "65536";
 const START: Duration = Duration::from_secs(10);
 /// The kernel hands a block of its ring over after a second at the latest (tcpdump's read timeout).
 const QUIET: Duration = Duration::from_millis(1500);
 
+/// The same where each packet is handed over at once.
+const QUIET_AT_ONCE: Duration = Duration::from_millis(200);
+
 /// A running capture of the TCP segments of one device. Dropping it ends it; its file goes with the lab.
 #[derive(Debug)]
 pub struct Capture {
     process: Process,
     file: PathBuf,
+    quiet: Duration,
 }
 
 /// What was captured.
@@ -41,17 +47,29 @@ impl Capture {
     /// # Errors
     /// When tcpdump cannot be installed or does not start.
     pub fn start(lab: &Lab, netns: Option<&NetNs>, device: &str) -> Result<Self> {
+        Self::with(lab, netns, device, &["-s", SNAPLEN], QUIET)
+    }
+
+    /// The same with every byte, for another decoder. It costs more: the capture is for small loads.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn whole(lab: &Lab, netns: Option<&NetNs>, device: &str) -> Result<Self> {
+        Self::with(lab, netns, device, &["-s", WHOLE, "--immediate-mode"], QUIET_AT_ONCE)
+    }
+
+    fn with(lab: &Lab, netns: Option<&NetNs>, device: &str, how: &[&str], quiet: Duration) -> Result<Self> {
         apt::ensure_programs(&[apt::TCPDUMP])?;
         let file = lab.file("captures", &format!("{device}-{:08x}.pcap", crate::lab::random()?))?;
         let mut command = Command::new(tools::find_program("tcpdump").context("no tcpdump")?);
-        command.args(["-i", device, "-s", SNAPLEN, "-B", BUFFER, "-n", "-U", "--time-stamp-precision=nano"]);
+        command.args(["-i", device, "-B", BUFFER, "-n", "-U", "--time-stamp-precision=nano"]).args(how);
         // -Z root: it would drop to a user who cannot write into the lab's folder.
         command.args(["-Z", "root", "-w"]).arg(&file).arg("tcp").stdout(Stdio::null());
         let mut process = Process::start(lab, netns, "tcpdump", &mut command)?;
         let log = process.stderr_path().to_owned();
         let listening = || fs::read_to_string(&log).is_ok_and(|log| log.contains("listening on"));
         process.wait_until(START, "to capture", listening)?;
-        Ok(Self { process, file })
+        Ok(Self { process, file, quiet })
     }
 
     /// The file, in the pcap format with nanoseconds.
@@ -64,10 +82,18 @@ impl Capture {
     /// # Errors
     /// When the file is no capture.
     pub fn finish(mut self) -> Result<Captured> {
+        let dropped = self.end()?;
+        Ok(Captured { segments: pcap::read(&self.file)?, dropped })
+    }
+
+    /// Waits until what passed so far is in the file, and ends tcpdump. Gives the packets that the kernel dropped.
+    ///
+    /// # Errors
+    /// When tcpdump does not say that.
+    pub fn end(&mut self) -> Result<u64> {
         self.wait_quiet()?;
         self.process.stop()?;
-        let dropped = dropped(&self.process.stderr()).context("tcpdump did not say what it dropped")?;
-        Ok(Captured { segments: pcap::read(&self.file)?, dropped })
+        dropped(&self.process.stderr()).context("tcpdump did not say what it dropped")
     }
 
     /// Waits until the file stops to grow, ten seconds at most where traffic goes on.
@@ -80,7 +106,7 @@ impl Capture {
                 break;
             }
             before = Some(length);
-            sleep(QUIET);
+            sleep(self.quiet);
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub mod load;
 pub mod netns;
 mod nfqueue;
 pub mod observed;
+pub mod oracle;
 pub mod pcap;
 pub mod plugin;
 pub mod pod;

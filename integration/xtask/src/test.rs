@@ -107,7 +107,7 @@ fn ebpf_check() -> Result<()> {
 
 /// With real programs, namespaces and plugins.
 fn privileged() -> Result<()> {
-    apt::ensure_programs(&[apt::TCPDUMP])?;
+    apt::ensure_programs(&[apt::PEERS.as_slice(), &[apt::TCPDUMP, apt::TSHARK]].concat())?;
     tools::rust_binaries()?;
     // Two at a time: each has a load of its own, and the machine is not large.
     run(cargo().args(["test", "--no-fail-fast", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))

@@ -1,0 +1,153 @@
+//! Runs a table of scenarios, and holds weft against tshark in each.
+
+use std::fmt::Write as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Bench, Claim, Difference, Scenario, Seen, compare, tshark, weft};
+
+/// How long the account may take until it adds up. No test fails for being slow before that.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The agent's own way from the ring to what it publishes.
+const PUBLISHED: Duration = Duration::from_millis(50);
+/// An exchange waits that long for its socket events.
+const JOINED: Duration = Duration::from_secs(1);
+
+/// What happened in a scenario.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    claim: Claim,
+    /// When, in ns since the epoch.
+    began: u64,
+    ended: u64,
+}
+
+/// Runs every scenario of a table, one after the other, and compares. What is said to `http2_ports` is HTTP/2 from the
+/// first byte: tshark has to be told.
+///
+/// # Errors
+/// With every scenario in which weft and tshark, or weft and the client's own count, do not agree and the table does
+/// not say why; or in which bytes are not accounted for.
+pub fn check(mut bench: Bench, table: &[Scenario], http2_ports: &[u16]) -> Result<()> {
+    let runs: Vec<Run<'_>> =
+        table.iter().map(|scenario| run(&bench, scenario).context(scenario.name)).collect::<Result<_>>()?;
+    let dropped = bench.capture.end()?;
+    ensure!(dropped == 0, "tcpdump dropped {dropped} packets: the capture proves nothing");
+    sleep(JOINED);
+    let readings = Readings {
+        live: weft::read_live(&bench.live()?)?,
+        replayed: weft::read(&bench.replayed()?)?,
+        tshark: tshark::decode(bench.capture.file(), http2_ports)?,
+    };
+    let mut complaints = String::new();
+    for run in &runs {
+        judge(&bench, run, &readings.of(run), &mut complaints);
+    }
+    ensure!(complaints.is_empty(), "weft and tshark differ:\n{complaints}");
+    Ok(())
+}
+
+/// The same packets, read three times.
+struct Readings {
+    live: Vec<Seen>,
+    replayed: Vec<Seen>,
+    tshark: Vec<Seen>,
+}
+
+impl Readings {
+    fn of(&self, run: &Run<'_>) -> Self {
+        let within = |seen: &[Seen]| -> Vec<Seen> {
+            let during = |exchange: &&Seen| (run.began..run.ended).contains(&exchange.began);
+            seen.iter().filter(during).cloned().collect()
+        };
+        Self { live: within(&self.live), replayed: within(&self.replayed), tshark: within(&self.tshark) }
+    }
+}
+
+fn judge(bench: &Bench, run: &Run<'_>, seen: &Readings, complaints: &mut String) {
+    let differences = compare(&seen.replayed, &seen.tshark);
+    let mut of_run = unexplained(run.scenario, &differences);
+    let live = compare(&seen.live, &seen.replayed);
+    of_run.extend(live.iter().map(|difference| format!("live against replay (as tshark): {difference}")));
+    of_run.extend(miscounted(bench, run, &seen.live));
+    report(run, seen.live.len(), differences.len(), &of_run, complaints);
+}
+
+/// Runs one scenario, and waits until every byte of it is accounted for.
+fn run<'a>(bench: &Bench, scenario: &'a Scenario) -> Result<Run<'a>> {
+    let began = now()?;
+    let claim = (scenario.run)(bench)?;
+    let ended = now()?;
+    settle(bench, ended)?;
+    Ok(Run { scenario, claim, began, ended: now()? })
+}
+
+fn settle(bench: &Bench, since: u64) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    let published = since + u64::try_from(PUBLISHED.as_nanos())?;
+    loop {
+        let loss = bench.agent.json("/api/v1/loss")?;
+        let total = &loss["bytes"]["total"];
+        let zero = ["pending", "unexplained", "lost"].iter().all(|name| total[name] == 0);
+        if loss["time"].as_u64().is_some_and(|time| time >= published) && zero {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "bytes are not accounted for: {}", loss["bytes"]);
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// The differences that the scenario does not explain, and the explanations that explain something else than they say.
+fn unexplained(scenario: &Scenario, differences: &[Difference]) -> Vec<String> {
+    let mut left: Vec<&Difference> = differences.iter().collect();
+    let mut complaints = Vec::new();
+    for explained in scenario.explained {
+        let before = left.len();
+        left.retain(|difference| !(explained.applies)(difference));
+        let found = before - left.len();
+        if found != explained.count {
+            complaints
+                .push(format!("{}: {found} differences, {} are known", explained.name, explained.count));
+        }
+    }
+    complaints.extend(left.iter().map(ToString::to_string));
+    complaints
+}
+
+/// What the client, or the scenario, counted otherwise than weft did at the servers' pod.
+fn miscounted(bench: &Bench, run: &Run<'_>, live: &[Seen]) -> Vec<String> {
+    let server = |seen: &&Seen| seen.server == (bench.server.ipv4(), run.scenario.port).into();
+    let served: Vec<&Seen> = live.iter().filter(server).collect();
+    let mut complaints = Vec::new();
+    let Claim { requests, under_way, .. } = run.claim;
+    if !(requests..=requests + under_way).contains(&(served.len() as u64)) {
+        complaints.push(format!("{} exchanges, the client says {requests} (+{under_way})", served.len()));
+    }
+    if let Some(claimed) = &run.claim.statuses {
+        let mut claimed = claimed.clone();
+        let mut statuses: Vec<u16> = served.iter().filter_map(|seen| seen.status).collect();
+        claimed.sort_unstable();
+        statuses.sort_unstable();
+        if statuses != claimed {
+            complaints.push(format!("statuses {statuses:?}, the client says {claimed:?}"));
+        }
+    }
+    complaints
+}
+
+fn report(run: &Run<'_>, exchanges: usize, differences: usize, complaints: &[String], into: &mut String) {
+    let name = run.scenario.name;
+    let verdict = if complaints.is_empty() { "agree" } else { "DIFFER" };
+    let took = Duration::from_nanos(run.ended - run.began);
+    eprintln!("oracle: {verdict:6} {name}: {exchanges} exchanges, {differences} differences, {took:.1?}");
+    for complaint in complaints.iter().take(12) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(into, "  {name}: {complaint}");
+    }
+}
+
+fn now() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
+}
