@@ -285,6 +285,8 @@ anomalies! {
     ProtocolError = 15, "protocol_error";
     /// A field of the head refers to a header table's entry that nobody saw inserted.
     UnknownHeaders = 16, "unknown_headers";
+    /// A line of an HTTP/1 head is no field, or has bytes that no field has (RFC 9112, 5; RFC 9110, 5.5).
+    MalformedField = 17, "malformed_field";
 }
 
 /// A set of [`Anomaly`].

@@ -23,6 +23,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod track;
 mod work;
 

@@ -14,7 +14,7 @@ use crate::Protocol;
 /// begins there. After so many turns without a message it is something else.
 const MAX_TURNS: u8 = 16;
 /// Enough for any guess.
-const FIRST_BYTES: usize = 64;
+const FIRST_BYTES: usize = 96;
 
 impl Conversation {
     /// Looks at bytes of a connection of which nobody knows what it speaks. Uses the chunk up where that does

@@ -2,7 +2,7 @@
 use super::{
     super::{
         direction::Direction,
-        http1::{self, Body, Framing, HeadStep, Reached, RequestHead, ResponseHead},
+        http1::{self, Body, End, Framing, HeadStep, Reached, RequestHead, ResponseHead, Target},
         pair::Open,
         stream::Chunk,
         work::Work,
@@ -14,42 +14,14 @@ use crate::{Anomalies, Anomaly, Config, Exchange, MessageSpan, Protocol, Side};
 /// A request's head that outlives its bytes.
 struct OwnedHead {
     method: String,
-    path: String,
-    authority: Option<String>,
-    framing: Framing,
-    conflicting: bool,
+    target: Target,
+    end: End,
 }
 
 impl OwnedHead {
     fn new(head: &RequestHead<'_>, config: &Config) -> Self {
-        let (authority, path) = target(head, config.redact_query);
-        Self {
-            method: head.method.to_owned(),
-            path: path.to_owned(),
-            authority: authority
-                .map(str::to_owned)
-                .or_else(|| head.host.map(|host| String::from_utf8_lossy(host).into_owned())),
-            framing: head.framing,
-            conflicting: head.conflicting,
-        }
+        Self { method: head.method.to_owned(), target: Target::of(head, config.redact_query), end: head.end }
     }
-}
-
-/// Authority and path of a request's target (RFC 9112, 3.2): an absolute target has both, CONNECT's is an authority.
-fn target<'a>(head: &RequestHead<'a>, redact_query: bool) -> (Option<&'a str>, &'a str) {
-    let target = head.target;
-    if head.method == "CONNECT" {
-        return (Some(target), target);
-    }
-    let (authority, path) = match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => {
-            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            (Some(authority), if path.is_empty() { "/" } else { path })
-        }
-        _ => (None, target),
-    };
-    let end = if redact_query { path.find('?') } else { None };
-    (authority, path.get(..end.unwrap_or(path.len())).unwrap_or(path))
 }
 
 impl Conversation {
@@ -95,16 +67,16 @@ impl Conversation {
 
     fn begin_request(&mut self, link: &Link, direction: Direction, head: OwnedHead, work: &mut Work<'_>) {
         self.confirmed = true;
-        let (framing, conflicting) = (head.framing, head.conflicting);
+        let end = head.end;
         let open = self.open(link, direction, head);
         if !self.pairing.push(open, work) {
             work.tally.count(Anomaly::TooManyPending);
             return self.lose(direction, Anomaly::TooManyPending, work);
         }
-        if conflicting {
-            self.note_last(Anomaly::ConflictingLength, work);
+        for anomaly in anomalies(end) {
+            self.note_last(anomaly, work);
         }
-        match Body::new(framing) {
+        match Body::new(end.framing) {
             None => self.lose(direction, Anomaly::ConflictingLength, work),
             Some(body) if body.is_complete() => self.finish_request(direction, work),
             Some(body) => self.reader(direction).state = http1::State::Body(body),
@@ -124,8 +96,8 @@ impl Conversation {
                 side: if direction == Direction::FromPod { Side::Client } else { Side::Server },
                 protocol: Protocol::Http1,
                 method: head.method,
-                path: head.path,
-                authority: head.authority,
+                path: head.target.path,
+                authority: head.target.authority,
                 status: None,
                 stream_id: 0,
                 socket_cookie: link.cookie,
@@ -203,9 +175,9 @@ impl Conversation {
         open.exchange.response = Some(span);
         open.response = Some(range);
         let framing = response_framing(open, head);
-        if head.conflicting {
-            open.note(Anomaly::ConflictingLength);
-            work.tally.count(Anomaly::ConflictingLength);
+        for anomaly in anomalies(head.end) {
+            open.note(anomaly);
+            work.tally.count(anomaly);
         }
         match Body::new(framing) {
             None => self.lose(direction, Anomaly::ConflictingLength, work),
@@ -312,11 +284,17 @@ impl Conversation {
     }
 }
 
+/// What is odd about a head.
+fn anomalies(end: End) -> impl Iterator<Item = Anomaly> {
+    let odd = [(end.conflicting, Anomaly::ConflictingLength), (end.malformed, Anomaly::MalformedField)];
+    odd.into_iter().filter_map(|(is_so, anomaly)| is_so.then_some(anomaly))
+}
+
 /// RFC 9112, 6.3, items 1 and 2: what the request and the status say of the response's body.
 fn response_framing(open: &Open, head: &ResponseHead) -> Framing {
     let status = head.status;
     let bodiless = matches!(status, 101 | 204 | 304) || open.exchange.method == "HEAD" || is_tunnel(open);
-    if bodiless { Framing::Length(0) } else { head.framing }
+    if bodiless { Framing::Length(0) } else { head.end.framing }
 }
 
 /// Whether what follows the response is no HTTP/1: CONNECT (RFC 9110, 9.3.6) and upgrades (7.8).

@@ -1,12 +1,17 @@
-//! A message's head (RFC 9112, 2): its start line, and those of its fields that say where the message ends.
-use std::mem::MaybeUninit;
+//! A message's head (RFC 9112, 2): its start line, and what its fields say of where the message ends.
+//!
+//! A reader of our own, because a passive observer must follow what real ends take: what they refuse, they answer with
+//! an error of their own, and that is an exchange too.
+use super::{
+    field::{FieldReader, Fields, is_token},
+    lines::Lines,
+};
 
-use httparse::{EMPTY_HEADER, Header, ParserConfig, Request, Response, Status};
-
-/// Heads with more fields than this are parsed a second time, with room on the heap.
-const FIELDS: usize = 64;
+/// How a version of HTTP/1 begins (RFC 9112, 2.3).
+const VERSION: &[u8] = b"HTTP/1.";
 
 /// How far a head was understood.
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum Parsed<T> {
     /// All of it, and its length in bytes.
     Complete(T, usize),
@@ -40,258 +45,139 @@ pub(in super::super) enum Framing {
     Unknown,
 }
 
+/// Which of the two kinds of message: their fields are read a little differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Request,
+    Response,
+}
+
+impl Kind {
+    /// Whether a start line may begin like this, so that what is none is known before its line ends.
+    fn may_begin(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Request => {
+                let method = bytes.iter().take_while(|byte| is_token(**byte)).count();
+                bytes.get(method).is_none_or(|byte| method > 0 && byte.is_ascii_whitespace())
+            }
+            Self::Response => bytes.iter().zip(VERSION).all(|(byte, wanted)| byte == wanted),
+        }
+    }
+}
+
 /// A request's head.
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct RequestHead<'a> {
     pub(in super::super) method: &'a str,
-    pub(in super::super) target: &'a str,
+    /// As it was sent: any bytes but white space at its ends.
+    pub(in super::super) target: &'a [u8],
     pub(in super::super) host: Option<&'a [u8]>,
-    pub(in super::super) framing: Framing,
-    /// The fields contradict each other.
-    pub(in super::super) conflicting: bool,
+    pub(in super::super) end: End,
 }
 
 /// A response's head.
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct ResponseHead {
     pub(in super::super) status: u16,
-    /// What delimits the body of a response that has one.
+    pub(in super::super) end: End,
+}
+
+/// What a head says of the message's end, and how well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct End {
+    /// What delimits the body, where there is one.
     pub(in super::super) framing: Framing,
+    /// The fields contradict each other.
     pub(in super::super) conflicting: bool,
-}
-
-/// The fields that matter.
-#[derive(Default)]
-struct Fields<'a> {
-    host: Option<&'a [u8]>,
-    length: Length,
-    coding: Option<Coding>,
-}
-
-/// What the Content-Length fields say together.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Length {
-    #[default]
-    Absent,
-    Bytes(u64),
-    Conflicting,
-}
-
-/// The last transfer coding.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Chunked,
-    Other,
+    /// Some line or byte has no place in a head.
+    pub(in super::super) malformed: bool,
 }
 
 /// Parses a request's head of at most `limit` bytes.
 pub(in super::super) fn request(bytes: &[u8], limit: usize) -> Parsed<RequestHead<'_>> {
-    let window = bytes.get(..limit).unwrap_or(bytes);
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut request = Request::new(&mut []);
-    let mut config = ParserConfig::default();
-    // What servers take, weft must take: a field that is none is skipped, and those that frame the message still count.
-    config.ignore_invalid_headers_in_requests(true);
-    match config.parse_request_with_uninit_headers(&mut request, window, &mut fields) {
-        Err(httparse::Error::TooManyHeaders) => {
-            let mut fields = more_fields(window);
-            let mut request = Request::new(&mut fields);
-            let status = config.parse_request(&mut request, window);
-            finish(status, bytes.len() >= limit, || request_head(&request))
-        }
-        status => finish(status, bytes.len() >= limit, || request_head(&request)),
-    }
+    head(bytes, limit, Kind::Request, request_line).map(|((method, target, minor), fields)| RequestHead {
+        method,
+        target,
+        host: fields.host,
+        end: End::new(&fields, Kind::Request, minor),
+    })
 }
 
 /// Parses a response's head of at most `limit` bytes.
 pub(in super::super) fn response(bytes: &[u8], limit: usize) -> Parsed<ResponseHead> {
+    head(bytes, limit, Kind::Response, status_line).map(|((status, minor), fields)| ResponseHead {
+        status,
+        end: End::new(&fields, Kind::Response, minor),
+    })
+}
+
+impl End {
+    fn new(fields: &Fields<'_>, kind: Kind, minor: u8) -> Self {
+        let (framing, conflicting) = fields.framing(kind, minor);
+        Self { framing, conflicting, malformed: fields.malformed }
+    }
+}
+
+/// One pass over the lines. `start` reads the first one.
+fn head<'a, T>(
+    bytes: &'a [u8],
+    limit: usize,
+    kind: Kind,
+    start: impl FnOnce(&'a [u8]) -> Option<T>,
+) -> Parsed<(T, Fields<'a>)> {
     let window = bytes.get(..limit).unwrap_or(bytes);
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut response = Response::new(&mut []);
-    let mut config = ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    config.allow_spaces_after_header_name_in_responses(true);
-    config.ignore_invalid_headers_in_responses(true);
-    match config.parse_response_with_uninit_headers(&mut response, window, &mut fields) {
-        Err(httparse::Error::TooManyHeaders) => {
-            let mut fields = more_fields(window);
-            let mut response = Response::new(&mut fields);
-            let status = config.parse_response(&mut response, window);
-            finish(status, bytes.len() >= limit, || response_head(&response))
+    let unfinished = if bytes.len() >= limit { Parsed::TooLarge } else { Parsed::Partial };
+    let mut lines = Lines::new(window);
+    let Some(first) = lines.next() else {
+        return if kind.may_begin(window) { unfinished } else { Parsed::Invalid };
+    };
+    let Some(start) = window.get(first).and_then(start) else { return Parsed::Invalid };
+    let mut fields = FieldReader::new(window, kind);
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            return Parsed::Complete((start, fields.finish()), lines.taken);
         }
-        status => finish(status, bytes.len() >= limit, || response_head(&response)),
+        fields.line(line);
     }
+    unfinished
 }
 
-/// As many fields as can be in so many bytes: the shortest has three.
-fn more_fields(window: &[u8]) -> Vec<Header<'_>> {
-    vec![EMPTY_HEADER; window.len() / 3 + 1]
+/// Method, target and minor version. RFC 9112, 3: any white space between them will do, and around them. The target is
+/// all that is between the first and the last word: real clients send spaces in it.
+fn request_line(line: &[u8]) -> Option<(&str, &[u8], u8)> {
+    let line = line.trim_ascii();
+    let method = line.iter().take_while(|byte| is_token(**byte)).count();
+    let (method, rest) = line.split_at_checked(method)?;
+    let version = rest.iter().rposition(|byte| byte.is_ascii_whitespace())?;
+    let (target, version) = rest.split_at_checked(version)?;
+    let minor = minor_version(version.trim_ascii())?;
+    let separated = target.first().is_some_and(|byte| byte.is_ascii_whitespace());
+    let target = target.trim_ascii();
+    let complete = separated && !method.is_empty() && !target.is_empty();
+    complete.then_some((str::from_utf8(method).ok()?, target, minor))
 }
 
-fn finish<T>(
-    status: httparse::Result<usize>,
-    limit_reached: bool,
-    head: impl FnOnce() -> Option<T>,
-) -> Parsed<T> {
-    match status {
-        Ok(Status::Complete(len)) => head().map_or(Parsed::Invalid, |head| Parsed::Complete(head, len)),
-        Ok(Status::Partial) if limit_reached => Parsed::TooLarge,
-        Ok(Status::Partial) => Parsed::Partial,
-        Err(_) => Parsed::Invalid,
-    }
-}
-
-fn request_head<'a>(request: &Request<'_, 'a>) -> Option<RequestHead<'a>> {
-    let fields = fields(request.headers);
-    let (framing, conflicting) = framing(&fields, request.version?, Framing::Unknown, Framing::Length(0));
-    Some(RequestHead {
-        method: request.method?,
-        target: request.path?,
-        host: fields.host,
-        framing,
-        conflicting,
-    })
-}
-
-fn response_head(response: &Response<'_, '_>) -> Option<ResponseHead> {
-    let fields = fields(response.headers);
-    let (framing, conflicting) =
-        framing(&fields, response.version?, Framing::UntilClose, Framing::UntilClose);
-    Some(ResponseHead { status: response.code?, framing, conflicting })
-}
-
-/// RFC 9112, 6.3: Transfer-Encoding overrides Content-Length. `other` is for a last coding that is not chunked,
-/// `none` for a message without either field.
-fn framing(fields: &Fields<'_>, version: u8, other: Framing, none: Framing) -> (Framing, bool) {
-    match (fields.coding, fields.length) {
-        (Some(coding), length) => {
-            let framing = if coding == Coding::Chunked { Framing::Chunked } else { other };
-            (framing, length != Length::Absent || version == 0)
-        }
-        (None, Length::Conflicting) => (Framing::Unknown, true),
-        (None, Length::Bytes(bytes)) => (Framing::Length(bytes), false),
-        (None, Length::Absent) => (none, false),
-    }
-}
-
-fn fields<'a>(headers: &[Header<'a>]) -> Fields<'a> {
-    let mut fields = Fields::default();
-    for Header { name, value } in headers {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => fields.host = Some(value),
-            14 if name.eq_ignore_ascii_case("content-length") => fields.length = length(fields.length, value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => fields.coding = Some(coding(value)),
-            _ => {}
-        }
-    }
-    fields
-}
-
-/// Several lengths are one when all are the same (RFC 9110, 8.6).
-fn length(before: Length, value: &[u8]) -> Length {
-    value.split(|byte| *byte == b',').fold(before, |before, text| {
-        match (before, decimal(text.trim_ascii())) {
-            (Length::Absent, Some(bytes)) => Length::Bytes(bytes),
-            (Length::Bytes(old), Some(new)) if old == new => before,
-            _ => Length::Conflicting,
-        }
-    })
-}
-
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
+/// Status and minor version (RFC 9112, 4). The reason phrase may be anything, or absent with its space.
+fn status_line(line: &[u8]) -> Option<(u16, u8)> {
+    let version = line.iter().position(|byte| byte.is_ascii_whitespace())?;
+    let (version, rest) = line.split_at_checked(version)?;
+    let minor = minor_version(version)?;
+    let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = rest.trim_ascii_start()
+    else {
         return None;
-    }
-    text.iter().try_fold(0_u64, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+    };
+    let ends = rest.first().is_none_or(|byte| byte.is_ascii_whitespace());
+    let digit = |byte: &u8| u16::from(byte - b'0');
+    ends.then(|| (digit(hundreds) * 100 + digit(tens) * 10 + digit(ones), minor))
 }
 
-fn coding(value: &[u8]) -> Coding {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    if last.trim_ascii().eq_ignore_ascii_case(b"chunked") { Coding::Chunked } else { Coding::Other }
-}
-
-/// Finds a head's end in bytes that come piece by piece, looking at each once.
-#[derive(Default)]
-pub(in super::super) struct HeadEnd {
-    blank: bool,
-}
-
-impl HeadEnd {
-    /// Behind which of these bytes the head ends; they follow those of the calls before.
-    pub(in super::super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' if self.blank => return Some(index + 1),
-                b'\n' => self.blank = true,
-                b'\r' => {}
-                _ => self.blank = false,
-            }
-        }
-        None
+/// RFC 9112, 2.3: a version of another major number is not HTTP/1.
+fn minor_version(text: &[u8]) -> Option<u8> {
+    match text.strip_prefix(VERSION) {
+        Some([minor @ b'0'..=b'9']) => Some(minor - b'0'),
+        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request_framing(fields: &str) -> (Framing, bool) {
-        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        match request(text.as_bytes(), 8192) {
-            Parsed::Complete(head, len) if len == text.len() => (head.framing, head.conflicting),
-            _ => panic!("no head: {text:?}"),
-        }
-    }
-
-    #[test]
-    fn framing_follows_rfc_9112_6_3() {
-        for (fields, expected) in [
-            ("", (Framing::Length(0), false)),
-            ("Content-Length: 17\r\n", (Framing::Length(17), false)),
-            ("content-length: 17\r\nCONTENT-LENGTH: 17\r\n", (Framing::Length(17), false)),
-            ("Content-Length: 17, 17\r\n", (Framing::Length(17), false)),
-            ("Content-Length: 17, 18\r\n", (Framing::Unknown, true)),
-            ("Content-Length: 17\r\nContent-Length: 18\r\n", (Framing::Unknown, true)),
-            ("Content-Length: +17\r\n", (Framing::Unknown, true)),
-            ("Content-Length: \r\n", (Framing::Unknown, true)),
-            ("Content-Length: 99999999999999999999\r\n", (Framing::Unknown, true)),
-            ("Transfer-Encoding: chunked\r\n", (Framing::Chunked, false)),
-            ("Transfer-Encoding: gzip, Chunked\r\n", (Framing::Chunked, false)),
-            ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", (Framing::Chunked, false)),
-            ("Transfer-Encoding: chunked, gzip\r\n", (Framing::Unknown, false)),
-            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", (Framing::Chunked, true)),
-        ] {
-            assert_eq!(request_framing(fields), expected, "{fields:?}");
-        }
-    }
-
-    #[test]
-    fn many_fields_are_no_error() {
-        let mut text = String::from("GET / HTTP/1.1\r\n");
-        for index in 0..500 {
-            text.push_str(&format!("a{index}:b\r\n"));
-        }
-        text.push_str("Content-Length: 3\r\n\r\n");
-        let Parsed::Complete(head, _) = request(text.as_bytes(), 8192) else { panic!("no head") };
-        assert_eq!(head.framing, Framing::Length(3));
-    }
-
-    #[test]
-    fn the_limit_is_exact() {
-        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        assert!(matches!(request(text, text.len()), Parsed::Complete(_, 27)));
-        assert!(matches!(request(text, text.len() - 1), Parsed::TooLarge));
-        assert!(matches!(request(&text[..20], text.len()), Parsed::Partial));
-    }
-
-    #[test]
-    fn a_heads_end_is_found_across_pieces() {
-        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
-        for cut in 0..text.len() {
-            let mut end = HeadEnd::default();
-            let found = end.find(&text[..cut]).or_else(|| end.find(&text[cut..]).map(|index| index + cut));
-            assert_eq!(found, Some(27), "cut at {cut}");
-        }
-    }
-}
+mod tests;

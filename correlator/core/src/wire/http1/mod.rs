@@ -1,8 +1,13 @@
 //! Stage 3, HTTP/1 (RFC 9112): heads, bodies, and what one direction is in the middle of.
 mod body;
+mod field;
 mod head;
+mod lines;
 mod reader;
+mod target;
 
 pub(super) use body::{Body, Reached};
-pub(super) use head::{Framing, RequestHead, ResponseHead, request, response};
+pub(super) use field::is_token;
+pub(super) use head::{End, Framing, RequestHead, ResponseHead, request, response};
 pub(super) use reader::{HeadStep, Reader, State};
+pub(super) use target::Target;

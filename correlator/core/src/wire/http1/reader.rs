@@ -6,7 +6,8 @@ use super::{
         work::{HEAD_BYTES, Work},
     },
     body::{Body, Progress, Reached},
-    head::{HeadEnd, Parsed},
+    head::Parsed,
+    lines::HeadEnd,
 };
 use crate::{Anomaly, Ktime, MessageSpan};
 

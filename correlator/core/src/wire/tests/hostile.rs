@@ -56,7 +56,7 @@ fn garbage_behind_a_good_request() {
 
 #[test]
 fn a_head_that_is_almost_one() {
-    for head in ["GET /a HTTP/1.1 \r\n\r\n", "GET /a HTTP/1.1\r\nA: \x00\r\n\r\n"] {
+    for head in ["GET /a HTTP/1.2.1\r\n\r\n", "GET /a HTTP/1.\r\n\r\n"] {
         let bench = client_sends(&[head.as_bytes()]);
         assert_eq!((bench.counted(Anomaly::Garbage), bench.notes.exchanges.len()), (1, 1), "{head:?}");
     }
@@ -65,15 +65,17 @@ fn a_head_that_is_almost_one() {
 /// Servers answer these, with 200 or 400: requests all the same.
 #[test]
 fn fields_that_are_none_are_skipped() {
-    for head in [
-        "GET /a HTTP/1.1\r\nno colon\r\n\r\n",
-        "GET /a HTTP/1.1\r\n: no name\r\n\r\n",
-        "\r\n\r\n\nGET /a HTTP/1.1\r\n\r\n",
+    for (head, line) in [
+        ("GET /a HTTP/1.1\r\nno colon\r\n\r\n", "GET /a 400 0/0 [malformed_field]"),
+        ("GET /a HTTP/1.1\r\n: no name\r\n\r\n", "GET /a 400 0/0 [malformed_field]"),
+        ("GET /a HTTP/1.1\r\nA: \0\r\n\r\n", "GET /a 400 0/0 [malformed_field]"),
+        ("GET \t/a HTTP/1.1 \r\n\r\n", "GET /a 400 0/0"),
+        ("\r\n\r\n\nGET /a HTTP/1.1\r\n\r\n", "GET /a 400 0/0"),
     ] {
         let mut talk = Talk::new(Side::Server);
         talk.client(head).server(response(400, "")).client_fin().server_fin();
         let bench = beside(|bench| bench.records(&talk.records));
-        assert!(bench.lines().contains(&"GET /a 400 0/0".to_owned()), "{head:?}");
+        assert!(bench.lines().contains(&line.to_owned()), "{head:?} {:?}", bench.lines());
         assert_eq!(bench.counted(Anomaly::Garbage), 0, "{head:?}");
     }
 }

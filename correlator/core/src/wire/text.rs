@@ -1,0 +1,21 @@
+//! Bytes of strangers as text that is safe to store and to show.
+
+/// The bytes that are printable ASCII as they are, others percent-encoded (RFC 3986, 2.1).
+pub(super) fn printable(bytes: &[u8]) -> String {
+    encode(bytes, |byte| byte.is_ascii_graphic())
+}
+
+/// The bytes that `keep` names as they are, others percent-encoded.
+pub(super) fn encode(bytes: &[u8], keep: impl Fn(u8) -> bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if keep(*byte) {
+            text.push(char::from(*byte));
+        } else {
+            let digit =
+                |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0').to_ascii_uppercase();
+            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    text
+}
