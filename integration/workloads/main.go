@@ -20,6 +20,9 @@ func commands() []command {
 		{"orders", "GET /orders/{id}: asks inventory (-upstream)", runOrders},
 		{"inventory", "GET /stock/{id}: answers by itself", runInventory},
 		{"loadgen", "sends requests at a rate or as fast as possible, and counts", runLoadgen},
+		{"h2get", "sends requests over HTTP/2 without TLS, and counts by status", runH2Get},
+		{"grpcserver", "a gRPC service with calls of every kind", runGRPCServer},
+		{"grpcload", "makes gRPC calls of one kind, and counts by status", runGRPCLoad},
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}

@@ -20,12 +20,14 @@ import (
 type serviceFlags struct {
 	listen   string
 	upstream string
+	h2c      bool
 }
 
 func parseServiceFlags(name string, args []string, needsUpstream bool) (serviceFlags, error) {
 	var flags serviceFlags
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	set.StringVar(&flags.listen, "listen", ":8080", "address to listen on; every family when the host is empty")
+	set.BoolVar(&flags.h2c, "h2c", false, "also speak HTTP/2 without TLS, where the client begins with it")
 	if needsUpstream {
 		set.StringVar(&flags.upstream, "upstream", "", "host:port of the service that this one asks")
 	}
@@ -39,16 +41,19 @@ func parseServiceFlags(name string, args []string, needsUpstream bool) (serviceF
 }
 
 // serve answers until SIGTERM or SIGINT, then lets requests in flight finish for two seconds.
-func serve(listen string, routes http.Handler) error {
+func serve(flags serviceFlags, routes http.Handler) error {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
-	listener, err := net.Listen("tcp", listen)
+	listener, err := net.Listen("tcp", flags.listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 	// No idle timeout: a server that closes a connection while its client reuses it makes the client send
 	// the request again, and then nobody's count is the other's.
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(os.Stderr, "", 0)}
+	if flags.h2c {
+		server.Protocols = unencrypted(true)
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

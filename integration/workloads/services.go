@@ -48,7 +48,7 @@ func runInventory(args []string) error {
 	routes.HandleFunc("GET /stock/{id}", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, countStock(r.PathValue("id")))
 	})
-	return serve(flags.listen, routes)
+	return serve(flags, routes)
 }
 
 func runOrders(args []string) error {
@@ -66,7 +66,7 @@ func runOrders(args []string) error {
 		}
 		writeJSON(w, http.StatusOK, fillOrder(r.PathValue("id"), stock))
 	})
-	return serve(flags.listen, routes)
+	return serve(flags, routes)
 }
 
 func runGateway(args []string) error {
@@ -84,7 +84,7 @@ func runGateway(args []string) error {
 		}
 		writeJSON(w, http.StatusOK, checkOut(order))
 	})
-	return serve(flags.listen, routes)
+	return serve(flags, routes)
 }
 
 // countStock derives a level from the item's name: the same item always has the same stock.

@@ -24,6 +24,7 @@ mod cni_cache;
 mod conflist;
 pub mod delayed;
 pub mod disorder;
+pub mod grpc;
 pub mod http;
 pub mod interrupt;
 mod lab;
