@@ -25,7 +25,7 @@ pub struct Limits {
     pub pending_requests: usize,
     /// Bytes of segments of one direction that wait for an earlier one; past it the gap is given up.
     pub out_of_order_bytes: usize,
-    /// The same, of all connections together.
+    /// The same, of all connections together; past half of it only a 32nd of the former may wait in each.
     pub out_of_order_bytes_total: usize,
     /// How long a gap may stay open, in ns of the records' time.
     pub gap_timeout: u64,
@@ -54,7 +54,8 @@ impl Default for Limits {
         Self {
             flows: 131_072,
             pending_requests: 1024,
-            out_of_order_bytes: 256 * 1024,
+            // A receiver's window is at most 6 MiB unless somebody configured more (tcp(7), tcp_rmem).
+            out_of_order_bytes: 8 * 1024 * 1024,
             out_of_order_bytes_total: 32 * 1024 * 1024,
             gap_timeout: 1_000_000_000,
             flow_idle: 600_000_000_000,

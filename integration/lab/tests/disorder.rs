@@ -6,10 +6,11 @@ mod link;
 
 use anyhow::Result;
 use link::{Link, SETTLE};
+use weft_lab::disorder::Mess;
 use weft_lab::load::Load;
 use weft_lab::observed::Loss;
 use weft_lab::rules::{Place, Rule};
-use weft_lab::{Capture, Observed, delayed, resent};
+use weft_lab::{Capture, Disorder, Observed, delayed, resent};
 
 /// Messages of one segment and of many, with and without a known length.
 fn loads(link: &Link) -> Vec<Load> {
@@ -82,4 +83,47 @@ fn segments_lost_between_the_vantages() -> Result<()> {
     let (there, back) =
         (Place::Between(&link.client, &link.server), Place::Between(&link.server, &link.client));
     lose_at(&link, there, back, "between")
+}
+
+/// Messages of no byte to 2 MiB.
+fn bodies(link: &Link) -> Vec<Load> {
+    let get = |path: &str, rate| Load::get(link.server.url(path)).rate(rate).connections(4).seconds(3);
+    let post = |bytes, rate| Load { method: "POST".into(), body: bytes, ..get("/echo", rate) };
+    vec![
+        get("/bytes/0", 100),
+        get("/bytes/2097152", 2),
+        get("/stream?chunks=100&bytes=7000", 4),
+        get("/status/204", 50),
+        post(1, 50),
+        post(300_000, 5),
+    ]
+}
+
+/// Runs the loads over disordered links; sees that it disordered something.
+fn disordered(link: &Link, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
+    let captures = link.capture()?;
+    let begin = Observed::now(&link.agent)?.loss;
+    let round = link.counts_exactly(case, &bodies(link))?;
+    for link in links {
+        let done = link.finish()?;
+        eprintln!("{case}: {} requests, {:?}, {done:?}", round.sent, round.loss);
+        assert!(done.delayed > 0, "nothing was disordered: does the traffic pass the queue?");
+    }
+    agrees_with_the_captures(link, captures, begin)
+}
+
+#[test]
+fn segments_that_come_twice_and_late() -> Result<()> {
+    let link = Link::open()?;
+    let mess = Mess::usual()?;
+    let links = [Disorder::of_output(&link.client, mess)?, Disorder::of_output(&link.server, mess)?];
+    disordered(&link, links, "twice and late before the vantage")
+}
+
+#[test]
+fn segments_that_are_late_behind_the_vantage() -> Result<()> {
+    let link = Link::open()?;
+    let mess = Mess { duplicate: 0.0, ..Mess::usual()? };
+    let links = [Disorder::of_input(&link.client, mess)?, Disorder::of_input(&link.server, mess)?];
+    disordered(&link, links, "late behind the vantage")
 }

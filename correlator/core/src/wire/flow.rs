@@ -254,12 +254,12 @@ impl Flow {
         act: impl FnOnce(Reassembly<'_, '_, '_, &mut dyn FnMut(Delivery<'_>, &mut Work<'_>)>),
     ) {
         let link = self.link();
-        let keep_data = self.conversation.reads(direction);
+        let unread_until = self.conversation.unread_until(direction, direction.of(&self.streams).next());
         let conversation = &mut self.conversation;
         let mut deliver = |delivery: Delivery<'_>, work: &mut Work<'_>| {
             conversation.deliver(&link, direction, delivery, work);
         };
         let stream = direction.of_mut(&mut self.streams);
-        act(Reassembly { stream, direction, keep_data, work, deliver: &mut deliver });
+        act(Reassembly { stream, direction, unread_until, work, deliver: &mut deliver });
     }
 }

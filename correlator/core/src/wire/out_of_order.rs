@@ -42,12 +42,12 @@ impl Piece {
         }
     }
 
-    fn own(chunk: &Chunk<'_>, keep_data: bool) -> Self {
+    fn own(chunk: &Chunk<'_>) -> Self {
         Self {
             offset: chunk.offset,
             len: chunk.len,
-            hole: if keep_data { chunk.hole } else { chunk.len },
-            data: if keep_data { chunk.data.into() } else { Box::default() },
+            hole: chunk.hole,
+            data: chunk.data.into(),
             time: chunk.time,
             ack: chunk.ack,
             reverse_end: chunk.reverse_end,
@@ -67,7 +67,7 @@ impl Piece {
 
 impl OutOfOrder {
     /// Puts in what of the chunk is not there yet; says how many bytes were.
-    pub(super) fn insert(&mut self, mut chunk: Chunk<'_>, keep_data: bool) -> u64 {
+    pub(super) fn insert(&mut self, mut chunk: Chunk<'_>) -> u64 {
         let mut duplicate = 0;
         while chunk.len > 0 {
             let covered = self.covered(&mut chunk);
@@ -75,7 +75,7 @@ impl OutOfOrder {
             chunk.advance(covered);
             let free = self.free(&chunk);
             let part = chunk.take(free);
-            self.keep(&part, keep_data);
+            self.keep(&part);
         }
         duplicate
     }
@@ -94,11 +94,11 @@ impl OutOfOrder {
         next.map_or(chunk.len, |(offset, _)| (offset - chunk.offset).min(chunk.len))
     }
 
-    fn keep(&mut self, part: &Chunk<'_>, keep_data: bool) {
+    fn keep(&mut self, part: &Chunk<'_>) {
         if part.len == 0 {
             return;
         }
-        let piece = Piece::own(part, keep_data);
+        let piece = Piece::own(part);
         self.cost += piece.cost();
         self.pieces.insert(piece.offset, piece);
     }

@@ -11,12 +11,15 @@ use crate::{Anomaly, Ktime};
 /// more likely a sequence number that no receiver would accept. Far above any window in use.
 const MAX_GAP: u64 = 64 << 20;
 
+/// The part of its room that a direction keeps when half of all room is in use.
+const SHARE: u64 = 32;
+
 /// One direction's stream with all that it needs to deliver.
 pub(super) struct Reassembly<'s, 'w, 'c, F> {
     pub(super) stream: &'s mut Stream,
     pub(super) direction: Direction,
-    /// Whether bytes are worth keeping, or only their number.
-    pub(super) keep_data: bool,
+    /// Of bytes before this offset nothing but their number is of use.
+    pub(super) unread_until: u64,
     pub(super) work: &'w mut Work<'c>,
     pub(super) deliver: F,
 }
@@ -69,11 +72,12 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         (self.deliver)(Delivery::Chunk(chunk), self.work);
     }
 
-    fn hold(&mut self, chunk: Chunk<'_>) {
+    fn hold(&mut self, mut chunk: Chunk<'_>) {
+        chunk.forget(self.unread_until.saturating_sub(chunk.offset));
         let (len, time, next_came) = (chunk.len, chunk.time, chunk.offset == self.stream.next);
         let held = self.stream.held.get_or_insert_default();
         let before = held.cost();
-        let duplicate = held.insert(chunk, self.keep_data);
+        let duplicate = held.insert(chunk);
         self.work.tally.held += held.cost().saturating_sub(before);
         let account = self.work.account(self.direction);
         account.duplicate += duplicate;
@@ -126,12 +130,22 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
     /// the segment goes on, so no acknowledgement of it overtakes it.
     fn hopeless(&mut self) -> bool {
         let Some(first) = self.stream.behind_gap() else { return false };
-        let limits = &self.work.config.limits;
         let cost = self.stream.held.as_deref().map_or(0, OutOfOrder::cost);
-        let too_much = cost > limits.out_of_order_bytes as u64
-            || cost > 0 && self.work.tally.held > limits.out_of_order_bytes_total as u64;
+        let too_much = cost > self.room();
         self.work.tally.held_overflows += u64::from(too_much);
         too_much || first <= self.stream.acked
+    }
+
+    /// What may wait behind this direction's gap. With half of all room in use it is a share only: who holds much gives
+    /// way before the many that hold little.
+    fn room(&self) -> u64 {
+        let limits = &self.work.config.limits;
+        let (own, total) = (limits.out_of_order_bytes as u64, limits.out_of_order_bytes_total as u64);
+        match self.work.tally.held {
+            held if held > total => 0,
+            held if held > total / 2 => own / SHARE,
+            _ => own,
+        }
     }
 
     /// Goes on behind the first gap.

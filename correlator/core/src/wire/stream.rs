@@ -56,6 +56,14 @@ impl<'a> Chunk<'a> {
         self.data = self.data.get(..data).unwrap_or_default();
     }
 
+    /// Forgets what is in this many bytes at the front: they are a hole from now on.
+    pub(super) fn forget(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.len);
+        let from_data = bytes.saturating_sub(self.hole);
+        self.data = self.data.get(from_data as usize..).unwrap_or_default();
+        self.hole = self.hole.max(bytes);
+    }
+
     /// The captured bytes at its very front.
     pub(super) fn front(&self) -> &'a [u8] {
         if self.hole == 0 { self.data } else { &[] }

@@ -83,9 +83,14 @@ impl Conversation {
         }
     }
 
-    /// Whether captured bytes of a direction are of use.
-    pub(super) fn reads(&self, direction: Direction) -> bool {
-        self.spoken != Spoken::Opaque && direction.of(&self.readers).state != State::Opaque
+    /// Up to which stream offset nothing but the number of a direction's bytes is of use, from the next one on.
+    pub(super) fn unread_until(&self, direction: Direction, next: u64) -> u64 {
+        match direction.of(&self.readers).state {
+            _ if self.spoken == Spoken::Opaque => u64::MAX,
+            State::Opaque => u64::MAX,
+            State::Body(body) => next.saturating_add(body.known_ahead()),
+            _ => next,
+        }
     }
 
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not
