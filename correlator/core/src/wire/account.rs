@@ -53,6 +53,11 @@ impl ByteAccount {
         self.decoded += bytes;
     }
 
+    /// Bytes that waited are looked at once more.
+    pub(super) fn take_pending(&mut self, bytes: u64) {
+        self.pending = self.pending.saturating_sub(bytes);
+    }
+
     /// Bytes that waited will never be part of a message.
     pub(super) fn abandon_pending(&mut self, bytes: u64) {
         self.pending = self.pending.saturating_sub(bytes);

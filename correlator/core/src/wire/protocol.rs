@@ -1,9 +1,9 @@
 //! Stage 3, first question: what do the two ends speak? Answered by the first bytes of either direction.
-use super::http1::is_token;
+use super::{http1::is_token, http2::is_server_preface};
 use crate::Protocol;
 
 /// RFC 9113, 3.4.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How a status line begins (RFC 9112, 4).
 const STATUS_LINE: &[u8] = b"HTTP/1.";
 /// Methods in use have at most 17 letters (the IANA registry's longest is UPDATEREDIRECTREF).
@@ -18,6 +18,8 @@ pub(super) enum Guess {
     Request,
     /// A status line.
     Response,
+    /// What an HTTP/2 server sends first.
+    Settings,
     /// Not HTTP/1.
     Other(Protocol),
 }
@@ -35,7 +37,11 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
         return if bytes.len() < STATUS_LINE.len() { Guess::NeedMore } else { Guess::Response };
     }
     match tls(bytes) {
-        Guess::Other(Protocol::Tcp) => request(bytes),
+        Guess::Other(Protocol::Tcp) => match is_server_preface(bytes) {
+            Some(true) => Guess::Settings,
+            Some(false) => request(bytes),
+            None => Guess::NeedMore,
+        },
         guess => guess,
     }
 }
@@ -101,6 +107,8 @@ mod tests {
             (b"*1\r\n$4\r\nPING\r\n", Guess::Other(Protocol::Tcp)),
             (b"SSH-2.0-OpenSSH_9.2\r\n", Guess::Other(Protocol::Tcp)),
             (b"\x00\x00\x00\x17", Guess::Other(Protocol::Tcp)),
+            (b"\x00\x00\x06\x04", Guess::NeedMore),
+            (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", Guess::Settings),
             (&[b'A'; 64], Guess::Other(Protocol::Tcp)),
         ] {
             assert_eq!(guess(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));

@@ -40,6 +40,8 @@ impl Tally {
 pub(super) struct Outbox {
     pub(super) finished: Vec<Finished>,
     pub(super) wants: Vec<(FlowKey, Option<FlowWant>)>,
+    /// For what a header block needs while it is decoded.
+    pub(super) scratch: Vec<u8>,
 }
 
 /// What the stages of one connection need of the rest while they work on one input.

@@ -6,7 +6,7 @@ use super::{
         stream::Chunk,
         work::Work,
     },
-    Conversation, Spoken, spend,
+    Conversation, Link, Spoken, spend,
 };
 use crate::Protocol;
 
@@ -19,14 +19,26 @@ const FIRST_BYTES: usize = 96;
 impl Conversation {
     /// Looks at bytes of a connection of which nobody knows what it speaks. Uses the chunk up where that does
     /// not change.
-    pub(super) fn detect(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+    pub(super) fn detect(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) {
         match self.reader(direction).state {
-            State::Head => self.detect_start(direction, chunk, work),
+            State::Head => self.detect_start(link, direction, chunk, work),
             _ => self.detect_midway(direction, chunk, work),
         }
     }
 
-    fn detect_start(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+    fn detect_start(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        work: &mut Work<'_>,
+    ) {
         let front = chunk.front();
         let guess = match self.reader(direction).partial() {
             _ if front.is_empty() => Guess::Other(Protocol::Tcp),
@@ -38,6 +50,8 @@ impl Conversation {
             Guess::NeedMore => self.wait_for_more(direction, chunk, work),
             Guess::Request => self.set_http1(direction, work),
             Guess::Response => self.set_http1(direction.reverse(), work),
+            Guess::Other(Protocol::Http2) => self.begin_http2(link, direction, work),
+            Guess::Settings => self.begin_http2(link, direction.reverse(), work),
             Guess::Other(protocol) => self.set_opaque(protocol, work),
         }
     }
@@ -56,14 +70,15 @@ impl Conversation {
     }
 
     fn detect_midway(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        if self.join_http2(direction, chunk, work) {
+            return;
+        }
         let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };
         match guess {
             Guess::Request if is_request_line(chunk.front()) => return self.set_http1(direction, work),
             // A response alone may be quoted in a body; the next request will tell.
             Guess::Response => return,
-            Guess::Other(protocol @ (Protocol::Tls | Protocol::Http2)) => {
-                return self.set_opaque(protocol, work);
-            }
+            Guess::Other(Protocol::Tls) => return self.set_opaque(Protocol::Tls, work),
             _ => {}
         }
         self.turns += u8::from(self.last.replace(direction).is_some_and(|last| last != direction));

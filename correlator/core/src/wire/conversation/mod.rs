@@ -1,5 +1,6 @@
 //! Stages 3 and 4 of one connection: what its ends speak, their messages, and the exchanges these make.
 mod detect;
+mod http2;
 mod messages;
 mod resync;
 mod want;
@@ -9,6 +10,7 @@ use want::Wanted;
 use super::{
     direction::Direction,
     http1::{Reader, State},
+    http2::Connection,
     pair::Pairing,
     protocol::{Guess, guess},
     stream::{Chunk, Delivery, FIRST, Origin},
@@ -27,7 +29,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn seq_of(&self, direction: Direction, offset: u64) -> u32 {
+    pub(super) fn seq_of(&self, direction: Direction, offset: u64) -> u32 {
         direction.of(&self.first_seqs).wrapping_add(offset.wrapping_sub(FIRST) as u32)
     }
 }
@@ -39,6 +41,8 @@ enum Spoken {
     Unknown,
     /// HTTP/1, with requests in this direction.
     Http1(Direction),
+    /// HTTP/2: `Conversation::http2` reads it.
+    Http2,
     /// Something that is not followed.
     Opaque,
 }
@@ -48,6 +52,7 @@ pub(super) struct Conversation {
     spoken: Spoken,
     readers: [Reader; 2],
     pub(super) pairing: Pairing,
+    http2: Option<Box<Connection>>,
     wanted: [Wanted; 2],
     /// A head was parsed: the ends do speak what was guessed.
     confirmed: bool,
@@ -65,6 +70,7 @@ impl Conversation {
             spoken: Spoken::Unknown,
             readers: [Reader::new(State::Lost), Reader::new(State::Lost)],
             pairing: Pairing::default(),
+            http2: None,
             wanted: [Wanted::Everything; 2],
             confirmed: false,
             closed: false,
@@ -99,6 +105,7 @@ impl Conversation {
         match self.spoken {
             Spoken::Http1(requests) if requests == direction => self.pairing.first_request_end(),
             Spoken::Http1(_) => self.pairing.first_response_end(),
+            Spoken::Http2 => return self.http2.as_deref()?.needed_from(direction),
             _ => None,
         }
         .map(|end| end.saturating_sub(1))
@@ -122,6 +129,9 @@ impl Conversation {
         delivery: Delivery<'_>,
         work: &mut Work<'_>,
     ) {
+        if self.http2.is_some() {
+            return self.http2(link, direction, delivery, work);
+        }
         match delivery {
             Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
@@ -133,9 +143,10 @@ impl Conversation {
     fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
         let (ack, len) = (chunk.ack, chunk.len);
         if self.spoken == Spoken::Unknown {
-            self.detect(direction, &mut chunk, work);
+            self.detect(link, direction, &mut chunk, work);
         }
         match self.spoken {
+            Spoken::Http2 => return self.http2(link, direction, Delivery::Chunk(chunk), work),
             Spoken::Http1(_) => self.http1(link, direction, &mut chunk, work),
             Spoken::Opaque => self.opaque(direction, &chunk, work),
             Spoken::Unknown => work.opaque(direction, chunk.len),
@@ -195,6 +206,7 @@ impl Conversation {
             reader.state = State::Opaque;
         }
         self.pairing.drop_all(extra, work);
+        self.close_http2(link, extra, work);
         self.closed = true;
         self.unwant(link, work);
     }

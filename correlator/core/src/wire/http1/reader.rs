@@ -185,6 +185,14 @@ impl Reader {
         bytes
     }
 
+    /// The part of a head, for another reader: nobody has accounted for its bytes then.
+    pub(in super::super) fn take_partial(&mut self, direction: Direction, work: &mut Work<'_>) -> Vec<u8> {
+        let bytes = self.partial.take().map_or(Vec::new(), |partial| partial.bytes);
+        work.tally.heads = work.tally.heads.saturating_sub(bytes.len() as u64);
+        work.account(direction).take_pending(bytes.len() as u64);
+        bytes
+    }
+
     /// The part of a head will never be one.
     pub(in super::super) fn abandon(&mut self, direction: Direction, work: &mut Work<'_>) {
         let bytes = self.release(work);

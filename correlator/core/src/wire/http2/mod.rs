@@ -1,6 +1,23 @@
-//! Stage 3, HTTP/2 (RFC 9113).
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the reader of frames that calls it comes next")
-)]
+//! Stage 3 and 4, HTTP/2 (RFC 9113): frames, streams, and the exchanges that they are.
+//!
+//! `connection` reads both directions' frames: header blocks (`block`), bodies (`data`), all others (`control`,
+//! `settings`). `messages` makes exchanges of them, which `stream` holds while they are open. `lost` and `sync` say what
+//! is done where bytes are missing.
+mod block;
+mod connection;
+mod control;
+mod data;
+mod fields;
+mod frame;
+mod grpc;
+mod half;
 mod hpack;
+mod lost;
+mod messages;
+mod settings;
+mod stream;
+mod sync;
+mod window;
+
+pub(super) use connection::Connection;
+pub(super) use sync::{is_joined, is_server_preface};

@@ -2,6 +2,7 @@
 mod bounds;
 mod hostile;
 mod http1;
+mod http2;
 mod join;
 mod random;
 mod reassembly;

@@ -72,6 +72,7 @@ impl Decoder {
     }
 
     /// Bytes on the heap.
+    #[cfg(test)]
     pub(in crate::wire) fn heap_bytes(&self) -> usize {
         self.table.heap_bytes()
     }

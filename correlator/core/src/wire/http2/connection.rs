@@ -1,0 +1,242 @@
+//! One connection: both directions' frames, from chunks of their streams.
+use super::{
+    super::{
+        conversation::Link,
+        direction::Direction,
+        protocol::HTTP2_PREFACE,
+        stream::{Chunk, Delivery},
+        work::Work,
+    },
+    frame::{FrameHeader, FrameType, HEADER, MAX_FRAME, flag},
+    half::{At, Half},
+    settings::Announced,
+    stream::{Role, Streams},
+    sync,
+};
+use crate::{Anomaly, Ktime};
+
+/// What is said over one connection, as far as it is needed for what comes.
+pub(in crate::wire) struct Connection {
+    pub(super) halves: [Half; 2],
+    pub(super) streams: Streams,
+    /// Which direction the requests are in, once that is known.
+    pub(super) requests: Option<Direction>,
+    /// The highest stream that the client opened.
+    pub(super) highest: u32,
+    /// Why not everything that was said is known.
+    pub(super) doubt: Option<Anomaly>,
+    /// Everything was seen: settings and windows are known.
+    pub(super) all_seen: bool,
+    /// A header block was understood: the ends do speak HTTP/2.
+    pub(super) confirmed: bool,
+    /// What the two ends announced and the other did not acknowledge yet.
+    pub(super) announced: [Announced; 2],
+    /// Since when some messages may have ended unseen.
+    pub(super) unsure_since: Option<Ktime>,
+}
+
+/// What is at hand while one direction's bytes are read.
+pub(super) struct Cx<'c, 'w> {
+    pub(super) link: &'c Link,
+    pub(super) direction: Direction,
+    pub(super) work: &'c mut Work<'w>,
+}
+
+impl Cx<'_, '_> {
+    pub(super) fn decoded(&mut self, bytes: u64) {
+        self.work.decoded(self.direction, bytes);
+    }
+
+    /// Something that no end may send; the frames go on.
+    pub(super) fn violation(&mut self) {
+        self.work.tally.count(Anomaly::ProtocolError);
+    }
+}
+
+impl Connection {
+    /// Seen from its beginning, with requests in this direction.
+    pub(in crate::wire) fn new(requests: Direction) -> Self {
+        let client = Half::new(At::Preface(HTTP2_PREFACE.len() as u8), true);
+        Self::with_halves(requests, client, Half::new(At::Header, true))
+    }
+
+    /// Seen from the client's preface on; what the server said before is not known.
+    pub(in crate::wire) fn from_preface(requests: Direction) -> Self {
+        let client = Half::new(At::Preface(HTTP2_PREFACE.len() as u8), true);
+        let mut connection = Self::with_halves(requests, client, Half::new(At::Lost, true));
+        connection.all_seen = false;
+        // Before the preface a server sends no header block, so that its table is known; the settings are not.
+        for half in &mut connection.halves {
+            half.first = false;
+            half.decoder.set_limit(u32::MAX);
+        }
+        connection
+    }
+
+    /// Joined somewhere.
+    pub(in crate::wire) fn joined() -> Self {
+        Self {
+            halves: [Half::new(At::Lost, false), Half::new(At::Lost, false)],
+            streams: Streams::default(),
+            requests: None,
+            highest: 0,
+            doubt: Some(Anomaly::JoinedMidway),
+            all_seen: false,
+            confirmed: false,
+            announced: Default::default(),
+            unsure_since: None,
+        }
+    }
+
+    pub(super) fn with_halves(requests: Direction, client: Half, server: Half) -> Self {
+        let halves = match requests {
+            Direction::FromPod => [client, server],
+            Direction::ToPod => [server, client],
+        };
+        let requests = Some(requests);
+        Self { halves, requests, doubt: None, all_seen: true, ..Self::joined() }
+    }
+
+    pub(super) fn half(&mut self, direction: Direction) -> &mut Half {
+        direction.of_mut(&mut self.halves)
+    }
+
+    /// Of which message this direction's frames are.
+    pub(super) fn role(&self, direction: Direction) -> Option<Role> {
+        let of = |requests| if requests == direction { Role::Request } else { Role::Response };
+        self.requests.map(of)
+    }
+
+    /// What a direction's stream gave.
+    pub(in crate::wire) fn deliver(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        delivery: Delivery<'_>,
+        work: &mut Work<'_>,
+    ) {
+        let cx = &mut Cx { link, direction, work };
+        match delivery {
+            Delivery::Chunk(chunk) => self.chunk(cx, chunk),
+            Delivery::Gap(offset, len) => self.gap(cx, offset, len),
+            Delivery::Again(start, end) => self.again(cx, start, end),
+            Delivery::End => self.end(cx),
+        }
+    }
+
+    /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.
+    pub(in crate::wire) fn needed_from(&self, direction: Direction) -> Option<u64> {
+        let end = self.streams.first_end(self.role(direction)?)?;
+        Some(end.saturating_sub(1))
+    }
+
+    /// What looked like HTTP/2 is none: no header block was ever understood, and frames are none.
+    pub(in crate::wire) fn is_refuted(&self) -> bool {
+        !self.confirmed
+            && self.doubt == Some(Anomaly::JoinedMidway)
+            && self.halves.iter().any(|half| half.at == At::Lost && half.seen)
+    }
+
+    fn chunk(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
+        self.forget_unsure(cx, chunk.time);
+        while chunk.len > 0 {
+            match self.half(cx.direction).at {
+                At::Preface(left) => self.preface(cx, left, &mut chunk),
+                At::Header => self.header(cx, &mut chunk),
+                At::Payload(frame, left) => self.payload(cx, frame, left, &mut chunk),
+                At::Lost => self.resume(cx, &mut chunk),
+                At::Opaque => {
+                    cx.work.opaque(cx.direction, chunk.len);
+                    chunk.advance(chunk.len);
+                }
+            }
+        }
+    }
+
+    fn preface(&mut self, cx: &mut Cx<'_, '_>, left: u8, chunk: &mut Chunk<'_>) {
+        let part = chunk.front();
+        let at = HTTP2_PREFACE.len() - usize::from(left);
+        let expected = HTTP2_PREFACE.get(at..).unwrap_or_default();
+        let used = expected.len().min(part.len());
+        if used == 0 || part.get(..used) != expected.get(..used) {
+            return self.lose(cx, Anomaly::ProtocolError, chunk.time);
+        }
+        cx.decoded(used as u64);
+        chunk.advance(used as u64);
+        let left = left - used as u8;
+        self.half(cx.direction).at = if left == 0 { At::Header } else { At::Preface(left) };
+    }
+
+    fn header(&mut self, cx: &mut Cx<'_, '_>, chunk: &mut Chunk<'_>) {
+        let half = self.half(cx.direction);
+        if half.piece.is_empty() {
+            half.begin_frame(chunk);
+        }
+        half.again |= chunk.again;
+        let (used, whole) = half.piece.fill(HEADER, chunk.front());
+        if used == 0 {
+            return self.lose(cx, Anomaly::Gap, chunk.time);
+        }
+        cx.decoded(used as u64);
+        chunk.advance(used as u64);
+        if whole {
+            let frame = FrameHeader::parse(half.piece.take());
+            self.open_frame(cx, frame, chunk);
+        }
+    }
+
+    /// A frame's header is complete; the chunk begins behind it.
+    fn open_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, chunk: &Chunk<'_>) {
+        let all_seen = self.all_seen;
+        let half = self.half(cx.direction);
+        let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
+        let max_frame = if all_seen { half.max_frame } else { MAX_FRAME };
+        if frame.length > max_frame || half.first && !settings_first || !sync::has_its_length(frame) {
+            return self.lose(cx, Anomaly::ProtocolError, chunk.time);
+        }
+        half.first = false;
+        half.seen = true;
+        half.at = At::Payload(frame, frame.length);
+        if half.block.is_some() || frame.kind == FrameType::Continuation {
+            self.expect_continuation(cx, frame);
+        }
+        match frame.kind {
+            FrameType::Data => self.begin_data(cx, frame, chunk),
+            FrameType::Settings => self.begin_settings(cx, frame),
+            _ => {}
+        }
+        if frame.length == 0 {
+            self.close_frame(cx, frame, chunk.offset, chunk.time);
+        }
+    }
+
+    fn payload(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, left: u32, chunk: &mut Chunk<'_>) {
+        let part = chunk.take(left.into());
+        let half = self.half(cx.direction);
+        half.again |= part.again;
+        half.at = At::Payload(frame, left.saturating_sub(part.len as u32));
+        match frame.kind {
+            FrameType::Data => self.data(cx, frame, left, part),
+            FrameType::Headers | FrameType::PushPromise | FrameType::Continuation => {
+                self.fragment(cx, frame, part);
+            }
+            _ => self.control(cx, frame, part),
+        }
+        if self.half(cx.direction).at == At::Payload(frame, 0) {
+            self.close_frame(cx, frame, part.end(), part.time);
+        }
+    }
+
+    /// A frame is complete, up to this offset.
+    pub(super) fn close_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, end: u64, time: Ktime) {
+        let half = self.half(cx.direction);
+        half.at = At::Header;
+        half.piece.clear();
+        match frame.kind {
+            FrameType::Data => self.end_data(cx, frame, time),
+            FrameType::Settings => self.end_settings(cx, frame),
+            _ if frame.is_of_block() => self.end_fragment(cx, frame, end, time),
+            _ => {}
+        }
+    }
+}

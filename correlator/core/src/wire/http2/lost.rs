@@ -1,0 +1,207 @@
+//! What is done where bytes are missing. A stream's identifier is never used twice (RFC 9113, 5.1.1), so that whatever is
+//! found again is of the right exchange; what may have been missed is said, or not told at all.
+use super::{
+    super::{conversation::Link, direction::Direction, protocol::HTTP2_PREFACE, stream::Chunk, work::Work},
+    connection::{Connection, Cx},
+    frame::{FrameHeader, FrameType, flag},
+    half::{At, Half},
+    messages::Growth,
+    stream::{Phase, Role, Slot},
+    sync,
+};
+use crate::{Anomaly, Ktime};
+
+/// A message whose end may have been missed is given up when nothing came of it for so long, in ns.
+const UNSURE_FOR: u64 = 10_000_000_000;
+
+impl Connection {
+    /// Bytes are missing.
+    pub(super) fn gap(&mut self, cx: &mut Cx<'_, '_>, offset: u64, len: u64) {
+        let half = self.half(cx.direction);
+        match half.at {
+            At::Payload(frame, left) if len <= left.into() && half.may_skip(frame, left) => {
+                self.skip(cx, frame, left, offset, len);
+            }
+            At::Lost | At::Opaque => {}
+            _ => {
+                let time = half.start.time;
+                self.lose_until(cx, Anomaly::Gap, offset + len, time);
+            }
+        }
+    }
+
+    /// Bytes of a payload are missing of which no more is needed than their number.
+    fn skip(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, left: u32, offset: u64, len: u64) {
+        let half = self.half(cx.direction);
+        let body_left = left.saturating_sub(half.pad.unwrap_or(0).into());
+        let mut time = half.start.time;
+        half.at = At::Payload(frame, left.saturating_sub(len as u32));
+        if frame.kind == FrameType::Data
+            && let Some(role) = self.role(cx.direction)
+            && let Some(slot) = self.streams.get(frame.stream_id)
+        {
+            let body = len.min(body_left.into());
+            time = slot.last_byte(role).unwrap_or(time);
+            slot.message(role).walk.miss(body);
+            slot.note(Anomaly::Gap);
+            let growth = Growth { bytes: len, body, end: offset + len, time, again: false };
+            self.grow(cx, frame.stream_id, growth);
+        }
+        if len == u64::from(left) {
+            self.close_frame(cx, frame, offset + len, time);
+        }
+    }
+
+    /// The place in a direction is lost.
+    pub(super) fn lose(&mut self, cx: &mut Cx<'_, '_>, anomaly: Anomaly, time: Ktime) {
+        if anomaly != Anomaly::Gap {
+            cx.work.tally.count(anomaly);
+        }
+        self.lose_until(cx, anomaly, u64::MAX, time);
+    }
+
+    /// The same, by bytes that are missing before this offset.
+    fn lose_until(&mut self, cx: &mut Cx<'_, '_>, anomaly: Anomaly, end: u64, time: Ktime) {
+        self.half(cx.direction).lose(cx.direction, cx.work);
+        self.forget_settings();
+        self.doubt.get_or_insert(anomaly);
+        self.doubt_messages(cx, anomaly, end, time);
+    }
+
+    /// Messages of a direction may have gone on, or ended, before this offset without being seen.
+    fn doubt_messages(&mut self, cx: &mut Cx<'_, '_>, anomaly: Anomaly, end: u64, time: Ktime) {
+        let Some(role) = self.role(cx.direction) else { return };
+        for slot in self.streams.iter_mut().filter(|slot| slot.may_be_before(role, end)) {
+            slot.break_message(role, anomaly);
+            slot.message(role).unsure = true;
+            self.unsure_since = Some(time);
+        }
+        let over = |slot: &Slot| slot.is_done(Role::Response) && slot.is_unsure(Role::Request);
+        self.streams.end_where(anomaly, self.all_seen, cx.work, over);
+    }
+
+    /// What was not heard of for long has ended unseen.
+    pub(super) fn forget_unsure(&mut self, cx: &mut Cx<'_, '_>, now: Ktime) {
+        if self.unsure_since.is_some_and(|since| now.since(since) >= UNSURE_FOR) {
+            self.unsure_since = None;
+            let unsure = |slot: &Slot| slot.is_unsure(Role::Request) || slot.is_unsure(Role::Response);
+            self.streams.end_where(Anomaly::Gap, self.all_seen, cx.work, unsure);
+        }
+    }
+
+    /// Looks for a frame where a segment begins.
+    pub(super) fn resume(&mut self, cx: &mut Cx<'_, '_>, chunk: &mut Chunk<'_>) {
+        let at_preface = chunk.segment_start && chunk.front().starts_with(HTTP2_PREFACE);
+        if at_preface && self.requests.is_none() {
+            return self.begin_at_preface(cx.direction);
+        }
+        let max_frame = self.half(cx.direction).max_frame;
+        let streams = &mut self.streams;
+        let known = |id| id == 0 || streams.get(id).is_some();
+        if chunk.segment_start && sync::is_found(chunk.front(), chunk.len, max_frame, known) {
+            self.half(cx.direction).at = At::Header;
+            return self.doubt_messages(cx, Anomaly::Gap, chunk.offset, chunk.time);
+        }
+        cx.work.opaque(cx.direction, chunk.len);
+        chunk.advance(chunk.len);
+    }
+
+    /// The client's beginning, of a connection of which the server's was taken for its middle.
+    fn begin_at_preface(&mut self, direction: Direction) {
+        let mut whole = Self::from_preface(direction);
+        let server = direction.reverse();
+        std::mem::swap(self.half(server), whole.half(server));
+        std::mem::swap(&mut self.half(server).decoder, &mut whole.half(server).decoder);
+        *self = whole;
+    }
+
+    /// Bytes were sent again.
+    pub(super) fn again(&mut self, cx: &mut Cx<'_, '_>, start: u64, end: u64) {
+        cx.work.tally.count(Anomaly::Retransmit);
+        let role = self.role(cx.direction);
+        let half = self.half(cx.direction);
+        half.again |= !half.at_boundary() && end > half.start.offset;
+        if let Some(block) = half.block.as_deref_mut() {
+            block.again |= end > block.start.offset;
+        }
+        if let Some(role) = role {
+            self.streams.note_again(role, start, end);
+        }
+    }
+
+    /// The sender of a direction will send no more.
+    pub(super) fn end(&mut self, cx: &mut Cx<'_, '_>) {
+        let time = self.half(cx.direction).start.time;
+        self.half(cx.direction).cut_off(cx.direction, cx.work);
+        match self.role(cx.direction) {
+            Some(Role::Request) => self.doubt_messages(cx, Anomaly::Truncated, u64::MAX, time),
+            Some(Role::Response) => self.streams.end_all(None, self.all_seen, cx.work),
+            None => {}
+        }
+    }
+
+    /// The connection is over.
+    pub(in crate::wire) fn close(&mut self, link: &Link, extra: Option<Anomaly>, work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            let cx = &mut Cx { link, direction, work };
+            let half = self.half(direction);
+            let lost = half.at == At::Lost;
+            let time = half.start.time;
+            half.cut_off(direction, cx.work);
+            if lost {
+                self.doubt_messages(cx, Anomaly::Gap, u64::MAX, time);
+            }
+        }
+        self.streams.end_all(extra, self.all_seen, work);
+    }
+}
+
+impl Half {
+    /// Whether bytes of the payload of a frame may be missing without harm.
+    fn may_skip(&self, frame: FrameHeader, left: u32) -> bool {
+        match frame.kind {
+            FrameType::Data => !frame.has(flag::PADDED) || self.pad.is_some(),
+            FrameType::Ping | FrameType::Priority | FrameType::Unknown(_) => true,
+            FrameType::GoAway => frame.length - left >= 8,
+            _ => false,
+        }
+    }
+
+    /// Whether the next byte begins a frame, and no header block waits for its continuation.
+    fn at_boundary(&self) -> bool {
+        self.at == At::Header && self.piece.is_empty() && self.block.is_none()
+    }
+
+    /// Nothing comes any more.
+    fn cut_off(&mut self, direction: Direction, work: &mut Work<'_>) {
+        if let Some(mut block) = self.block.take() {
+            work.tally.count(Anomaly::Truncated);
+            block.abandon(direction, work);
+        }
+        self.at = At::Opaque;
+        self.piece.clear();
+    }
+}
+
+impl Slot {
+    /// Whether bytes before this offset of its direction may be of the message.
+    fn may_be_before(&self, role: Role, end: u64) -> bool {
+        match role.of(&self.stream.messages).phase {
+            Phase::Done => false,
+            Phase::Open => true,
+            Phase::Awaited => role == Role::Request || self.stream.answer_from < end,
+        }
+    }
+
+    fn is_unsure(&self, role: Role) -> bool {
+        role.of(&self.stream.messages).unsure
+    }
+
+    fn last_byte(&self, role: Role) -> Option<Ktime> {
+        let exchange = &self.stream.exchange;
+        match role {
+            Role::Request => Some(exchange.request.last_byte),
+            Role::Response => exchange.response.map(|response| response.last_byte),
+        }
+    }
+}
