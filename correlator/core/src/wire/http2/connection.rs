@@ -132,9 +132,12 @@ impl Connection {
 
     /// What looked like HTTP/2 is none: no header block was ever understood, and frames are none.
     pub(in crate::wire) fn is_refuted(&self) -> bool {
-        !self.confirmed
-            && self.doubt == Some(Anomaly::JoinedMidway)
-            && self.halves.iter().any(|half| half.at == At::Lost && half.seen)
+        self.is_guessed() && self.halves.iter().any(|half| half.at == At::Lost && half.seen)
+    }
+
+    /// Nothing but the look of some frames says that this is HTTP/2.
+    fn is_guessed(&self) -> bool {
+        !self.confirmed && self.doubt == Some(Anomaly::JoinedMidway)
     }
 
     fn chunk(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
@@ -187,11 +190,16 @@ impl Connection {
 
     /// A frame's header is complete; the chunk begins behind it.
     fn open_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, chunk: &Chunk<'_>) {
-        let all_seen = self.all_seen;
+        let (all_seen, guessed) = (self.all_seen, self.is_guessed());
         let half = self.half(cx.direction);
         let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
         let max_frame = if all_seen { half.max_frame } else { MAX_FRAME };
-        if frame.length > max_frame || half.first && !settings_first || !sync::has_its_length(frame) {
+        let unlikely = guessed && !sync::is_usual(frame, half.max_frame);
+        if unlikely
+            || frame.length > max_frame
+            || half.first && !settings_first
+            || !sync::has_its_length(frame)
+        {
             return self.lose(cx, Anomaly::ProtocolError, chunk.time);
         }
         half.first = false;

@@ -131,7 +131,7 @@ impl Connection {
             stream: Box::new(Stream {
                 exchange,
                 messages: [message, Message::default()],
-                answer_from: start.reverse_end,
+                answer_from: start.reverse_end.max(start.ack.unwrap_or(0)),
                 type_unknown: fields.unknown && !fields.grpc,
                 timeout_ns: fields.grpc_timeout,
                 grpc_status: None,

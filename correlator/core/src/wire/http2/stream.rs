@@ -62,7 +62,8 @@ pub(super) struct Message {
 pub(super) struct Stream {
     pub(super) exchange: Exchange,
     pub(super) messages: [Message; 2],
-    /// How far the response's direction had been seen when the request began: no byte before that answers it.
+    /// How far the response's direction had been seen, or was acknowledged, when the request began: no byte before that
+    /// answers it.
     pub(super) answer_from: u64,
     /// The request's `content-type` may be there and is not known.
     pub(super) type_unknown: bool,

@@ -14,11 +14,14 @@ pub(super) fn has_its_length(frame: FrameHeader) -> bool {
     }
 }
 
-/// Whether a frame's header is one that programs in use send: stricter than the RFC, which has unknown types, flags and
-/// bits ignored.
+/// Whether a frame's header is one that programs in use send.
 fn is_plausible(bytes: [u8; HEADER], max_frame: u32) -> bool {
-    let frame = FrameHeader::parse(bytes);
     let [.., reserved, _, _, _] = bytes;
+    reserved & 0x80 == 0 && is_usual(FrameHeader::parse(bytes), max_frame)
+}
+
+/// The same without its reserved bit: stricter than the RFC, which has unknown types, flags and bits ignored.
+pub(super) fn is_usual(frame: FrameHeader, max_frame: u32) -> bool {
     let (flags, on_stream) = match frame.kind {
         FrameType::Data => (flag::END_STREAM | flag::PADDED, Some(true)),
         FrameType::Headers => {
@@ -32,8 +35,7 @@ fn is_plausible(bytes: [u8; HEADER], max_frame: u32) -> bool {
         FrameType::Continuation | FrameType::Unknown(_) => return false,
     };
     let allowed = on_stream.is_none_or(|on_stream| on_stream == (frame.stream_id != 0));
-    reserved & 0x80 == 0
-        && frame.flags & !flags == 0
+    frame.flags & !flags == 0
         && allowed
         && frame.length <= max_frame
         && has_its_length(frame)

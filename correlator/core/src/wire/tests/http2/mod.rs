@@ -1,4 +1,6 @@
 //! Scripted conversations in HTTP/2.
 mod calls;
+mod flow;
+mod midway;
 mod peers;
 mod streams;
