@@ -1,6 +1,7 @@
 //! Scripted conversations in HTTP/2.
 mod calls;
 mod flow;
+mod hostile;
 mod midway;
 mod peers;
 mod streams;
