@@ -2,7 +2,7 @@
 use hashbrown::HashMap;
 
 use crate::{
-    AttributedExchange, Histogram, JoinedExchange, Phases, Side,
+    AttributedExchange, Histogram, JoinedExchange, Phases, Protocol, Side,
     attribute::Pods,
     snapshot::{
         ConnectionSnapshot, ExchangeCounts, PhaseSnapshot, PodSeries, PodSnapshot, SideSnapshot,
@@ -53,6 +53,8 @@ struct Connections {
     connect: Histogram,
     rtt: Histogram,
     closed: u64,
+    tls: u64,
+    tcp: u64,
     retransmitted_segments: u64,
 }
 
@@ -65,9 +67,13 @@ impl Aggregate {
         self.limit = limit;
     }
 
-    /// Counts an exchange that leaves the pipeline.
+    /// Counts an exchange that leaves the pipeline. A connection is no request: it is counted apart.
     pub(crate) fn exchange(&mut self, attributed: &AttributedExchange) {
         let exchange = &attributed.joined.exchange;
+        if exchange.protocol.is_connection() {
+            self.counts.connections += 1;
+            return self.series(exchange.flow.netns).connections.row(exchange.protocol);
+        }
         self.counts.incomplete += u64::from(!exchange.complete);
         self.counts.without_pod += u64::from(attributed.pod.is_none());
         match exchange.side {
@@ -240,6 +246,13 @@ impl SideSeries {
 }
 
 impl Connections {
+    fn row(&mut self, protocol: Protocol) {
+        match protocol {
+            Protocol::Tls => self.tls += 1,
+            _ => self.tcp += 1,
+        }
+    }
+
     /// A round-trip time of 0 means that none was measured.
     fn close(&mut self, srtt_us: u32) {
         self.closed += 1;
@@ -249,10 +262,12 @@ impl Connections {
     }
 
     fn merge(&mut self, other: &Self) {
-        let Self { connect, rtt, closed, retransmitted_segments } = other;
+        let Self { connect, rtt, closed, tls, tcp, retransmitted_segments } = other;
         self.connect.merge(connect);
         self.rtt.merge(rtt);
         self.closed += closed;
+        self.tls += tls;
+        self.tcp += tcp;
         self.retransmitted_segments += retransmitted_segments;
     }
 
@@ -261,6 +276,8 @@ impl Connections {
             connect: self.connect.snapshot(),
             rtt: self.rtt.snapshot(),
             closed: self.closed,
+            tls: self.tls,
+            tcp: self.tcp,
             retransmitted_segments: self.retransmitted_segments,
         }
     }

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::Ktime;
+use crate::{Connection, Ktime};
 
 /// Which end of the exchange the pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +14,8 @@ pub enum Side {
     Client,
 }
 
-/// What the two ends speak. `Tls` and `Tcp` connections carry no exchanges yet; they are told apart and counted.
+/// What the two ends speak. A connection of `Tls` or `Tcp` is one row when it ends: what its client sent stands for the
+/// request, what its server sent for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
@@ -49,6 +50,13 @@ pub struct Endpoint {
     pub address: [u8; 16],
     /// The port.
     pub port: u16,
+}
+
+impl Protocol {
+    /// Whether its rows are whole connections, and no requests.
+    pub const fn is_connection(self) -> bool {
+        matches!(self, Self::Tls | Self::Tcp)
+    }
 }
 
 impl Endpoint {
@@ -91,7 +99,7 @@ pub struct Exchange {
     pub method: String,
     /// The request's target: the path, without the query where that is redacted.
     pub path: String,
-    /// The Host field, or the authority of an absolute target.
+    /// The Host field, the authority of an absolute target, or the server name of TLS.
     pub authority: Option<String>,
     /// The final response's status code.
     pub status: Option<u16>,
@@ -113,6 +121,8 @@ pub struct Exchange {
     pub flow_control: Option<FlowControl>,
     /// Why one of the ends broke the stream off, where it did.
     pub reset: Option<ErrorCode>,
+    /// Of a row that is a connection: what is known of it.
+    pub connection: Option<Box<Connection>>,
     /// Both messages were seen to their ends.
     pub complete: bool,
     /// What was odd.

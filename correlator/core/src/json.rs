@@ -7,8 +7,8 @@ use serde::{
 use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 
 use crate::{
-    Anomalies, App, AttributedExchange, ErrorCode, Exchange, ExchangeId, Grpc, JoinedExchange, Ktime,
-    MessageSpan, Phases, Protocol, Side, SpanId, TraceId,
+    Anomalies, App, AttributedExchange, Connection, ErrorCode, Exchange, ExchangeId, Grpc, JoinedExchange,
+    Ktime, MessageSpan, Phases, Protocol, Side, SpanId, Tcp, Tls, TlsVersion, TraceId,
 };
 
 /// The evidence for an exchange's parent until goroutines are known: none is claimed.
@@ -24,6 +24,7 @@ impl Serialize for AttributedExchange {
         optional(&mut map, "grpc", exchange.grpc.as_deref().map(|grpc| clock.grpc(grpc)))?;
         optional(&mut map, "flow_control", exchange.flow_control)?;
         optional(&mut map, "reset", exchange.reset)?;
+        connection(exchange, &mut map)?;
         self.between(exchange, &mut map)?;
         map.serialize_entry("request", &clock.message(&exchange.request))?;
         optional(&mut map, "response", exchange.response.as_ref().map(|response| clock.message(response)))?;
@@ -66,6 +67,12 @@ fn what<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Erro
     optional(map, "authority", exchange.authority.as_deref())?;
     optional(map, "status", exchange.status)?;
     optional(map, "grpc_status", exchange.grpc.as_deref().and_then(|grpc| grpc.status))
+}
+
+fn connection<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+    let Some(Connection { tls, tcp }) = exchange.connection.as_deref() else { return Ok(()) };
+    optional(map, "tls", tls.as_ref().map(TlsJson::new))?;
+    optional(map, "tcp", Some(tcp).filter(|tcp| **tcp != Tcp::default()))
 }
 
 /// The span that this side is. Of a client's span no parent is known; a server's is the client's span, also where the
@@ -185,6 +192,34 @@ struct GrpcJson {
     compressed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct TlsJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<TlsVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpn: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    alpn_offered: &'a [String],
+}
+
+impl<'a> TlsJson<'a> {
+    fn new(tls: &'a Tls) -> Self {
+        let Tls { version, sni, alpn, alpn_offered } = tls;
+        Self { version: *version, sni: sni.as_deref(), alpn: alpn.as_deref(), alpn_offered }
+    }
+}
+
+impl Serialize for TlsVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.name() {
+            Some(name) => serializer.serialize_str(name),
+            None => serializer.collect_str(&format_args!("0x{:04x}", self.0)),
+        }
+    }
 }
 
 impl Serialize for ErrorCode {

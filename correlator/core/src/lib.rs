@@ -9,6 +9,7 @@
 mod aggregate;
 mod attribute;
 mod config;
+mod connection;
 mod correlator;
 mod exchange;
 mod histogram;
@@ -25,6 +26,7 @@ mod testing;
 mod wire;
 
 pub use config::{Config, Limits};
+pub use connection::{Connection, Tcp, Tls, TlsVersion};
 pub use correlator::Correlator;
 pub use exchange::{
     Anomalies, Anomaly, App, AttributedExchange, Endpoint, ErrorCode, Exchange, FlowControl, FlowId, Grpc,

@@ -15,9 +15,12 @@ pub struct Phases {
 }
 
 impl JoinedExchange {
-    /// Where its time went.
+    /// Where its time went; of a row that is a connection nobody knows.
     pub fn phases(&self) -> Phases {
         let Self { exchange, app: App { read, .. } } = self;
+        if exchange.protocol.is_connection() {
+            return Phases::default();
+        }
         let response = exchange.response.filter(|_| exchange.complete);
         let (network, incoming) = match exchange.side {
             Side::Server => {

@@ -55,6 +55,8 @@ pub struct ExchangeCounts {
     pub server: u64,
     /// Those whose pod was the client.
     pub client: u64,
+    /// Rows that are connections (TLS and other TCP): in none of the other counts.
+    pub connections: u64,
     /// Of both, those without a complete request and response.
     pub incomplete: u64,
     /// Of both, those whose pod has no name, or none in time.
@@ -161,6 +163,10 @@ pub struct ConnectionSnapshot {
     pub rtt: HistogramSnapshot,
     /// Connections that closed.
     pub closed: u64,
+    /// Rows that are connections of TLS.
+    pub tls: u64,
+    /// Rows that are other connections, or what followed a tunnel's or an upgrade's handshake.
+    pub tcp: u64,
     /// Segments that the pod sent again.
     pub retransmitted_segments: u64,
 }

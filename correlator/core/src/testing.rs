@@ -48,6 +48,7 @@ pub(crate) fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
         grpc: None,
         flow_control: None,
         reset: None,
+        connection: None,
         complete: true,
         anomalies: Anomalies::default(),
     };

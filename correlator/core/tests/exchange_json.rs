@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 use weft_core::{
-    Anomalies, Anomaly, App, AttributedExchange, Endpoint, ErrorCode, Exchange, FlowControl, FlowId, Grpc,
-    JoinedExchange, Ktime, MessageSpan, Messages, Phases, Protocol, Side,
+    Anomalies, Anomaly, App, AttributedExchange, Connection, Endpoint, ErrorCode, Exchange, FlowControl,
+    FlowId, Grpc, JoinedExchange, Ktime, MessageSpan, Messages, Phases, Protocol, Side, Tcp, Tls, TlsVersion,
 };
 
 fn endpoint(address: &str, port: u16) -> Endpoint {
@@ -49,6 +49,7 @@ fn full() -> AttributedExchange {
         grpc: None,
         flow_control: None,
         reset: None,
+        connection: None,
         complete: true,
         anomalies,
     };
@@ -96,6 +97,7 @@ fn minimal() -> AttributedExchange {
         grpc: None,
         flow_control: None,
         reset: None,
+        connection: None,
         complete: false,
         anomalies,
     };
@@ -116,6 +118,35 @@ fn json(exchange: &AttributedExchange) -> String {
 #[test]
 fn full_exchange() {
     assert_eq!(json(&full()), include_str!("golden/full_exchange.json").trim_end());
+}
+
+#[test]
+fn a_connection_says_what_its_hellos_and_its_socket_say() {
+    let mut row = minimal();
+    let exchange = &mut row.joined.exchange;
+    (exchange.protocol, exchange.method, exchange.path) = (Protocol::Tls, String::new(), String::new());
+    let tls = Tls {
+        version: Some(TlsVersion(0x0303)),
+        sni: Some("orders".into()),
+        alpn: Some("h2".into()),
+        alpn_offered: vec!["h2".into(), "http/1.1".into()],
+    };
+    let tcp = Tcp { connect_ns: Some(5), rtt_us: None, retransmitted_segments: Some(0) };
+    exchange.connection = Some(Box::new(Connection { tls: Some(tls), tcp }));
+    let text = json(&row);
+    let hellos = r#""tls":{"version":"1.2","sni":"orders","alpn":"h2","alpn_offered":["h2","http/1.1"]}"#;
+    assert!(
+        text.contains(&format!(r#"{hellos},"tcp":{{"connect_ns":5,"retransmitted_segments":0}},"#)),
+        "{text}"
+    );
+    assert!(text.contains(r#""protocol":"tls""#) && !text.contains("method") && !text.contains("phases_ns"));
+
+    let nothing = Connection {
+        tls: Some(Tls { version: Some(TlsVersion(0x7f1c)), ..Tls::default() }),
+        tcp: Tcp::default(),
+    };
+    row.joined.exchange.connection = Some(Box::new(nothing));
+    assert!(json(&row).contains(r#""tls":{"version":"0x7f1c"},"local""#), "{}", json(&row));
 }
 
 #[test]

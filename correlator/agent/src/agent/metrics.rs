@@ -122,6 +122,19 @@ impl SnapshotCollector {
             let metric = family.encode_family(&pod.labels)?;
             ConstCounter::new(pod.pod.series.connections.retransmitted_segments).encode(metric)?;
         }
+        self.followed_by_nobody(encoder)
+    }
+
+    fn followed_by_nobody(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Connections that ended and carried bytes that are not followed";
+        let mut family = encoder.encode_descriptor("weft_connections", help, None, MetricType::Counter)?;
+        for LabelledPod { labels: [namespace, name], pod } in self.named_pods() {
+            let connections = &pod.series.connections;
+            for (protocol, count) in [("tls", connections.tls), ("tcp", connections.tcp)] {
+                let labels = [namespace.clone(), name.clone(), ("protocol", protocol.to_owned())];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
         Ok(())
     }
 

@@ -53,6 +53,25 @@ fn each_side_has_series_of_its_own() {
 }
 
 #[test]
+fn a_connection_is_no_request() {
+    let mut aggregate = Aggregate::new(10);
+    for protocol in [Protocol::Tls, Protocol::Tcp, Protocol::Tcp] {
+        let mut row = joined(1, 2, 1);
+        row.exchange.protocol = protocol;
+        count(&mut aggregate, row, Some("shop/orders"));
+    }
+    let pods = aggregate.pods(&pods(&[pod(1, "orders")]));
+    let series = &pods[0].series;
+    assert_eq!((series.connections.tls, series.connections.tcp), (1, 2));
+    assert_eq!(
+        (series.server.count, series.server.latency.count, series.server.phases.network.count),
+        (0, 0, 0)
+    );
+    let counts = aggregate.counts();
+    assert_eq!((counts.server, counts.client, counts.connections), (0, 0, 3));
+}
+
+#[test]
 fn a_grpc_call_failed_when_its_status_says_so() {
     let mut aggregate = Aggregate::new(10);
     for status in [None, Some(0), Some(5)] {

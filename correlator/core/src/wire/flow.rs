@@ -10,10 +10,38 @@ use super::{
     stream::{Chunk, Delivery, FIRST, Origin, Stream},
     work::Work,
 };
-use crate::{Anomaly, FlowId, Ktime};
+use crate::{Anomaly, FlowId, Ktime, Tcp};
 
 /// A RST further than this from what was seen is nobody's (RFC 5961, 3: receivers demand the very next number).
 const RST_WINDOW: u64 = 1 << 24;
+
+/// Who sent the SYN, as far as one was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    Unknown,
+    One(Direction),
+    /// Simultaneous open (RFC 9293, 3.5).
+    Both,
+}
+
+impl Opener {
+    /// A segment with SYN passed: its sender opened the connection, or answers the one who did.
+    fn with(self, sender: Direction, answers: bool) -> Self {
+        let opener = if answers { sender.reverse() } else { sender };
+        match self {
+            Self::Unknown => Self::One(opener),
+            Self::One(other) if other != opener && !answers => Self::Both,
+            known => known,
+        }
+    }
+
+    fn one(self) -> Option<Direction> {
+        match self {
+            Self::One(opener) => Some(opener),
+            Self::Unknown | Self::Both => None,
+        }
+    }
+}
 
 /// One connection.
 pub(super) struct Flow {
@@ -33,6 +61,9 @@ pub(super) struct Flow {
     pub(super) gap_queued: bool,
     /// Its socket is closed, and everything before these sequence numbers has reached its receiver.
     socket_closed: Option<[u32; 2]>,
+    opener: Opener,
+    /// What the pod's socket said.
+    pub(super) tcp: Tcp,
     vantage: u8,
     streams: [Stream; 2],
     conversation: Conversation,
@@ -51,6 +82,8 @@ impl Flow {
             closed: false,
             gap_queued: false,
             socket_closed: None,
+            opener: Opener::Unknown,
+            tcp: Tcp::default(),
             vantage: segment.vantage,
             streams: Default::default(),
             conversation: Conversation::new(),
@@ -81,12 +114,16 @@ impl Flow {
         if self.streams.iter().all(Stream::ended) {
             self.close(None, work);
         }
+        self.hand_on_rest(false, work);
     }
 
     /// Learns where the streams begin, if it is not known yet.
     fn start(&mut self, segment: &SegmentEvent<'_>) {
         let direction = segment.direction;
         let syn = segment.has(tcp_flag::SYN);
+        if syn {
+            self.open(direction, segment.ack.is_some());
+        }
         let carries = segment.len > 0 || segment.has(tcp_flag::FIN);
         if !direction.of(&self.streams).started() && (syn || carries) {
             self.start_stream(direction, syn, segment.seq);
@@ -97,6 +134,14 @@ impl Flow {
         {
             // The acknowledgement in a SYN's answer is of the SYN alone.
             self.start_stream(direction.reverse(), syn, ack);
+        }
+    }
+
+    fn open(&mut self, sender: Direction, answers: bool) {
+        let opener = self.opener.with(sender, answers);
+        if opener != self.opener {
+            self.opener = opener;
+            self.conversation.opened_by(opener.one());
         }
     }
 
@@ -162,9 +207,19 @@ impl Flow {
 
     /// Its socket is closed; everything before these sequence numbers has reached its receiver. The last segments may
     /// still be on their way to the device, so this counts when the connection is forgotten.
-    pub(super) fn note_closed(&mut self, seqs: [u32; 2], now: Ktime) {
+    pub(super) fn note_closed(&mut self, seqs: [u32; 2], now: Ktime, work: &mut Work<'_>) {
         self.socket_closed = Some(seqs);
         self.last_seen = self.last_seen.max(now);
+        self.hand_on_rest(false, work);
+    }
+
+    /// Hands on the row of a connection that is over, when its socket said its last word, or will not any more.
+    fn hand_on_rest(&mut self, last_chance: bool, work: &mut Work<'_>) {
+        let socket_silent = self.cookie == 0 || self.socket_closed.is_some();
+        if self.closed && (socket_silent || last_chance) {
+            let (link, ended) = (self.link(), self.streams.iter().all(Stream::ended));
+            self.conversation.hand_on_rest(&link, self.tcp, ended, work);
+        }
     }
 
     /// Nothing but late segments is expected.
@@ -209,6 +264,7 @@ impl Flow {
         for direction in Direction::BOTH {
             self.finish(direction, None, work);
         }
+        self.hand_on_rest(true, work);
     }
 
     /// Where a call's bytes are in the stream: the offset behind the last one.

@@ -111,6 +111,13 @@ impl Pairing {
         self.open.len() == 1 && self.awaited().is_some()
     }
 
+    /// Where a CONNECT ends that was not answered yet: its client may send what is for the tunnel.
+    pub(super) fn awaits_tunnel(&self) -> Option<u64> {
+        let last = self.open.back()?;
+        let asked = last.exchange.method == "CONNECT" && last.request_done && last.response.is_none();
+        asked.then_some(last.request.1)
+    }
+
     /// The last request.
     pub(super) fn last(&mut self) -> Option<&mut Open> {
         self.open.back_mut()

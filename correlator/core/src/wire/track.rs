@@ -165,11 +165,13 @@ impl Wire {
     /// A connection changed.
     pub(super) fn connection(&mut self, event: &SockEvent, down: &mut impl Downstream) {
         let (netns, cookie) = (event.header.netns, event.cookie);
+        let mut connect_ns = None;
         match event.header.detail {
             sock_event::CONNECT => self.connecting.begin(cookie, Ktime(event.header.time)),
             sock_event::ESTABLISHED_ACTIVE => {
                 if let Some(since) = self.connecting.end(cookie) {
                     let latency_ns = Ktime(event.header.time).since(since);
+                    connect_ns = Some(latency_ns);
                     down.connection(ConnectionEvent::Connected { netns, latency_ns });
                 }
                 self.bind_by_ends(event, down);
@@ -178,9 +180,22 @@ impl Wire {
             sock_event::RETRANSMIT => {
                 down.connection(ConnectionEvent::Retransmitted { netns, segments: event.retransmitted });
             }
-            sock_event::CLOSED => self.closed(event, down),
-            _ => self.tally.stats.malformed += 1,
+            sock_event::CLOSED => {}
+            _ => return self.tally.stats.malformed += 1,
         }
+        self.note_tcp(event, connect_ns);
+        if event.header.detail == sock_event::CLOSED {
+            self.closed(event, down);
+        }
+    }
+
+    /// What a connection's row will say of its socket.
+    fn note_tcp(&mut self, event: &SockEvent, connect_ns: Option<u64>) {
+        let flow = self.cookies.get(&event.cookie).and_then(|key| self.table.flow(*key));
+        let Some(Flow { tcp, .. }) = flow else { return };
+        tcp.connect_ns = connect_ns.or(tcp.connect_ns);
+        tcp.rtt_us = (event.srtt_us != 0).then_some(event.srtt_us).or(tcp.rtt_us);
+        tcp.retransmitted_segments = Some(event.total_retrans);
     }
 
     /// The socket's ends tell its connection, where no address was translated between socket and device.
@@ -206,7 +221,8 @@ impl Wire {
         });
         if let Some(key) = self.cookies.get(&event.cookie).copied() {
             let now = Ktime(event.header.time);
-            self.with_flow(key, |flow, _| flow.note_closed([event.snd_una, event.rcv_nxt], now));
+            let seqs = [event.snd_una, event.rcv_nxt];
+            self.with_flow(key, |flow, work| flow.note_closed(seqs, now, work));
             self.settle(key, down);
         }
     }

@@ -45,6 +45,9 @@ impl Conversation {
         chunk: &mut Chunk<'_>,
         work: &mut Work<'_>,
     ) {
+        if let Some(end) = self.pairing.awaits_tunnel() {
+            return self.early(direction, end, chunk, work);
+        }
         if self.begins(direction, chunk, work) {
             self.pairing.note_pipelining(chunk.ack, chunk.reverse_end);
             if self.pairing.pipelined && self.pairing.resumed {
@@ -108,6 +111,7 @@ impl Conversation {
                 grpc: None,
                 flow_control: None,
                 reset: None,
+                connection: None,
                 complete: false,
                 anomalies,
             },
@@ -191,14 +195,14 @@ impl Conversation {
         let early = self.is_early(direction);
         let (span, end, again) = self.reader(direction).finish();
         self.pairing.grow_response(span, end);
-        let mut tunnel = false;
+        let mut tunnel = None;
         if let Some(open) = self.pairing.awaited() {
-            tunnel = is_tunnel(open);
+            tunnel = is_tunnel(open).then_some(open.request.1);
             if again {
                 open.note(Anomaly::Retransmit);
             }
         }
-        if rest > 0 && !tunnel && self.pairing.awaits_one() {
+        if rest > 0 && tunnel.is_none() && self.pairing.awaits_one() {
             work.tally.count(Anomaly::BodyLongerThanAnnounced);
             if let Some(open) = self.pairing.awaited() {
                 open.note(Anomaly::BodyLongerThanAnnounced);
@@ -206,8 +210,10 @@ impl Conversation {
         }
         self.pairing.answer(end, early);
         self.pairing.release(work);
-        if tunnel {
-            self.give_up(work);
+        if let Some(request_end) = tunnel {
+            let mut ends = [end; 2];
+            *direction.reverse().of_mut(&mut ends) = request_end;
+            self.begin_tunnel(direction.reverse(), ends, work);
         }
     }
 

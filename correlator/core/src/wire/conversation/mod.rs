@@ -2,9 +2,11 @@
 mod detect;
 mod http2;
 mod messages;
+mod rest;
 mod resync;
 mod want;
 
+use rest::Rest;
 use want::Wanted;
 
 use super::{
@@ -53,6 +55,7 @@ pub(super) struct Conversation {
     readers: [Reader; 2],
     pub(super) pairing: Pairing,
     http2: Option<Box<Connection>>,
+    rest: Rest,
     wanted: [Wanted; 2],
     /// A head was parsed: the ends do speak what was guessed.
     confirmed: bool,
@@ -71,6 +74,7 @@ impl Conversation {
             readers: [Reader::new(State::Lost), Reader::new(State::Lost)],
             pairing: Pairing::default(),
             http2: None,
+            rest: Rest::default(),
             wanted: [Wanted::Everything; 2],
             confirmed: false,
             closed: false,
@@ -87,11 +91,15 @@ impl Conversation {
         } else if self.reader(direction.reverse()).state == State::Lost {
             self.doubt = Some(Anomaly::JoinedMidway);
         }
+        if origin == Origin::Midway {
+            self.rest.note(Anomaly::JoinedMidway);
+        }
     }
 
     /// Up to which stream offset nothing but the number of a direction's bytes is of use, from the next one on.
     pub(super) fn unread_until(&self, direction: Direction, next: u64) -> u64 {
         match direction.of(&self.readers).state {
+            _ if self.rest.reads(direction) => next,
             _ if self.spoken == Spoken::Opaque => u64::MAX,
             State::Opaque => u64::MAX,
             State::Body(body) => next.saturating_add(body.known_ahead()),
@@ -142,6 +150,9 @@ impl Conversation {
 
     fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
         let (ack, len) = (chunk.ack, chunk.len);
+        if self.is_rest() {
+            self.rest.take(direction, &chunk);
+        }
         if self.spoken == Spoken::Unknown {
             self.detect(link, direction, &mut chunk, work);
         }
@@ -158,11 +169,17 @@ impl Conversation {
     }
 
     /// What began as nothing that is known and is answered by an HTTP/1 response was meant for an HTTP/1 server.
-    fn opaque(&self, direction: Direction, chunk: &Chunk<'_>, work: &mut Work<'_>) {
+    fn opaque(&mut self, direction: Direction, chunk: &Chunk<'_>, work: &mut Work<'_>) {
         if chunk.offset == FIRST && guess(chunk.front()) == Guess::Response {
             work.tally.count(Anomaly::Garbage);
         }
+        self.rest.hello(direction, chunk, work.tally);
         work.opaque(direction, chunk.len);
+    }
+
+    /// Whether what passes may become a row that is a connection.
+    fn is_rest(&self) -> bool {
+        !self.confirmed || self.spoken == Spoken::Opaque
     }
 
     fn http1(&mut self, link: &Link, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
@@ -175,13 +192,24 @@ impl Conversation {
                 State::Head => self.response_head(direction, chunk, work),
                 State::Body(body) => self.body(direction, body, chunk, work),
                 State::Lost => self.resume(direction, chunk, work),
-                State::Opaque => spend(direction, chunk, work),
+                State::Opaque => self.spend_rest(direction, chunk, work),
             }
         }
     }
 
+    /// Nothing of the chunk is followed; the handshake of a tunnel may have been before it.
+    fn spend_rest(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        if self.confirmed && self.spoken == Spoken::Opaque {
+            self.rest.take(direction, chunk);
+        }
+        spend(direction, chunk, work);
+    }
+
     /// Bytes are missing.
     fn gap(&mut self, direction: Direction, offset: u64, len: u64, work: &mut Work<'_>) {
+        if self.is_rest() {
+            self.rest.gap(direction, len, work.tally);
+        }
         match self.reader(direction).state {
             State::Body(body) => self.body_gap(direction, body, offset, len, work),
             State::Head => self.lose(direction, Anomaly::Gap, work),
@@ -192,6 +220,9 @@ impl Conversation {
     /// Bytes were sent again.
     fn again(&mut self, direction: Direction, start: u64, end: u64, work: &mut Work<'_>) {
         work.tally.count(Anomaly::Retransmit);
+        if self.is_rest() {
+            self.rest.note(Anomaly::Retransmit);
+        }
         let Spoken::Http1(requests) = self.spoken else { return };
         self.pairing.note_again(direction == requests, start, end);
         let reader = self.reader(direction);
@@ -207,6 +238,7 @@ impl Conversation {
         }
         self.pairing.drop_all(extra, work);
         self.close_http2(link, extra, work);
+        extra.into_iter().for_each(|extra| self.rest.note(extra));
         self.closed = true;
         self.unwant(link, work);
     }
@@ -229,6 +261,7 @@ impl Conversation {
             Protocol::Http2 | Protocol::Grpc => stats.flows_http2 += 1,
             Protocol::Tcp | Protocol::Http1 => stats.flows_tcp += 1,
         }
+        self.begin_rest(protocol, work);
         self.give_up(work);
     }
 }

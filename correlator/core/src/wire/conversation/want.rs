@@ -56,6 +56,7 @@ impl Conversation {
     fn wanted(&self, direction: Direction, at: u64, segment: u64) -> Wanted {
         let before = *direction.of(&self.wanted);
         match direction.of(&self.readers).state {
+            _ if self.rest.reads(direction) => Wanted::Everything,
             State::Opaque => opaque(before, segment),
             _ if self.spoken == Spoken::Opaque => opaque(before, segment),
             State::Body(Body::UntilClose) => Wanted::Headers,

@@ -71,6 +71,22 @@ impl Reader {
         self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
     }
 
+    /// The same as a chunk, where a direction's first bytes wait to be told apart.
+    pub(in super::super) fn waited(&self) -> Option<Chunk<'_>> {
+        let data = self.partial();
+        (!data.is_empty()).then_some(Chunk {
+            offset: self.start,
+            len: data.len() as u64,
+            hole: 0,
+            data,
+            time: self.span.last_byte,
+            ack: self.ack,
+            reverse_end: 0,
+            segment_start: true,
+            again: self.again,
+        })
+    }
+
     /// A message begins with this chunk.
     pub(in super::super) fn begin(&mut self, chunk: &Chunk<'_>) {
         self.start = chunk.offset;

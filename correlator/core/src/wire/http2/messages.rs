@@ -120,6 +120,7 @@ impl Connection {
             grpc: None,
             flow_control: None,
             reset: None,
+            connection: None,
             complete: false,
             anomalies,
         };

@@ -6,6 +6,7 @@ mod http2;
 mod join;
 mod random;
 mod reassembly;
+mod rest;
 mod resync;
 mod talk;
 
@@ -122,6 +123,10 @@ pub(super) fn run<'a>(records: impl IntoIterator<Item = &'a Vec<u8>>) -> Bench {
 
 fn line(joined: &JoinedExchange) -> String {
     let exchange = &joined.exchange;
+    if exchange.protocol.is_connection() {
+        let bytes = exchange.response.map_or(0, |span| span.bytes);
+        return format!("{} {}/{bytes}", exchange.protocol.name(), exchange.request.bytes);
+    }
     let status = exchange.status.map_or("-".into(), |status| status.to_string());
     let response_body = exchange.response.map_or("-".into(), |span| span.body_bytes.to_string());
     let anomalies: Vec<_> = exchange.anomalies.iter().map(Anomaly::name).collect();
