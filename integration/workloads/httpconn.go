@@ -35,7 +35,11 @@ func dialHTTP(address string, timeout time.Duration) (*httpConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &httpConn{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), timeout: timeout}, nil
+	return newHTTPConn(conn, timeout), nil
+}
+
+func newHTTPConn(conn net.Conn, timeout time.Duration) *httpConn {
+	return &httpConn{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), timeout: timeout}
 }
 
 // extendDeadline sets the connection's deadline at least timeout from now, but not at every request: timers cost.

@@ -24,6 +24,7 @@ func commands() []command {
 		{"grpcserver", "a gRPC service with calls of every kind", runGRPCServer},
 		{"grpcload", "makes gRPC calls of one kind, and counts by status", runGRPCLoad},
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},
+		{"odd", "does what TCP allows and few clients do", runOdd},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}
 }

@@ -2,18 +2,16 @@
 //! and in another order. What the load generator counted is the truth; captures at both vantages say what was sent
 //! again. Needs root, Go, iptables and tcpdump.
 
-mod link;
-
 use anyhow::Result;
-use link::{Link, SETTLE};
 use weft_lab::disorder::Mess;
 use weft_lab::load::Load;
 use weft_lab::observed::Loss;
+use weft_lab::pair::{self, Pair, SETTLE};
 use weft_lab::rules::{Place, Rule};
 use weft_lab::{Capture, Disorder, Observed, delayed, resent};
 
 /// Messages of one segment and of many, with and without a known length.
-fn loads(link: &Link) -> Vec<Load> {
+fn loads(link: &Pair) -> Vec<Load> {
     let get = |path: &str| Load::get(link.server.url(path)).seconds(2);
     vec![
         get("/stock/{id}").rate(400).connections(16),
@@ -24,7 +22,7 @@ fn loads(link: &Link) -> Vec<Load> {
 }
 
 /// Loses segments each way at two places.
-fn lose_at(link: &Link, there: Place<'_>, back: Place<'_>, case: &str) -> Result<()> {
+fn lose_at(link: &Pair, there: Place<'_>, back: Place<'_>, case: &str) -> Result<()> {
     let captures = link.capture()?;
     let begin = Observed::now(&link.agent)?.loss;
     for share in [0.001, 0.01, 0.05] {
@@ -39,18 +37,18 @@ fn lose_at(link: &Link, there: Place<'_>, back: Place<'_>, case: &str) -> Result
 }
 
 /// The account of bytes sent again, and which exchanges they delayed, as the captures have it.
-fn agrees_with_the_captures(link: &Link, captures: [Capture; 2], begin: Loss) -> Result<()> {
+fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) -> Result<()> {
     // What is on its way back when the last answer came may be sent again: the captures end when all is quiet.
-    let segments = link::finish(captures)?;
+    let segments = pair::finish(captures)?;
     let loss = Observed::wait(&link.agent, SETTLE, |seen| seen.loss.adds_up())?.loss.since(&begin);
     let exchanges = link.exchanges()?;
     let resent = segments.each_ref().map(|segments| resent::count(segments));
     eprintln!("at the client: {:?}, at the server: {:?}", resent[0], resent[1]);
     assert_eq!(loss.bytes_seen, resent[0].bytes + resent[1].bytes);
     assert_eq!(loss.bytes_duplicate, resent[0].duplicate + resent[1].duplicate);
-    link::ids_agree(&exchanges)?;
+    pair::ids_agree(&exchanges)?;
     for ((exchanges, segments), resent) in exchanges.iter().zip(&segments).zip(resent) {
-        let disordered = link::out_of_time(exchanges);
+        let disordered = pair::out_of_time(exchanges);
         assert!(disordered.len() as u64 <= resent.out_of_order, "{disordered:?}");
         let delayed = delayed::compare(exchanges, segments)?;
         let wrong: Vec<_> = delayed.iter().filter(|one| one.by_capture != one.by_weft).collect();
@@ -67,26 +65,26 @@ fn agrees_with_the_captures(link: &Link, captures: [Capture; 2], begin: Loss) ->
 
 #[test]
 fn segments_lost_before_the_vantage() -> Result<()> {
-    let link = Link::open()?;
+    let link = Pair::open()?;
     lose_at(&link, Place::Output(&link.client), Place::Output(&link.server), "before")
 }
 
 #[test]
 fn segments_lost_behind_the_vantage() -> Result<()> {
-    let link = Link::open()?;
+    let link = Pair::open()?;
     lose_at(&link, Place::Input(&link.client), Place::Input(&link.server), "behind")
 }
 
 #[test]
 fn segments_lost_between_the_vantages() -> Result<()> {
-    let link = Link::open()?;
+    let link = Pair::open()?;
     let (there, back) =
         (Place::Between(&link.client, &link.server), Place::Between(&link.server, &link.client));
     lose_at(&link, there, back, "between")
 }
 
 /// Messages of no byte to 2 MiB.
-fn bodies(link: &Link) -> Vec<Load> {
+fn bodies(link: &Pair) -> Vec<Load> {
     let get = |path: &str, rate| Load::get(link.server.url(path)).rate(rate).connections(4).seconds(3);
     let post = |bytes, rate| Load { method: "POST".into(), body: bytes, ..get("/echo", rate) };
     vec![
@@ -100,7 +98,7 @@ fn bodies(link: &Link) -> Vec<Load> {
 }
 
 /// Runs the loads over disordered links; sees that it disordered something.
-fn disordered(link: &Link, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
+fn disordered(link: &Pair, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
     let captures = link.capture()?;
     let begin = Observed::now(&link.agent)?.loss;
     let round = link.counts_exactly(case, &bodies(link))?;
@@ -114,7 +112,7 @@ fn disordered(link: &Link, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
 
 #[test]
 fn segments_that_come_twice_and_late() -> Result<()> {
-    let link = Link::open()?;
+    let link = Pair::open()?;
     let mess = Mess::usual()?;
     let links = [Disorder::of_output(&link.client, mess)?, Disorder::of_output(&link.server, mess)?];
     disordered(&link, links, "twice and late before the vantage")
@@ -122,7 +120,7 @@ fn segments_that_come_twice_and_late() -> Result<()> {
 
 #[test]
 fn segments_that_are_late_behind_the_vantage() -> Result<()> {
-    let link = Link::open()?;
+    let link = Pair::open()?;
     let mess = Mess { duplicate: 0.0, ..Mess::usual()? };
     let links = [Disorder::of_input(&link.client, mess)?, Disorder::of_input(&link.server, mess)?];
     disordered(&link, links, "late behind the vantage")

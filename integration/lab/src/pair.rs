@@ -1,35 +1,52 @@
-//! A client and a server with a capture at each one's vantage, and what must hold whatever the link between them does.
+//! A client and a server, captures at their vantages, and what must hold whatever the link between them does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use weft_lab::load::{self, Load, LoadReport};
-use weft_lab::observed::{Loss, Sides};
-use weft_lab::pcap::CapturedSegment;
-use weft_lab::shop::NAMESPACE;
-use weft_lab::{Agent, Capture, Lab, Observed, Pod, Service, Shop, tools};
+
+use crate::load::{self, Load, LoadReport};
+use crate::observed::{Loss, Sides};
+use crate::pcap::CapturedSegment;
+use crate::shop::NAMESPACE;
+use crate::{Agent, Capture, Lab, Observed, Pod, Service, Shop, tools};
 
 /// How long counts may take to be published; with loss, connections end late.
 pub const SETTLE: Duration = Duration::from_secs(20);
 
 /// Two pods and what is between them.
-pub struct Link {
+#[derive(Debug)]
+pub struct Pair {
+    /// It asks.
     pub client: Pod,
+    /// It answers: an inventory.
     pub server: Pod,
     _service: Service,
+    /// The agent of both.
     pub agent: Agent,
 }
 
-impl Link {
+impl Pair {
     /// An agent, a pod that asks and one that answers.
+    ///
+    /// # Errors
+    /// When one of them does not start.
     pub fn open() -> Result<Self> {
+        Self::open_after(|_, _| Ok(()))
+    }
+
+    /// The same, with something done to client and server before anything runs in them.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and those of `prepare`.
+    pub fn open_after(prepare: impl FnOnce(&Pod, &Pod) -> Result<()>) -> Result<Self> {
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
         let agent = Agent::start(&lab, &binaries.weft, json!({}))?;
         let client = Pod::create(&lab, NAMESPACE, "client")?;
         let server = Pod::create(&lab, NAMESPACE, "server")?;
+        prepare(&client, &server)?;
         let _service = Service::inventory(&server)?;
         Ok(Self { client, server, _service, agent })
     }
@@ -42,6 +59,9 @@ impl Link {
     }
 
     /// Runs loads side by side to their ends; says how many requests were sent. Each must be answered.
+    ///
+    /// # Errors
+    /// When a request is not answered.
     pub fn run(&self, loads: &[Load]) -> Result<u64> {
         let running: Vec<_> =
             loads.iter().map(|load| load::start(&self.client, load)).collect::<Result<_>>()?;
@@ -55,6 +75,9 @@ impl Link {
     }
 
     /// Waits until both pods have counted `sent` requests more than `before`, and every byte has its place.
+    ///
+    /// # Errors
+    /// Without an answer of the agent.
     pub fn settled(&self, before: &Observed, sent: u64) -> Result<Observed> {
         let (client, server) = self.counted(before);
         let expected = (client + sent, server + sent);
@@ -64,6 +87,9 @@ impl Link {
     }
 
     /// Sends loads over the link as it is now, and sees that nothing of it is lost or invented.
+    ///
+    /// # Errors
+    /// When it does not hold, with all that was counted.
     pub fn counts_exactly(&self, case: &str, loads: &[Load]) -> Result<Round> {
         let before = Observed::now(&self.agent)?;
         let sent = self.run(loads)?;
@@ -81,12 +107,18 @@ impl Link {
     }
 
     /// Captures at both vantages from now on.
+    ///
+    /// # Errors
+    /// When tcpdump does not start.
     pub fn capture(&self) -> Result<[Capture; 2]> {
         let start = |pod: &Pod| Capture::start(pod.lab(), None, pod.host_veth());
         Ok([start(&self.client)?, start(&self.server)?])
     }
 
     /// The exchanges of the client's and the server's pod.
+    ///
+    /// # Errors
+    /// Without an answer of the agent.
     pub fn exchanges(&self) -> Result<[Vec<Value>; 2]> {
         let of = |pod: &Pod| self.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={pod}"));
         Ok([of(&self.client)?, of(&self.server)?])
@@ -98,13 +130,18 @@ impl Link {
 }
 
 /// What came of a load.
+#[derive(Clone, Copy, Debug)]
 pub struct Round {
+    /// Requests of all loads together.
     pub sent: u64,
     /// What this round added.
     pub loss: Loss,
 }
 
 /// Ends captures; in them nothing may be missing.
+///
+/// # Errors
+/// When tcpdump dropped packets.
 pub fn finish(captures: [Capture; 2]) -> Result<[Vec<CapturedSegment>; 2]> {
     let finish = |capture: Capture| -> Result<_> {
         let captured = capture.finish()?;
@@ -116,6 +153,9 @@ pub fn finish(captures: [Capture; 2]) -> Result<[Vec<CapturedSegment>; 2]> {
 }
 
 /// Every exchange has one id at both ends, and nothing else has it.
+///
+/// # Errors
+/// When they do not.
 pub fn ids_agree([client, server]: &[Vec<Value>; 2]) -> Result<()> {
     let ids = |lines: &[Value]| -> BTreeSet<String> {
         lines.iter().filter_map(|line| Some(line["exchange_id"].as_str()?.to_owned())).collect()
@@ -127,10 +167,10 @@ pub fn ids_agree([client, server]: &[Vec<Value>; 2]) -> Result<()> {
     Ok(())
 }
 
-/// The exchanges whose times are not in the order in which things happen. Each time is when a byte first passed: where
+/// The complete exchanges whose times are not in the order in which things happen. Each time is when a byte first passed: where
 /// the first part of a message came after its last, or was lost before the vantage, the first byte is the later one.
 pub fn out_of_time(exchanges: &[Value]) -> Vec<&Value> {
-    exchanges.iter().filter(|exchange| !is_in_time(exchange)).collect()
+    exchanges.iter().filter(|exchange| exchange["complete"] == true && !is_in_time(exchange)).collect()
 }
 
 fn is_in_time(exchange: &Value) -> bool {
