@@ -74,6 +74,8 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redact {
+    /// Fields whose values a redacted recording masks.
+    pub headers: Vec<String>,
     /// Cut the query string from every path.
     pub query: bool,
 }
@@ -109,7 +111,8 @@ impl Default for Metrics {
 
 impl Default for Redact {
     fn default() -> Self {
-        Self { query: true }
+        let core = weft_core::Config::default();
+        Self { headers: core.redact_headers, query: core.redact_query }
     }
 }
 
@@ -160,6 +163,7 @@ impl Config {
         Arc::new(weft_core::Config {
             max_header_bytes: self.capture.max_header_bytes,
             redact_query: self.redact.query,
+            redact_headers: self.redact.headers.clone(),
             networks: self.identity.networks.iter().map(|(network, name)| (*network, name.clone())).collect(),
             limits: weft_core::Limits::default(),
         })

@@ -11,7 +11,7 @@ use ipnetwork::IpNetwork;
 use weft_core::{Input, recording as format};
 use weft_pcap::{Importer, Skipped, Step, Summary};
 
-use crate::{config::Config, feed::Feed, output::complaint, recording};
+use crate::{config::Config, feed::Feed, output::complaint, recording, redact};
 
 /// Bytes of the recording that are written at once.
 const BLOCK: usize = 256 * 1024;
@@ -30,6 +30,10 @@ pub struct Options {
     /// SYN in the capture the end that other connections' SYNs were sent to, else the end with the lower port.
     #[arg(long, value_name = "ADDRESS[/PREFIX]")]
     local: Vec<IpNetwork>,
+    /// Mask what the redaction list of the configuration names, bodies, and what weft does not understand: the recording still
+    /// replays to the same exchanges.
+    #[arg(long)]
+    redact: bool,
     /// The agent's configuration: what of it concerns the pipeline (`redact`, `identity.networks`, `capture.max_header_bytes`) goes
     /// into the recording, and is in force when it is replayed.
     #[arg(long, value_name = "FILE")]
@@ -52,7 +56,7 @@ Packets that the capture cut (snaplen) count with their length on the wire. Frag
 pub fn run(options: &Options, config: &Config) -> Result<()> {
     let path = options.file.display();
     let input = File::open(&options.file).with_context(|| format!("{path}: cannot read"))?;
-    let mut output = Output::create(&options.output)?;
+    let mut output = Output::create(&options.output, options.redact)?;
     let config = weft_core::Config::clone(&config.core());
     let mut importer = Importer::new(weft_pcap::Options { local: options.local.clone(), config });
     let whole = import(&mut Feed::new(input), &mut importer, &mut output);
@@ -65,8 +69,8 @@ pub fn run(options: &Options, config: &Config) -> Result<()> {
         return whole.with_context(|| format!("{path}: nothing was imported"));
     }
     importer.finish(&mut |input| output.input(&input));
-    output.flush()?;
-    summarise(&summary, &options.output);
+    output.finish()?;
+    summarise(&summary, options);
     whole.with_context(|| format!("{path}: everything before this was imported"))?;
     match summary.unknown_link_type {
         Some(link_type) => bail!(
@@ -105,12 +109,13 @@ fn end(left: usize, importer: &Importer) -> Result<()> {
     }
 }
 
-fn summarise(summary: &Summary, output: &Path) {
+fn summarise(summary: &Summary, options: &Options) {
     let Summary { packets, segments, payload_bytes, uncaptured_bytes, .. } = summary;
     complaint(&format!(
         "{packets} packets, {segments} TCP segments with {payload_bytes} bytes of payload ({uncaptured_bytes} not captured) in {} \
-         (raw traffic, secrets included: mode 0600)",
-        output.display()
+         ({})",
+        options.output.display(),
+        recording::holds(options.redact)
     ));
     let skipped = Skipped::ALL.map(|reason| (reason, summary.skipped(reason)));
     for (reason, count) in skipped.into_iter().filter(|(_, count)| *count > 0) {
@@ -127,6 +132,8 @@ fn summarise(summary: &Summary, output: &Path) {
 /// The recording in the course of being written.
 struct Output {
     file: File,
+    /// Where it is written first, when it is to be redacted.
+    raw: Option<File>,
     path: PathBuf,
     block: Vec<u8>,
     /// It could not be written.
@@ -134,10 +141,12 @@ struct Output {
 }
 
 impl Output {
-    fn create(path: &Path) -> Result<Self> {
+    fn create(path: &Path, redact: bool) -> Result<Self> {
         let mut block = Vec::with_capacity(2 * BLOCK);
         format::encode_header(&mut block);
-        Ok(Self { file: recording::create(path)?, path: path.to_owned(), block, failed: false })
+        let file = recording::create(path)?;
+        let raw = if redact { Some(redact::unnamed(path)?) } else { None };
+        Ok(Self { file, raw, path: path.to_owned(), block, failed: false })
     }
 
     fn input(&mut self, input: &Input<'_>) {
@@ -151,7 +160,7 @@ impl Output {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let written = self.file.write_all(&self.block);
+        let written = self.raw.as_mut().unwrap_or(&mut self.file).write_all(&self.block);
         self.block.clear();
         self.failed = written.is_err();
         written.with_context(|| {
@@ -160,6 +169,15 @@ impl Output {
                 self.path.display()
             )
         })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.flush()?;
+        match &self.raw {
+            Some(raw) => redact::redact(raw, &mut self.file)
+                .with_context(|| format!("{}: not complete", self.path.display())),
+            None => Ok(()),
+        }
     }
 
     /// Nothing is in it, and it would be in the way of the next try.

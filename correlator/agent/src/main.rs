@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 mod agent;
+mod boundary;
 mod client;
 mod clock;
 mod config;
@@ -14,6 +15,7 @@ mod import;
 mod output;
 mod record;
 mod recording;
+mod redact;
 mod replay;
 mod table;
 mod top;

@@ -29,7 +29,15 @@ impl RecordingFile {
     /// # Errors
     /// When the file cannot be read, is no recording, or one of another version.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut feed = Feed::new(File::open(path).context("cannot read")?);
+        Self::new(File::open(path).context("cannot read")?)
+    }
+
+    /// Reads the header of an open file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn new(file: File) -> Result<Self> {
+        let mut feed = Feed::new(file);
         let mut needed = 1;
         loop {
             if !feed.fill(needed).context("cannot read")? {
@@ -95,4 +103,13 @@ pub fn create(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("{}: cannot create; an existing file is not overwritten", path.display()))
+}
+
+/// What a recording holds, for people.
+pub fn holds(redacted: bool) -> &'static str {
+    if redacted {
+        "redacted: paths, hosts and fields that are not on the list are in it; mode 0600"
+    } else {
+        "raw traffic, secrets included: mode 0600"
+    }
 }

@@ -9,6 +9,8 @@ pub struct Config {
     pub max_header_bytes: usize,
     /// Whether the query string is cut from a path before anyone sees it.
     pub redact_query: bool,
+    /// Fields whose values a redacted recording masks.
+    pub redact_headers: Vec<String>,
     /// Names for addresses that are no pod's; the most specific network wins.
     pub networks: Vec<(IpNetwork, String)>,
     /// The bounds of the pipeline's tables.
@@ -45,7 +47,13 @@ pub struct Limits {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_header_bytes: 8192, redact_query: true, networks: Vec::new(), limits: Limits::default() }
+        Self {
+            max_header_bytes: 8192,
+            redact_query: true,
+            redact_headers: ["authorization", "cookie", "set-cookie"].map(str::to_owned).into(),
+            networks: Vec::new(),
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use zerocopy::FromBytes;
 
 use crate::{
     Anomaly, AttributedExchange, ClockOffset, Config, Input, JoinedExchange, Ktime, Sink, Snapshot,
-    WorkloadUpdate,
+    StreamPlace, WorkloadUpdate,
     aggregate::Aggregate,
     attribute::Attribution,
     loss::Reconciliation,
@@ -47,6 +47,13 @@ impl Correlator {
             reconciliation: Reconciliation::new(limits.vantages),
         };
         Self { wire: Wire::new(config), meaning }
+    }
+
+    /// One that also tells what of its inputs may be seen ([`crate::redact`]).
+    pub(crate) fn redacting(config: Arc<Config>) -> Self {
+        let mut correlator = Self::new(config);
+        correlator.wire.redact();
+        correlator
     }
 
     /// Advances the pipeline by one input. Total: malformed traffic is counted, never an error.
@@ -170,6 +177,14 @@ impl<S: Sink> Downstream for Downstage<'_, S> {
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
         self.sink.want(flow, want);
+    }
+
+    fn safe(&mut self, place: StreamPlace, bytes: &[u8]) {
+        self.sink.safe(place, bytes);
+    }
+
+    fn placed(&mut self, place: StreamPlace) {
+        self.sink.placed(place);
     }
 
     fn connection(&mut self, event: ConnectionEvent) {

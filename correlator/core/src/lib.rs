@@ -19,6 +19,7 @@ mod json;
 mod loss;
 mod phase;
 pub mod recording;
+pub mod redact;
 mod sink;
 mod snapshot;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use input::{
 };
 pub use loss::{Balance, LossReport, VantageBalance};
 pub use phase::Phases;
+pub use redact::StreamPlace;
 pub use sink::Sink;
 pub use snapshot::{
     ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,

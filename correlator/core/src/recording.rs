@@ -24,6 +24,11 @@ pub const MAGIC: [u8; 8] = *b"weftrec\n";
 pub const WARNING: &str = "A weft recording: raw network traffic, with every secret in it (passwords, tokens, cookies, \
                            personal data). Readable by its owner only; do not pass it on.\n";
 
+/// What a redacted recording says of itself.
+pub const REDACTED: &str = "A weft recording, redacted: the values of the fields on the redaction list, bodies and everything \
+                            that weft did not understand are masked, and queries where the list says so. Addresses, paths, \
+                            hosts and all other fields of messages' heads are as they were.\n";
+
 /// The largest body of a record: a segment with all the payload that one may carry.
 const MAX_RECORD: usize = size_of::<Segment>() + MAX_CAPTURE;
 /// The largest body of any other frame: the counters of some tens of thousands of vantages.
@@ -134,11 +139,20 @@ pub enum Decoded<T> {
 
 /// Appends a header. A recording begins with it.
 pub fn encode_header(out: &mut Vec<u8>) {
+    header(WARNING, out);
+}
+
+/// Appends the header of a redacted recording.
+pub fn encode_redacted_header(out: &mut Vec<u8>) {
+    header(REDACTED, out);
+}
+
+fn header(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     out.extend_from_slice(&ABI_VERSION.to_le_bytes());
-    out.extend_from_slice(&(WARNING.len() as u16).to_le_bytes());
-    out.extend_from_slice(WARNING.as_bytes());
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends one input; nothing where it fails.

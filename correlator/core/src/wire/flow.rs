@@ -176,6 +176,7 @@ impl Flow {
             segment_start: segment.begins,
             again: false,
         };
+        work.placed(segment.direction, chunk.offset);
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
     }
 

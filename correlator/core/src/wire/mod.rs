@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hashbrown::HashMap;
 use weft_abi::{FlowKey, FlowWant, Header};
 
-use crate::{Anomaly, Config, JoinedExchange, Ktime};
+use crate::{Anomaly, Config, JoinedExchange, Ktime, StreamPlace};
 
 mod account;
 mod conversation;
@@ -18,6 +18,7 @@ mod out_of_order;
 mod pair;
 mod protocol;
 mod reassembly;
+mod redaction;
 mod sockets;
 mod stream;
 mod table;
@@ -43,6 +44,10 @@ pub(crate) trait Downstream {
     fn exchange(&mut self, joined: JoinedExchange);
     /// How much payload of a flow is wanted from now on.
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>);
+    /// These bytes may be seen at this place.
+    fn safe(&mut self, _place: StreamPlace, _bytes: &[u8]) {}
+    /// The payload of the segment in hand begins here.
+    fn placed(&mut self, _place: StreamPlace) {}
     /// Something happened to a pod's connection.
     fn connection(&mut self, event: ConnectionEvent);
 }
@@ -154,6 +159,11 @@ impl Wire {
             out: Outbox::default(),
             config,
         }
+    }
+
+    /// From now on tells what of its inputs may be seen.
+    pub(crate) fn redact(&mut self) {
+        self.out.findings = Some(Box::default());
     }
 
     /// Another configuration is in force. Tables shrink to smaller limits as they are used.

@@ -5,7 +5,7 @@ use crate::Protocol;
 /// RFC 9113, 3.4.
 pub(super) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How a status line begins (RFC 9112, 4).
-const STATUS_LINE: &[u8] = b"HTTP/1.";
+pub(super) const STATUS_LINE: &[u8] = b"HTTP/1.";
 /// Methods in use have at most 17 letters (the IANA registry's longest is UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 64;
 

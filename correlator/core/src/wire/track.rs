@@ -80,6 +80,9 @@ impl Wire {
         let Self { config, table, accounts, tally, out, .. } = self;
         let Some(flow) = table.flow(key) else { return };
         let bytes = &mut accounts.get_mut(flow.account).directions;
+        if let Some(findings) = &mut out.findings {
+            findings.connection = flow.serial;
+        }
         act(flow, &mut Work { config, bytes, tally, out });
     }
 
@@ -100,6 +103,10 @@ impl Wire {
     fn flush(&mut self, key: u32, down: &mut impl Downstream) {
         for (flow, want) in self.out.wants.drain(..) {
             down.want(flow, want);
+        }
+        if let Some(findings) = &mut self.out.findings {
+            findings.safe.drain(..).for_each(|(place, bytes)| down.safe(place, &bytes));
+            findings.placed.take().into_iter().for_each(|place| down.placed(place));
         }
         if self.out.finished.is_empty() {
             return;

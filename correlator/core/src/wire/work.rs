@@ -1,6 +1,6 @@
 use weft_abi::{FlowKey, FlowWant};
 
-use super::{WireStats, account::ByteAccount, direction::Direction, join::Finished};
+use super::{WireStats, account::ByteAccount, direction::Direction, join::Finished, redaction::Findings};
 use crate::{Anomaly, Config};
 
 /// The most bytes of heads that came in pieces, of all connections together.
@@ -42,6 +42,8 @@ pub(super) struct Outbox {
     pub(super) wants: Vec<(FlowKey, Option<FlowWant>)>,
     /// For what a header block needs while it is decoded.
     pub(super) scratch: Vec<u8>,
+    /// What may be seen by others, where somebody asked.
+    pub(super) findings: Option<Box<Findings>>,
 }
 
 /// What the stages of one connection need of the rest while they work on one input.

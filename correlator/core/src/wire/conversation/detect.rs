@@ -2,7 +2,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{HeadStep, State},
-        protocol::{Guess, guess, is_request_line},
+        protocol::{Guess, HTTP2_PREFACE, STATUS_LINE, guess, is_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -13,6 +13,8 @@ use crate::Protocol;
 /// In a connection that was joined in its middle, HTTP/1 shows at the next turn of the talk, because a message
 /// begins there. After so many turns without a message it is something else.
 const MAX_TURNS: u8 = 16;
+/// A record's type, version and length (RFC 8446, 5.1).
+const TLS_HEADER: usize = 5;
 /// Enough for any guess.
 const FIRST_BYTES: usize = 96;
 
@@ -46,14 +48,38 @@ impl Conversation {
             partial => guess_over(partial, front),
         };
         match guess {
-            Guess::NeedMore if matches!(front, [b'\r' | b'\n', ..]) => spend(direction, chunk, work),
+            Guess::NeedMore if matches!(front, [b'\r' | b'\n', ..]) => {
+                work.safe_head(direction, chunk.offset, front);
+                spend(direction, chunk, work);
+            }
             Guess::NeedMore => self.wait_for_more(direction, chunk, work),
             Guess::Request => self.set_http1(direction, work),
-            Guess::Response => self.set_http1(direction.reverse(), work),
+            Guess::Response => {
+                let begun = self.reader(direction).partial().len() as u64;
+                work.safe(direction, chunk.offset.saturating_sub(begun), STATUS_LINE);
+                self.set_http1(direction.reverse(), work);
+            }
             Guess::Other(Protocol::Http2) => self.begin_http2(link, direction, work),
             Guess::Settings => self.begin_http2(link, direction.reverse(), work),
-            Guess::Other(protocol) => self.set_opaque(protocol, work),
+            Guess::Other(protocol) => self.recognise(direction, protocol, chunk, work),
         }
+    }
+
+    /// A protocol that is known by its first bytes, which are the same for everyone.
+    fn recognise(
+        &mut self,
+        direction: Direction,
+        protocol: Protocol,
+        chunk: &Chunk<'_>,
+        work: &mut Work<'_>,
+    ) {
+        if protocol != Protocol::Tcp {
+            let bytes = [self.reader(direction).partial(), chunk.front()].concat();
+            let start = chunk.offset.saturating_sub(self.reader(direction).partial().len() as u64);
+            let known = if protocol == Protocol::Tls { TLS_HEADER } else { HTTP2_PREFACE.len() };
+            work.safe(direction, start, bytes.get(..known).unwrap_or(&bytes));
+        }
+        self.set_opaque(protocol, work);
     }
 
     fn wait_for_more(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
@@ -78,7 +104,7 @@ impl Conversation {
             Guess::Request if is_request_line(chunk.front()) => return self.set_http1(direction, work),
             // A response alone may be quoted in a body; the next request will tell.
             Guess::Response => return,
-            Guess::Other(Protocol::Tls) => return self.set_opaque(Protocol::Tls, work),
+            Guess::Other(Protocol::Tls) => return self.recognise(direction, Protocol::Tls, chunk, work),
             _ => {}
         }
         self.turns += u8::from(self.last.replace(direction).is_some_and(|last| last != direction));

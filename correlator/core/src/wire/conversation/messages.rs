@@ -32,6 +32,7 @@ impl Conversation {
         }
         let blank = chunk.front().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count() as u64;
         work.decoded(direction, blank);
+        work.safe(direction, chunk.offset, chunk.front().get(..blank as usize).unwrap_or_default());
         let segment_start = chunk.segment_start;
         chunk.advance(blank);
         chunk.segment_start = segment_start;

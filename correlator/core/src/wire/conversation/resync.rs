@@ -4,7 +4,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{Body, State},
-        protocol::{Guess, guess, is_request_line},
+        protocol::{Guess, STATUS_LINE, guess, is_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -54,6 +54,7 @@ impl Conversation {
         chunk: &mut Chunk<'_>,
         work: &mut Work<'_>,
     ) {
+        self.show_failed(direction, anomaly, chunk, work);
         if !self.confirmed && anomaly != Anomaly::Gap && !self.looks_like_http1(direction, chunk) {
             return self.set_opaque(Protocol::Tcp, work);
         }
@@ -71,6 +72,23 @@ impl Conversation {
         spend(direction, chunk, work);
     }
 
+    /// What failed must fail again once it is masked: other protocols' lines as what they are, so nothing of them is shown.
+    fn show_failed(
+        &mut self,
+        direction: Direction,
+        anomaly: Anomaly,
+        chunk: &Chunk<'_>,
+        work: &mut Work<'_>,
+    ) {
+        if !work.redacts() || anomaly != Anomaly::HeaderTooLarge && !self.looks_like_http1(direction, chunk) {
+            return;
+        }
+        let reader = self.reader(direction);
+        let (start, head) = (reader.start, [reader.partial(), chunk.front()].concat());
+        let limit = head.len().min(work.config.max_header_bytes);
+        work.safe_head(direction, start, head.get(..limit).unwrap_or_default());
+    }
+
     fn looks_like_http1(&mut self, direction: Direction, chunk: &Chunk<'_>) -> bool {
         let partial = self.reader(direction).partial();
         let bytes = if partial.is_empty() { chunk.front() } else { partial };
@@ -83,6 +101,9 @@ impl Conversation {
             !matches!(self.reader(direction.reverse()).state, State::Lost | State::Opaque);
         if requests_followed && chunk.segment_start {
             let response = guess(chunk.front()) == Guess::Response;
+            if response {
+                work.safe(direction, chunk.offset, STATUS_LINE);
+            }
             work.tally.count(if response { Anomaly::ResponseWithoutRequest } else { Anomaly::Garbage });
         }
         self.reader(direction).state = State::Lost;
@@ -108,6 +129,9 @@ impl Conversation {
                 self.reader(direction).state = State::Head;
                 return;
             }
+            // What looks like a request must look like one again.
+            let line = chunk.front().split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+            work.safe_head(direction, chunk.offset, line);
             if self.pairing.pipelined {
                 self.reader(direction).state = State::Opaque;
             }

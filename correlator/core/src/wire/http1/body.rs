@@ -1,5 +1,8 @@
 //! Where a message's body ends (RFC 9112, 6 and 7), over bytes that nobody captured too.
-use super::{super::stream::Chunk, head::Framing};
+use super::{
+    super::{redaction::MASK, stream::Chunk},
+    head::Framing,
+};
 
 /// Chunk extensions and trailers of one message together may have this many bytes.
 const MAX_EXTRA: u32 = 64 * 1024;
@@ -108,6 +111,24 @@ impl Body {
         total
     }
 
+    /// Gives the framing in the chunk, with nothing in it but sizes and the ends of lines.
+    pub(in super::super) fn framing(mut self, chunk: &Chunk<'_>, mut give: impl FnMut(u64, &[u8])) {
+        let mut chunk = *chunk;
+        let mut state = Reached::Within;
+        while chunk.len > 0 && state == Reached::Within {
+            let before = self;
+            let step = self.step(&chunk);
+            if let Self::Chunked(chunked) = before
+                && chunked.is_framing()
+            {
+                let taken = chunk.front().get(..step.bytes as usize).unwrap_or_default();
+                give(chunk.offset, &chunked.masked(taken));
+            }
+            chunk.advance(step.bytes);
+            state = step.state;
+        }
+    }
+
     fn step(&mut self, chunk: &Chunk<'_>) -> Progress {
         match self {
             Self::Chunked(chunked) if chunked.is_framing() => chunked.framing(chunk.front()),
@@ -164,6 +185,19 @@ impl Chunked {
             (At::Trailer(_), _) => self.extra(At::Trailer(false)),
             _ => Next::Bad,
         }
+    }
+
+    /// Framing without extensions and trailers.
+    fn masked(mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut mask = |byte: &u8| {
+            let secret =
+                matches!(self.at, At::Extension(_) | At::Trailer(_)) && !matches!(byte, b'\r' | b'\n');
+            if let Next::At(at) = self.next(*byte) {
+                self.at = at;
+            }
+            if secret { MASK } else { *byte }
+        };
+        bytes.iter().map(&mut mask).collect()
     }
 
     fn extra(&mut self, at: At) -> Next {

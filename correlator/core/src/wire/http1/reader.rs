@@ -109,6 +109,7 @@ impl Reader {
         }
         match parse(chunk.front(), work.config.max_header_bytes) {
             Parsed::Complete(head, len) => {
+                work.safe_head(direction, self.start, chunk.front().get(..len).unwrap_or_default());
                 self.take_head(direction, chunk, len as u64, work);
                 HeadStep::Complete(head)
             }
@@ -161,6 +162,7 @@ impl Reader {
         let waited = partial.bytes.len();
         partial.bytes.extend_from_slice(bytes.get(..found).unwrap_or_default());
         let parsed = parse(&partial.bytes, limit);
+        work.safe_head(direction, self.start, &partial.bytes);
         partial.bytes.truncate(waited);
         let Parsed::Complete(head, _) = parsed else { return HeadStep::Failed(Anomaly::Garbage) };
         let waited = self.release(work);
@@ -211,6 +213,7 @@ impl Reader {
 
     /// The part of a head will never be one.
     pub(in super::super) fn abandon(&mut self, direction: Direction, work: &mut Work<'_>) {
+        work.safe_head(direction, self.start, self.partial());
         let bytes = self.release(work);
         work.account(direction).abandon_pending(bytes);
     }
@@ -232,6 +235,9 @@ impl Reader {
         work: &mut Work<'_>,
     ) -> Reached {
         let time = chunk.time;
+        if work.redacts() {
+            body.framing(chunk, |offset, framing| work.safe(direction, offset, framing));
+        }
         let progress = body.take(chunk);
         work.decoded(direction, progress.bytes);
         self.again |= chunk.again;

@@ -6,6 +6,7 @@ mod http2;
 mod join;
 mod random;
 mod reassembly;
+mod redaction;
 mod rest;
 mod resync;
 mod talk;

@@ -1,0 +1,55 @@
+//! What of a connection's bytes may be seen by others, where somebody asked: everything else is masked (see `redact`).
+mod head;
+
+use super::{direction::Direction, work::Work};
+use crate::StreamPlace;
+
+pub(super) use head::MASK;
+use head::masked_head;
+
+/// What one input told. Only there where redaction was asked for.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// The connection that is worked on.
+    pub(super) connection: u64,
+    /// What may be seen: where it is, and what shall be there.
+    pub(super) safe: Vec<(StreamPlace, Vec<u8>)>,
+    /// Where the segment's payload is.
+    pub(super) placed: Option<StreamPlace>,
+}
+
+impl Work<'_> {
+    fn find(&mut self, direction: Direction, offset: u64, bytes: impl FnOnce() -> Vec<u8>) {
+        if let Some(findings) = &mut self.out.findings {
+            let place = StreamPlace { connection: findings.connection, direction: direction as u8, offset };
+            findings.safe.push((place, bytes()));
+        }
+    }
+
+    /// Somebody asked what may be seen.
+    pub(super) fn redacts(&self) -> bool {
+        self.out.findings.is_some()
+    }
+
+    /// A segment's payload begins here.
+    pub(super) fn placed(&mut self, direction: Direction, offset: u64) {
+        if let Some(findings) = &mut self.out.findings {
+            let connection = findings.connection;
+            findings.placed = Some(StreamPlace { connection, direction: direction as u8, offset });
+        }
+    }
+
+    /// Bytes that hold nothing of anyone: framing.
+    pub(super) fn safe(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
+        self.find(direction, offset, || bytes.to_vec());
+    }
+
+    /// A message's head, or as much of it as came.
+    pub(super) fn safe_head(&mut self, direction: Direction, offset: u64, head: &[u8]) {
+        let config = self.config;
+        if head.is_empty() {
+            return;
+        }
+        self.find(direction, offset, || masked_head(head, config));
+    }
+}

@@ -1,0 +1,207 @@
+//! A redacted recording replays to the same exchanges, and holds no secret.
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use weft_abi::{FlowKey, FlowWant};
+
+use super::{Talk, response};
+use crate::{AttributedExchange, Config, Correlator, Input, Side, Sink, redact::Survey};
+
+/// Nobody may find this in a redacted recording, and no part of it of this length.
+const SECRET: &str = "hunter2-s3cr3t";
+const PART: usize = 4;
+
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Sink for Lines {
+    fn exchange(&mut self, exchange: &AttributedExchange) {
+        self.0.push(serde_json::to_string(exchange).unwrap());
+    }
+
+    fn want(&mut self, _flow: FlowKey, _want: Option<FlowWant>) {}
+}
+
+fn exchanges(records: &[Vec<u8>]) -> Vec<String> {
+    let mut correlator = Correlator::new(Arc::new(Config::default()));
+    let mut lines = Lines::default();
+    records.iter().for_each(|record| correlator.handle(Input::Probe(record), &mut lines));
+    correlator.finish(&mut lines);
+    lines.0
+}
+
+fn redacted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut survey = Survey::new();
+    records.iter().for_each(|record| survey.input(Input::Probe(record)));
+    let mut redactor = survey.finish();
+    let mut redacted = Vec::new();
+    for record in records {
+        redactor.input(Input::Probe(record), &mut |input| {
+            let Input::Probe(record) = input else { panic!("{input:?}") };
+            redacted.push(record.to_vec());
+        });
+    }
+    redacted
+}
+
+/// The same exchanges, and nothing of the secret; gives what is left.
+fn assert_redacted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let redacted = assert_same(records);
+    let parts: Vec<_> = SECRET.as_bytes().windows(PART).collect();
+    for record in &redacted {
+        let found = record.windows(PART).find(|window| parts.contains(window));
+        assert_eq!(found, None, "{:?}", String::from_utf8_lossy(record));
+    }
+    redacted
+}
+
+/// Redacted, with the same exchanges.
+fn assert_same(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let redacted = redacted(records);
+    let lengths = |records: &[Vec<u8>]| records.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(lengths(&redacted), lengths(records));
+    assert_eq!(exchanges(&redacted), exchanges(records));
+    redacted
+}
+
+fn shows(records: &[Vec<u8>], text: &str) -> bool {
+    let all: Vec<u8> =
+        records.iter().flat_map(|record| record.get(96..).unwrap_or_default()).copied().collect();
+    all.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Secrets in every place that the list names, and in those that are never shown.
+fn request(index: usize) -> String {
+    format!(
+        "POST /orders/{index}?token={SECRET} HTTP/1.1\r\nHost: orders\r\nAuthorization: Basic\r\n {SECRET}\r\nX-Kept: visible\r\n\
+         cookie:{SECRET}\r\nContent-Length: {}\r\n\r\n{SECRET}",
+        SECRET.len()
+    )
+}
+
+fn chunked() -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nSet-Cookie: {SECRET}\r\nTransfer-Encoding: chunked\r\n\r\ne;name={SECRET}\r\n{SECRET}\r\n0\r\n\
+         Set-Cookie: {SECRET}\r\n\r\n"
+    )
+}
+
+#[test]
+fn both_directions_in_any_segments() {
+    for side in [Side::Client, Side::Server] {
+        for size in [1, 7, 50, 1000] {
+            let mut talk = Talk::new(side);
+            for index in 0..3 {
+                talk.client_in(size, request(index)).server_in(size, chunked());
+            }
+            talk.client_fin().server_fin();
+            let redacted = assert_redacted(&talk.records);
+            assert_eq!(exchanges(&redacted).len(), 3);
+            assert!(shows(&redacted, "X-Kept: visible") && shows(&redacted, "POST /orders/2?"), "{size}");
+        }
+    }
+}
+
+#[test]
+fn copies_are_masked_too() {
+    let mut talk = Talk::new(Side::Server);
+    let first = talk.next[0];
+    talk.client_in(20, request(0)).client_at(first, request(0)).repeated();
+    // Not what was sent before: the first copy counts.
+    talk.client_at(first + 10, format!("GET /{SECRET} HTTP/1.1\r\nX-Kept: {SECRET}\r\n\r\n"));
+    talk.server(response(200, SECRET)).repeated().client_fin().server_fin();
+    assert_redacted(&talk.records);
+}
+
+#[test]
+fn what_is_not_understood_is_not_shown() {
+    for text in [
+        format!("PASS {SECRET}\r\nUSER a:{SECRET}\r\n"),
+        format!("GET /{SECRET}"),
+        format!("GET / HTTP/1.1\r\nAuthorization: {SECRET}"),
+        format!("GET / HTTP/1.1\r\nCookie: {}", SECRET.repeat(1000)),
+        format!("GET / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n{SECRET}"),
+        format!("\r\n\r\n{SECRET}"),
+        format!("\0\u{1}{SECRET}"),
+        format!("\u{16}\u{3}\u{1}\0\u{10}{SECRET}"),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{SECRET}"),
+    ] {
+        for size in [3, 100, 10_000] {
+            for answer in [response(200, SECRET), SECRET.into()] {
+                let mut talk = Talk::new(Side::Server);
+                talk.client_in(size, &text).server_in(size, &answer).client_fin().server_fin();
+                assert_redacted(&talk.records);
+            }
+        }
+    }
+}
+
+#[test]
+fn around_a_gap_nothing_is_shown_that_was_not_read() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client(request(0)).server(response(200, SECRET));
+    talk.client(format!("POST / HTTP/1.1\r\nCookie: {SECRET}")).lost().client(format!("{SECRET}\r\n\r\n"));
+    talk.server(response(200, SECRET)).client(request(2)).server(chunked()).client_fin().server_fin();
+    assert_redacted(&talk.records);
+}
+
+#[test]
+fn another_connection_between_the_same_ends_is_another_stream() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client(request(0)).server(chunked()).client_fin().server_fin();
+    talk.handshake();
+    talk.client(format!("{SECRET}{SECRET}")).server(chunked()).client_fin().server_fin();
+    assert_redacted(&talk.records);
+}
+
+#[test]
+fn upgraded_connections_and_midway_ones() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client("GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n").server("HTTP/1.1 101 X\r\n\r\n");
+    talk.client(SECRET).server(SECRET).client_fin().server_fin();
+    assert_redacted(&talk.records);
+    let mut talk = Talk::midway(Side::Server);
+    talk.client(SECRET).server(SECRET).client(request(1)).server(chunked());
+    assert_redacted(&talk.records);
+}
+
+#[test]
+fn records_that_are_none_lose_their_bytes() {
+    let records = [b"".to_vec(), SECRET.into(), [&[1, 0, 0], SECRET.as_bytes()].concat()];
+    for (record, redacted) in records.iter().zip(redacted(&records)) {
+        assert_eq!(redacted, record.get(..1).unwrap_or_default());
+    }
+}
+
+proptest! {
+    /// Segments of any content, in any order.
+    #[test]
+    fn whatever_travels_is_masked(
+        segments in prop::collection::vec((any::<bool>(), 0..14_usize, 0..8_u8, -60..60_i32), 0..40),
+        side in prop::sample::select(vec![Side::Client, Side::Server]),
+    ) {
+        // No token: what follows on a lost place may be taken for a method, and methods are shown.
+        let body = format!("\u{1}{SECRET}");
+        let texts = [
+            format!("POST /a?{SECRET} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()), request(2).replace(&format!("\n{SECRET}"), "\n\u{1}2-s3cr3t345678"),
+            chunked(), String::from_utf8_lossy(&response(200, &body)).into_owned(), body.clone(),
+            "\r\n".into(), format!("POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\nCookie: {SECRET}"), "\r\n\r\n".into(),
+            "5\r\nhello\r\n".into(), "0\r\n\r\n".into(), format!("HTTP/1.1 200 OK\r\n\r\n{body}"), "HTTP/1.1 100 C\r\n\r\n".into(),
+            format!("HEAD /c?{SECRET} HTTP/1.1\r\n\r\n"), "G".into(),
+        ];
+        let mut talk = Talk::new(side);
+        // A stream that begins within a secret may make it a method.
+        let shifted = segments.iter().any(|(_, _, what, _)| *what == 0);
+        for (client, text, what, shift) in segments {
+            match what {
+                0 => talk.next[usize::from(client)] = talk.next[usize::from(client)].wrapping_add_signed(shift),
+                1 if shift > 50 => { talk.server_reset(); }
+                1 if shift < -50 => { talk.client_fin(); }
+                1 if shift > 40 => { talk.handshake(); }
+                _ if client => { talk.client_in(1 + usize::from(what) * 40, &texts[text]); }
+                _ => { talk.server_in(1 + usize::from(what) * 40, &texts[text]); }
+            }
+        }
+        if shifted { assert_same(&talk.records) } else { assert_redacted(&talk.records) };
+    }
+}
