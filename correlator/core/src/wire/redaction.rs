@@ -1,7 +1,7 @@
 //! What of a connection's bytes may be seen by others, where somebody asked: everything else is masked (see `redact`).
 mod head;
 
-use super::{direction::Direction, work::Work};
+use super::{direction::Direction, stream::Chunk, work::Work};
 use crate::StreamPlace;
 
 pub(super) use head::MASK;
@@ -42,6 +42,12 @@ impl Work<'_> {
     /// Bytes that hold nothing of anyone: framing.
     pub(super) fn safe(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
         self.find(direction, offset, || bytes.to_vec());
+    }
+
+    /// The start line that a chunk begins with.
+    pub(super) fn safe_line(&mut self, direction: Direction, chunk: &Chunk<'_>) {
+        let line = chunk.front().split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        self.safe_head(direction, chunk.offset, line);
     }
 
     /// A message's head, or as much of it as came.

@@ -101,7 +101,10 @@ impl Conversation {
         }
         let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };
         match guess {
-            Guess::Request if is_request_line(chunk.front()) => return self.set_http1(direction, work),
+            Guess::Request if is_request_line(chunk.front()) => {
+                work.safe_line(direction, chunk);
+                return self.set_http1(direction, work);
+            }
             // A response alone may be quoted in a body; the next request will tell.
             Guess::Response => return,
             Guess::Other(Protocol::Tls) => return self.recognise(direction, Protocol::Tls, chunk, work),

@@ -173,7 +173,7 @@ impl Conversation {
         if chunk.offset == FIRST && guess(chunk.front()) == Guess::Response {
             work.tally.count(Anomaly::Garbage);
         }
-        self.rest.hello(direction, chunk, work.tally);
+        self.rest.hello(direction, chunk, work);
         work.opaque(direction, chunk.len);
     }
 

@@ -97,9 +97,9 @@ impl Rest {
     }
 
     /// Bytes that the hellos may be in.
-    pub(super) fn hello(&mut self, direction: Direction, chunk: &Chunk<'_>, tally: &mut Tally) {
+    pub(super) fn hello(&mut self, direction: Direction, chunk: &Chunk<'_>, work: &mut Work<'_>) {
         let Some(hellos) = &mut self.hellos else { return };
-        hellos.take(direction, chunk, tally);
+        hellos.take(direction, chunk, work);
         self.client = hellos.client.or(self.client);
     }
 
@@ -132,7 +132,7 @@ impl Conversation {
         for direction in Direction::BOTH {
             let reader = direction.of(&self.readers);
             if let Some(waited) = reader.waited() {
-                self.rest.hello(direction, &waited, work.tally);
+                self.rest.hello(direction, &waited, work);
             }
         }
     }

@@ -130,8 +130,7 @@ impl Conversation {
                 return;
             }
             // What looks like a request must look like one again.
-            let line = chunk.front().split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
-            work.safe_head(direction, chunk.offset, line);
+            work.safe_line(direction, chunk);
             if self.pairing.pipelined {
                 self.reader(direction).state = State::Opaque;
             }

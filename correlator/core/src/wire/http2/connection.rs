@@ -165,6 +165,7 @@ impl Connection {
             return self.lose(cx, Anomaly::ProtocolError, chunk.time);
         }
         cx.decoded(used as u64);
+        cx.work.safe(cx.direction, chunk.offset, expected.get(..used).unwrap_or_default());
         chunk.advance(used as u64);
         let left = left - used as u8;
         self.half(cx.direction).at = if left == 0 { At::Header } else { At::Preface(left) };

@@ -6,7 +6,7 @@ use hello::{client_hello, server_hello};
 use super::{
     direction::Direction,
     stream::{Chunk, FIRST},
-    work::{HEAD_BYTES, Tally},
+    work::{HEAD_BYTES, Tally, Work},
 };
 use crate::Tls;
 
@@ -36,6 +36,8 @@ struct Message {
     /// Bytes left of the record.
     left: usize,
     bytes: Vec<u8>,
+    /// All bytes that it came in, where somebody asked for them.
+    raw: Vec<u8>,
 }
 
 /// How a message goes on.
@@ -61,15 +63,18 @@ impl Hellos {
         direction.of(&self.reading).is_some()
     }
 
-    /// The next bytes of a direction.
-    pub(super) fn take(&mut self, direction: Direction, chunk: &Chunk<'_>, tally: &mut Tally) {
+    /// The next bytes of a direction. A hello holds nothing that is not in the clear for everyone.
+    pub(super) fn take(&mut self, direction: Direction, chunk: &Chunk<'_>, work: &mut Work<'_>) {
         let Some(message) = direction.of_mut(&mut self.reading) else { return };
-        let step = message.chunk(chunk, tally);
+        let step = message.chunk(chunk, work);
         if step == Step::Whole {
-            let bytes = std::mem::take(&mut message.bytes);
-            tally.heads = tally.heads.saturating_sub(bytes.len() as u64);
-            self.read(direction, &bytes);
+            let (bytes, raw) = (std::mem::take(&mut message.bytes), std::mem::take(&mut message.raw));
+            work.tally.heads = work.tally.heads.saturating_sub(bytes.len() as u64);
+            if self.read(direction, &bytes) {
+                work.safe(direction, FIRST, &raw);
+            }
         }
+        let tally = &mut *work.tally;
         if step != Step::NeedMore {
             self.stop(direction, tally);
         }
@@ -82,7 +87,8 @@ impl Hellos {
         }
     }
 
-    fn read(&mut self, direction: Direction, message: &[u8]) {
+    /// Says whether the message is a hello.
+    fn read(&mut self, direction: Direction, message: &[u8]) -> bool {
         if let Some(hello) = client_hello(message) {
             self.client = self.client.or(Some(direction));
             self.said.sni = hello.server_name;
@@ -91,23 +97,31 @@ impl Hellos {
             self.client = self.client.or(Some(direction.reverse()));
             self.said.version = Some(hello.version);
             self.said.alpn = hello.protocol;
+        } else {
+            return false;
         }
+        true
     }
 }
 
 impl Message {
     fn new() -> Self {
-        Self { next: FIRST, header: Vec::new(), left: 0, bytes: Vec::new() }
+        Self { next: FIRST, header: Vec::new(), left: 0, bytes: Vec::new(), raw: Vec::new() }
     }
 
-    fn chunk(&mut self, chunk: &Chunk<'_>, tally: &mut Tally) -> Step {
+    fn chunk(&mut self, chunk: &Chunk<'_>, work: &mut Work<'_>) -> Step {
         let whole = chunk.front();
         if chunk.offset != self.next || whole.is_empty() {
             return Step::Never;
         }
         self.next = chunk.end();
         let before = self.bytes.len();
-        let step = self.records(whole);
+        let mut rest = whole;
+        let step = self.records(&mut rest);
+        if work.redacts() {
+            self.raw.extend_from_slice(whole.get(..whole.len() - rest.len()).unwrap_or_default());
+        }
+        let tally = &mut *work.tally;
         tally.heads += (self.bytes.len() - before) as u64;
         let captured = whole.len() as u64 == chunk.len;
         match step {
@@ -121,12 +135,12 @@ impl Message {
     }
 
     /// Takes bytes of records (RFC 8446, 5.1): a message may lie in several of them.
-    fn records(&mut self, mut bytes: &[u8]) -> Step {
+    fn records(&mut self, bytes: &mut &[u8]) -> Step {
         while !bytes.is_empty() {
             if self.left == 0 {
                 let (header, rest) = bytes.split_at(bytes.len().min(HEADER - self.header.len()));
                 self.header.extend_from_slice(header);
-                bytes = rest;
+                *bytes = rest;
                 match self.header[..] {
                     [HANDSHAKE, 3, _, high, low] => self.left = usize::from(u16::from_be_bytes([high, low])),
                     [HANDSHAKE, ..] if self.header.len() < HEADER => return Step::NeedMore,
@@ -137,7 +151,7 @@ impl Message {
             let (fragment, rest) = bytes.split_at(bytes.len().min(self.left));
             self.bytes.extend_from_slice(fragment);
             self.left -= fragment.len();
-            bytes = rest;
+            *bytes = rest;
             let step = self.step();
             if step != Step::NeedMore {
                 return step;
