@@ -6,7 +6,7 @@ use h2::{RecvStream, SendStream, client, server};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::{LocalSet, spawn_local};
 
-use super::wire::{End, Log, Tap, pipe};
+use super::wire::{Log, Tap, Written, pipe};
 
 /// How the ends are set up.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub(super) struct Said {
 type Shared = Rc<RefCell<Said>>;
 
 /// Lets the two talk; gives the bytes in the order of writing, and what the two say.
-pub(super) fn talk(setup: &Setup, plans: &[Plan]) -> (Vec<(End, Vec<u8>)>, Said) {
+pub(super) fn talk(setup: &Setup, plans: &[Plan]) -> (Written, Said) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (log, said) = (Log::default(), Shared::default());
     let (client, server) = pipe(&log);

@@ -10,8 +10,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// Who wrote what, in order.
+pub(super) type Written = Vec<(End, Vec<u8>)>;
+
 #[derive(Clone, Default)]
-pub(super) struct Log(Rc<RefCell<Vec<(End, Vec<u8>)>>>);
+pub(super) struct Log(Rc<RefCell<Written>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -20,7 +22,7 @@ pub(super) enum End {
 }
 
 impl Log {
-    pub(super) fn take(&self) -> Vec<(End, Vec<u8>)> {
+    pub(super) fn take(&self) -> Written {
         self.0.take()
     }
 }
