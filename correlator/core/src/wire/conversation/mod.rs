@@ -153,7 +153,8 @@ impl Conversation {
         if self.is_rest() {
             self.rest.take(direction, &chunk);
         }
-        if self.spoken == Spoken::Unknown {
+        // What comes behind the end of a connection begins nothing: nobody would end that.
+        if self.spoken == Spoken::Unknown && !self.closed {
             self.detect(link, direction, &mut chunk, work);
         }
         match self.spoken {

@@ -191,3 +191,12 @@ fn what_looked_like_it_and_is_not_is_forgotten() {
     assert_eq!(bench.lines(), ["GET /a 200 0/2 [joined_midway]"]);
     assert_eq!((bench.wire.stats().flows_http2, bench.wire.stats().flows_http1), (0, 1));
 }
+
+/// Found by fuzzing: half a header block behind a reset was taken for the middle of HTTP/2, and waited for ever.
+#[test]
+fn what_comes_behind_a_reset_is_no_beginning() {
+    let mut talk = Talk::midway(Side::Client);
+    talk.client("x").server_reset().client(frame(HEADERS, END_STREAM, 1, [0x88]));
+    let bench = run(&talk.records);
+    assert_eq!((bench.total().pending, bench.total().opaque), (0, 11));
+}
