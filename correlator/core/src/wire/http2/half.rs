@@ -212,7 +212,8 @@ impl Half {
         if let Some(mut block) = self.block.take() {
             block.abandon(direction, work);
         }
-        self.decoder.lost_block();
+        // First the limit: the lost block may have used one that was lost, too.
         self.decoder.set_limit(u32::MAX);
+        self.decoder.lost_block();
     }
 }
