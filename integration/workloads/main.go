@@ -25,8 +25,6 @@ func commands() []command {
 		{"grpcload", "makes gRPC calls of one kind, and counts by status", runGRPCLoad},
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},
 		{"odd", "does what TCP allows and few clients do", runOdd},
-		{"bodies", "GET /bytes/{n} and POST /discard over HTTP/1.1 and HTTP/2", runBodies},
-		{"transfer", "sends or asks for one large body after the other, and counts", runTransfer},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}
 }

@@ -46,3 +46,6 @@ pub use snapshot::{
     ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,
     PodSeries, PodSnapshot, RecordCounts, SideSnapshot, Snapshot, TableSnapshot,
 };
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use wire::fuzzing;

@@ -48,7 +48,6 @@ pub mod shop;
 mod subnet;
 pub mod tools;
 mod traces;
-pub mod transfer;
 pub mod wire_times;
 
 pub use agent::Agent;

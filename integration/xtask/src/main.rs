@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod recordings;
 mod run;
 mod test;
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Options),
     /// Makes the recordings of real traffic anew that the replay tests stand on, with what is expected of them.
     Recordings,
+    /// Any bytes whatever, for a while, against what the pipeline promises.
+    Fuzz(fuzz::Options),
     /// Builds the eBPF object from its sources, and installs what that needs.
     Ebpf(ebpf::Options),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::execute(&options),
         Command::Test(options) => test::execute(&options),
         Command::Recordings => recordings::execute(),
+        Command::Fuzz(options) => fuzz::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
     };
     match result {

@@ -7,7 +7,7 @@ use nix::unistd::geteuid;
 use weft_lab::{apt, tools};
 
 use crate::{
-    ebpf,
+    ebpf, fuzz,
     run::{cargo, output, run, workspace},
 };
 
@@ -69,6 +69,7 @@ fn stages(options: &Options) -> Vec<Stage> {
         Stage { name: "eBPF object is what its sources give", hindrance: no_nightly(), run: ebpf_check },
     ];
     if !options.fast {
+        stages.push(Stage { name: "fuzzing, briefly", hindrance: no_cxx(), run: fuzz::briefly });
         stages.push(Stage { name: "privileged tests", hindrance: no_privileges(), run: privileged });
     }
     if options.full {
@@ -78,7 +79,8 @@ fn stages(options: &Options) -> Vec<Stage> {
 }
 
 fn format() -> Result<()> {
-    run(cargo().args(["fmt", "--all", "--check"]))
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["fmt", "--check"]).current_dir(fuzz::folder()))
 }
 
 fn lints() -> Result<()> {
@@ -125,6 +127,11 @@ fn dependencies() -> Result<()> {
 
 fn no_go() -> Option<&'static str> {
     tools::go().is_none().then_some("no Go toolchain (1.26 or newer)")
+}
+
+fn no_cxx() -> Option<&'static str> {
+    let there = tools::find_program("g++").is_some() || geteuid().is_root();
+    (!there).then_some("no C++ compiler (apt-get install g++)")
 }
 
 fn no_nightly() -> Option<&'static str> {

@@ -4,7 +4,6 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod flow;
 mod kernel;
 mod loss;
 mod maps;

@@ -11,12 +11,11 @@ use std::{
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use weft_abi::{FlowKey, FlowWant, Run};
+use weft_abi::{FlowKey, FlowWant};
 use weft_core::{
     AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, WorkloadUpdate,
 };
-use weft_loader::{Flows, ProbeRing};
-use zerocopy::IntoBytes as _;
+use weft_loader::{FlowWants, ProbeRing};
 
 use super::{
     charge::Charge,
@@ -109,7 +108,7 @@ pub struct Published {
 pub fn start(
     config: Arc<weft_core::Config>,
     ring: ProbeRing,
-    (flows, left): (Flows, Vec<Run>),
+    wants: FlowWants,
     charge: Charge,
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
@@ -122,7 +121,7 @@ pub fn start(
         correlator,
         config,
         ring,
-        sink: AgentSink { flows, runs: left, exchanges: Vec::new() },
+        sink: AgentSink { wants, exchanges: Vec::new() },
         charge,
         published: published.clone(),
         commands: receiver,
@@ -136,9 +135,7 @@ pub fn start(
 
 /// Where the core's results go.
 struct AgentSink {
-    flows: Flows,
-    /// What was gathered of flows when their wants ended: inputs that nobody has taken yet.
-    runs: Vec<Run>,
+    wants: FlowWants,
     exchanges: Vec<Arc<AttributedExchange>>,
 }
 
@@ -148,21 +145,8 @@ impl Sink for AgentSink {
     }
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
-        self.runs.extend(self.flows.set(flow, want));
-    }
-}
-
-/// Advances the pipeline by one input, and by what that input made the kernel give back.
-fn handle(input: Input<'_>, correlator: &mut Correlator, sink: &mut AgentSink, tee: &mut Option<TeeWriter>) {
-    let mut one = |input: Input<'_>, sink: &mut AgentSink| {
-        if let Some(tee) = tee {
-            tee.input(&input);
-        }
-        correlator.handle(input, sink);
-    };
-    one(input, sink);
-    while let Some(run) = sink.runs.pop() {
-        one(Input::Probe(run.as_bytes()), sink);
+        // Where the kernel's table is full, the flow is captured like any other.
+        self.wants.set(flow, want);
     }
 }
 
@@ -182,19 +166,14 @@ struct Pipeline {
 
 impl Pipeline {
     fn run(mut self) {
-        let left = std::mem::take(&mut self.sink.runs);
         let counters = self.charge.counters();
         self.count(counters);
-        // Before the ring: what is recorded behind them must not wait for them.
-        for run in left {
-            self.handle(Input::Probe(run.as_bytes()));
-        }
         loop {
             let drained = self.drain();
             if !self.obey() {
                 break;
             }
-            self.keep_time(drained < BATCH);
+            self.keep_time();
             if drained < BATCH {
                 thread::sleep(DRAIN_INTERVAL);
             }
@@ -205,27 +184,26 @@ impl Pipeline {
 
     fn drain(&mut self) -> usize {
         let Self { ring, correlator, sink, tee, published, .. } = self;
-        let drained = ring.drain(BATCH, |record| handle(Input::Probe(record), correlator, sink, tee));
+        let drained = ring.drain(BATCH, |record| {
+            let input = Input::Probe(record);
+            if let Some(tee) = tee {
+                tee.input(&input);
+            }
+            correlator.handle(input, sink);
+        });
         published.exchanges.extend(&mut sink.exchanges);
         drained
     }
 
-    /// Takes everything that the programs recorded so far, and what they still gather: its place is behind the ring's.
     fn drain_all(&mut self) {
         while self.drain() == BATCH {}
-        self.take_gathered();
-    }
-
-    fn take_gathered(&mut self) {
-        let Self { correlator, sink, tee, .. } = self;
-        for run in sink.flows.gathered() {
-            handle(Input::Probe(run.as_bytes()), correlator, sink, tee);
-        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
-        let Self { correlator, sink, tee, .. } = self;
-        handle(input, correlator, sink, tee);
+        if let Some(tee) = &mut self.tee {
+            tee.input(&input);
+        }
+        self.correlator.handle(input, &mut self.sink);
     }
 
     /// Carries out what was asked; says whether to go on.
@@ -283,8 +261,7 @@ impl Pipeline {
         self.tee = Some(writer);
     }
 
-    /// `drained`: the ring was seen empty.
-    fn keep_time(&mut self, drained: bool) {
+    fn keep_time(&mut self) {
         let now = clock::monotonic();
         if self.correlator.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.handle(Input::Tick(now));
@@ -293,9 +270,6 @@ impl Pipeline {
             self.tee = None;
         }
         if now >= self.publish_at {
-            if drained {
-                self.take_gathered();
-            }
             self.publish_at = now.after(PUBLISH_INTERVAL);
             let counters = self.charge.beat(now);
             self.count(counters);

@@ -11,6 +11,8 @@ mod conversation;
 mod decode;
 mod direction;
 mod flow;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http1;
 mod http2;
 mod join;
@@ -98,8 +100,6 @@ pub(crate) struct TableSize {
 pub(crate) struct WireStats {
     /// Segment records.
     pub(crate) segments: u64,
-    /// Records of runs of segments.
-    pub(crate) runs: u64,
     /// Socket event records.
     pub(crate) sock_events: u64,
     /// Socket I/O records.
@@ -190,13 +190,7 @@ impl Wire {
             None => self.tally.stats.malformed += 1,
             Some(ProbeEvent::Segment(segment)) => {
                 self.now = self.now.max(segment.time);
-                self.tally.stats.segments += 1;
                 self.segment(&segment, down);
-            }
-            Some(ProbeEvent::Run(run)) => {
-                self.now = self.now.max(run.time);
-                self.tally.stats.runs += 1;
-                self.segment(&run, down);
             }
             Some(ProbeEvent::Elsewhere(header, bytes)) => {
                 self.now = self.now.max(Ktime(header.time));

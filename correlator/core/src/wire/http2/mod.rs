@@ -20,4 +20,6 @@ mod sync;
 mod window;
 
 pub(super) use connection::Connection;
+#[cfg(feature = "fuzzing")]
+pub(super) use hpack::{Decoder, Text};
 pub(super) use sync::{is_joined, is_server_preface};

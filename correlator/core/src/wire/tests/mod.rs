@@ -9,7 +9,6 @@ mod reassembly;
 mod redaction;
 mod rest;
 mod resync;
-mod runs;
 mod talk;
 
 use std::sync::Arc;

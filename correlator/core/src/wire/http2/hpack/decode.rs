@@ -72,7 +72,7 @@ impl Decoder {
     }
 
     /// Bytes on the heap.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::wire) fn heap_bytes(&self) -> usize {
         self.table.heap_bytes()
     }

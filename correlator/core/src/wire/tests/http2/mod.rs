@@ -3,6 +3,5 @@ mod calls;
 mod flow;
 mod hostile;
 mod midway;
-mod oracle;
 mod peers;
 mod streams;
