@@ -25,6 +25,7 @@ func commands() []command {
 		{"grpcload", "makes gRPC calls of one kind, and counts by status", runGRPCLoad},
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},
 		{"odd", "does what TCP allows and few clients do", runOdd},
+		{"storm", "costs whoever reads it as much as possible", runStorm},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}
 }

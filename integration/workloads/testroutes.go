@@ -18,6 +18,7 @@ const (
 // testRoutes are the shapes of HTTP/1.1 messages that tests need from every service:
 //
 //	POST /echo                 the request's body, with its Content-Length where the request had one
+//	POST /discard              reads the request's body and says how long it was
 //	GET  /stream?chunks=N&bytes=M&pause=D   N chunks of M bytes each (chunked transfer coding)
 //	GET  /bytes/{n}            n bytes with a Content-Length (HEAD: the same header, no body)
 //	GET  /status/{code}        an empty answer with that status; 204 and 304 have no body at all
@@ -26,6 +27,7 @@ const (
 func testRoutes() *http.ServeMux {
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /echo", echo)
+	routes.HandleFunc("POST /discard", discard)
 	routes.HandleFunc("GET /stream", stream)
 	routes.HandleFunc("GET /bytes/{n}", sendBytes)
 	routes.HandleFunc("GET /status/{code}", sendStatus)
@@ -41,6 +43,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	// Without it, net/http may close a connection whose body is answered while it still arrives.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	_, _ = io.Copy(w, io.LimitReader(r.Body, maxEchoBody))
+}
+
+func discard(w http.ResponseWriter, r *http.Request) {
+	bytes, _ := io.Copy(io.Discard, r.Body)
+	writeJSON(w, http.StatusOK, map[string]int64{"bytes": bytes})
 }
 
 func stream(w http.ResponseWriter, r *http.Request) {

@@ -45,6 +45,7 @@ pub mod resent;
 pub mod rules;
 pub mod service;
 pub mod shop;
+pub mod storm;
 mod subnet;
 pub mod tools;
 mod traces;
