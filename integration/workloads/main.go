@@ -26,6 +26,8 @@ func commands() []command {
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},
 		{"odd", "does what TCP allows and few clients do", runOdd},
 		{"storm", "costs whoever reads it as much as possible", runStorm},
+		{"bodies", "GET /bytes/{n} and POST /discard over HTTP/1.1 and HTTP/2", runBodies},
+		{"transfer", "sends or asks for one large body after the other, and counts", runTransfer},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}
 }

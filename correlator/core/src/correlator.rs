@@ -221,6 +221,7 @@ fn flows(stats: &WireStats) -> Vec<NamedCount> {
 fn records(stats: &WireStats) -> RecordCounts {
     RecordCounts {
         segments: stats.segments,
+        runs: stats.runs,
         sock_events: stats.sock_events,
         sock_ios: stats.sock_ios,
         malformed: stats.malformed,

@@ -1,7 +1,7 @@
 //! What the pipeline takes. Everything but a record of the ring is serialisable, because a recording holds it.
 use std::{net::IpAddr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use weft_abi::LOSS_REASONS;
 
 use crate::Config;
@@ -84,8 +84,17 @@ pub struct KernelCounters {
     pub bank: u8,
     /// Every vantage with a device.
     pub vantages: Vec<VantageCounters>,
-    /// By [`LOSS_REASONS`].
+    /// By [`LOSS_REASONS`]. A recording of an older version has fewer: those that came later were not counted.
+    #[serde(deserialize_with = "losses")]
     pub losses: [u64; LOSS_REASONS.len()],
+}
+
+fn losses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; LOSS_REASONS.len()], D::Error> {
+    let counted = Vec::<u64>::deserialize(deserializer)?;
+    if counted.len() > LOSS_REASONS.len() {
+        return Err(D::Error::invalid_length(counted.len(), &"no more reasons than this version knows"));
+    }
+    Ok(std::array::from_fn(|reason| counted.get(reason).copied().unwrap_or(0)))
 }
 
 impl KernelCounters {

@@ -17,6 +17,9 @@ use crate::{Config, Input, Ktime};
 /// The version of the format; records have [`ABI_VERSION`] of their own.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The oldest version of the ABI whose records are read: what came later is of new kinds.
+pub const OLDEST_ABI_VERSION: u32 = 1;
+
 /// How a recording begins.
 pub const MAGIC: [u8; 8] = *b"weftrec\n";
 
@@ -78,7 +81,8 @@ pub enum RecordingError {
     },
     /// Other kernel programs.
     #[error(
-        "the recording holds records of ABI version {found}, this program reads {ABI_VERSION}: use the weft that wrote it"
+        "the recording holds records of ABI version {found}, this program reads {OLDEST_ABI_VERSION} to {ABI_VERSION}: use \
+         the weft that wrote it"
     )]
     AbiVersion {
         /// The file's.
@@ -205,7 +209,9 @@ pub fn decode_header(bytes: &[u8]) -> Result<Decoded<()>, RecordingError> {
     let length = usize::from(u16::from_le_bytes([l0, l1]));
     match (format, abi) {
         (found, _) if found != FORMAT_VERSION => Err(RecordingError::FormatVersion { found }),
-        (_, found) if found != ABI_VERSION => Err(RecordingError::AbiVersion { found }),
+        (_, found) if !(OLDEST_ABI_VERSION..=ABI_VERSION).contains(&found) => {
+            Err(RecordingError::AbiVersion { found })
+        }
         _ if length > MAX_TEXT => Err(RecordingError::TextTooLong { length }),
         _ if text.len() < length => Ok(Decoded::Partial(FIXED_HEADER + length)),
         _ => Ok(Decoded::Whole((), FIXED_HEADER + length)),

@@ -68,6 +68,8 @@ pub struct ExchangeCounts {
 pub struct RecordCounts {
     /// TCP segments.
     pub segments: u64,
+    /// Runs of segments within bodies, which the programs put together.
+    pub runs: u64,
     /// Events of a connection's life.
     pub sock_events: u64,
     /// Sends and receives.

@@ -49,6 +49,7 @@ pub mod storm;
 mod subnet;
 pub mod tools;
 mod traces;
+pub mod transfer;
 pub mod wire_times;
 
 pub use agent::Agent;

@@ -7,20 +7,20 @@
 #![no_std]
 
 mod control;
+mod flow;
 mod loss;
 mod record;
 mod vantage;
 
 pub use control::{CONTROL_FILTER_PORTS, Control, PORT_EXCLUDE, PORT_INCLUDE, PORTS};
+pub use flow::{FlowKey, FlowRef, FlowSlot, FlowWant, SLOTS, WANT_ALL, WANT_FROM, WANT_NONE};
 pub use loss::{LOSS_REASONS, LossReason};
 pub use record::{
-    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, MAX_CAPTURE,
-    Segment, SockEvent, SockIo, Tuple, io, sock_event, tcp_flag,
+    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO,
+    MAX_CAPTURE, MAX_RUN, Run, Segment, SockEvent, SockIo, Tuple, io, sock_event, tcp_flag,
 };
-pub use vantage::{
-    Bank, DirectionCounters, FlowKey, FlowWant, VANTAGE_LO, VANTAGE_SOCKETS, VANTAGE_VETH, Vantage,
-    VantageKey,
-};
+pub use vantage::{Bank, DirectionCounters, VANTAGE_LO, VANTAGE_SOCKETS, VANTAGE_VETH, Vantage, VantageKey};
 
-/// The version of everything in this crate: part of the pin path, and of every recording.
-pub const ABI_VERSION: u32 = 1;
+/// The version of everything in this crate: part of the pin path, and of every recording. Version 2 added [`Run`]; the
+/// records of version 1 are as they were.
+pub const ABI_VERSION: u32 = 2;

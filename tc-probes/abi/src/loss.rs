@@ -22,6 +22,8 @@ pub enum LossReason {
     Malformed = 8,
     /// An MPTCP socket's I/O: its sequence numbers are not those on the wire.
     Mptcp = 9,
+    /// A run's record found no room in the ring.
+    RingFullRun = 10,
 }
 
 impl LossReason {
@@ -38,12 +40,13 @@ impl LossReason {
             Self::Fragment => "fragment",
             Self::Malformed => "malformed",
             Self::Mptcp => "mptcp",
+            Self::RingFullRun => "ring_full_run",
         }
     }
 }
 
 /// Every reason, in the order of the map's indexes.
-pub const LOSS_REASONS: [LossReason; 10] = [
+pub const LOSS_REASONS: [LossReason; 11] = [
     LossReason::RingFullSegment,
     LossReason::RingFullSockEvent,
     LossReason::RingFullSockIo,
@@ -54,4 +57,5 @@ pub const LOSS_REASONS: [LossReason; 10] = [
     LossReason::Fragment,
     LossReason::Malformed,
     LossReason::Mptcp,
+    LossReason::RingFullRun,
 ];

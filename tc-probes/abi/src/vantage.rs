@@ -60,33 +60,6 @@ pub struct DirectionCounters {
     pub bytes_unrecorded: u64,
 }
 
-/// One direction of a connection at a pod's vantages: the key of the map `FLOW_WANTS`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
-pub struct FlowKey {
-    /// The netns cookie of the pod.
-    pub netns: u64,
-    /// Addresses and ports as on the wire in this direction.
-    pub tuple: crate::Tuple,
-    /// The vantage's interface index.
-    pub ifindex: u32,
-}
-
-/// How much payload user space wants of a flow: the value of the map `FLOW_WANTS`. A flow without an entry is
-/// captured up to the limit per segment.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
-pub struct FlowWant {
-    /// No payload before this sequence number is wanted.
-    pub skip_until: u32,
-    /// 1: no payload at all is wanted, whatever `skip_until` says.
-    pub headers_only: u32,
-}
-
 const _: () = assert!(size_of::<VantageKey>() == 16);
 const _: () = assert!(size_of::<DirectionCounters>() == 24);
 const _: () = assert!(size_of::<Vantage>() == 16 + 2 * 2 * 24);
-const _: () = assert!(size_of::<FlowKey>() == 48);
-const _: () = assert!(size_of::<FlowWant>() == 8);

@@ -4,6 +4,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod flow;
 mod kernel;
 mod loss;
 mod maps;

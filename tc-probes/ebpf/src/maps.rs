@@ -1,9 +1,12 @@
 //! Everything that outlives a program's run. All of it is pinned by the loader under the version of the ABI.
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use weft_abi::{Control, FlowKey, FlowWant, LOSS_REASONS, MAX_CAPTURE, PORTS, Segment, Vantage, VantageKey};
+use weft_abi::{
+    Control, FlowKey, FlowRef, FlowSlot, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
+};
 
 /// Entries are few and user space alone makes them: memory is taken when one is made.
 const NO_PREALLOC: u32 = aya_ebpf::bindings::BPF_F_NO_PREALLOC;
@@ -19,8 +22,13 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 #[map]
 pub static VANTAGES: PerCpuHashMap<VantageKey, Vantage> = PerCpuHashMap::with_max_entries(16384, NO_PREALLOC);
 
+/// The flows of which user space wants less than everything.
 #[map]
-pub static FLOW_WANTS: HashMap<FlowKey, FlowWant> = HashMap::with_max_entries(65536, NO_PREALLOC);
+pub static FLOWS: HashMap<FlowKey, FlowRef> = HashMap::with_max_entries(weft_abi::SLOTS, NO_PREALLOC);
+
+/// What it wants of them. User space has this memory mapped: it changes a want without a system call, and takes runs away.
+#[map]
+pub static SLOTS: Array<FlowSlot> = Array::with_max_entries(weft_abi::SLOTS, BPF_F_MMAPABLE);
 
 #[map]
 pub static PORT_FILTER: Array<u8> = Array::with_max_entries(PORTS, 0);
@@ -28,11 +36,13 @@ pub static PORT_FILTER: Array<u8> = Array::with_max_entries(PORTS, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_REASONS.len() as u32, 0);
 
-/// A segment's record while it is put together: larger than a program's stack.
+/// Records while they are put together: larger than a program's stack.
 #[repr(C)]
 pub struct Scratch {
+    /// With its payload right behind it.
     pub segment: Segment,
     pub payload: [u8; MAX_CAPTURE],
+    pub run: Run,
 }
 
 /// One a CPU is enough: TC programs run with bottom halves off and do not nest.

@@ -1,7 +1,7 @@
 //! From a packet's bytes to its TCP header. Packets may be non-linear: everything is read with
 //! `bpf_skb_load_bytes`, nothing is pulled.
 use aya_ebpf::programs::TcContext;
-use weft_abi::{LossReason, Tuple};
+use weft_abi::{LossReason, Tuple, tcp_flag};
 
 const ETHERNET_LEN: u32 = 14;
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -26,6 +26,14 @@ pub struct Packet {
     pub window: u16,
     pub payload_offset: u32,
     pub payload_len: u32,
+}
+
+impl Packet {
+    /// The acknowledgement number; 0 where there is none.
+    #[inline(always)]
+    pub fn acknowledged(&self) -> u32 {
+        if self.flags & tcp_flag::ACK != 0 { self.ack } else { 0 }
+    }
 }
 
 /// Why a packet gives no segment: other protocols are no loss, the rest is counted.

@@ -6,19 +6,18 @@ use aya_ebpf::{
 };
 use core::ptr::addr_of_mut;
 use weft_abi::{
-    DIRECTION_INGRESS, FlowKey, FlowWant, Header, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE,
+    Bank, DIRECTION_INGRESS, DirectionCounters, Header, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE,
     PORT_INCLUDE, Segment, VANTAGE_VETH, Vantage, tcp_flag,
 };
 
 use crate::{
+    flow::{self, Decision, Passing, Unrecorded},
     kernel, loss,
-    maps::{FLOW_WANTS, PORT_FILTER, RECORDS, SCRATCH, Scratch},
+    maps::{PORT_FILTER, RECORDS, SCRATCH, Scratch},
     packet::{self, Packet, Reject},
     vantage::{self, Word},
 };
 
-/// Below this size a copy costs less than the lookup that could spare it.
-const ALWAYS_CAPTURE: u32 = 256;
 /// The most records of one segment: a GSO super-segment's 64 KiB, and one more where a part is not wanted. What is left of
 /// a longer one (BIG TCP) goes uncopied with the last.
 const MAX_PARTS: u8 = 5;
@@ -76,15 +75,28 @@ fn try_record(ctx: &TcContext, direction: u8) -> Option<()> {
 /// The kernel's own count, independent of any record.
 #[inline(always)]
 fn count(vantage: *mut Vantage, direction: u8, packet: &Packet, word: &Word, unrecorded: u32) {
-    // SAFETY: `vantage` came from the map's lookup; bank and direction are below 2.
+    let counters = counters(vantage, direction, word.bank);
+    // SAFETY: this CPU's own.
     unsafe {
-        let bank = addr_of_mut!((*vantage).banks).cast::<weft_abi::Bank>().add(usize::from(word.bank & 1));
-        let counters = addr_of_mut!((*bank).directions)
-            .cast::<weft_abi::DirectionCounters>()
-            .add(usize::from(direction & 1));
         (*counters).segments += 1;
         (*counters).bytes_seen += u64::from(packet.payload_len);
         (*counters).bytes_unrecorded += u64::from(unrecorded);
+    }
+}
+
+/// Bytes that were counted earlier found no room in the ring.
+#[inline(always)]
+fn count_unrecorded(vantage: *mut Vantage, direction: u8, bank: u8, bytes: u32) {
+    // SAFETY: this CPU's own.
+    unsafe { (*counters(vantage, direction, bank)).bytes_unrecorded += u64::from(bytes) }
+}
+
+#[inline(always)]
+fn counters(vantage: *mut Vantage, direction: u8, bank: u8) -> *mut DirectionCounters {
+    // SAFETY: `vantage` came from the map's lookup; bank and direction are below 2.
+    unsafe {
+        let bank = addr_of_mut!((*vantage).banks).cast::<Bank>().add(usize::from(bank & 1));
+        addr_of_mut!((*bank).directions).cast::<DirectionCounters>().add(usize::from(direction & 1))
     }
 }
 
@@ -105,8 +117,13 @@ fn submit(
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return packet.payload_len };
     let header = vantage::header(KIND_SEGMENT, direction, vantage, ifindex, word);
     let cookie = socket_cookie(ctx, direction, header.vantage);
+    let mut lost = Unrecorded::default();
+    let decision = flow::decide(&Passing { packet, header: &header, cookie }, scratch, &mut lost);
+    if lost.bytes > 0 {
+        count_unrecorded(vantage, direction, lost.bank, lost.bytes);
+    }
+    let Decision::Record(mut skipped) = decision else { return 0 };
     let common = Common { ctx, packet, header, cookie, max_capture: word.max_capture };
-    let mut skipped = unwanted(&common);
     let mut unrecorded = 0;
     let mut at = 0;
     for number in 0..MAX_PARTS {
@@ -143,7 +160,7 @@ fn output(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> bool {
         header: common.header,
         tuple: packet.tuple,
         seq: packet.seq.wrapping_add(part.at),
-        ack: if packet.flags & tcp_flag::ACK != 0 { packet.ack } else { 0 },
+        ack: packet.acknowledged(),
         payload_len: part.len,
         capture_offset: if captured == 0 { 0 } else { part.skipped },
         captured,
@@ -159,7 +176,7 @@ fn output(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> bool {
     // SAFETY: the scratch is this CPU's, and `size` is within it: `captured` is at most MAX_CAPTURE.
     let record = unsafe {
         addr_of_mut!((*scratch).segment).write(segment);
-        core::slice::from_raw_parts(scratch.cast::<u8>(), size)
+        core::slice::from_raw_parts(addr_of_mut!((*scratch).segment).cast::<u8>(), size)
     };
     let submitted = RECORDS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_ok();
     if !submitted {
@@ -176,30 +193,6 @@ fn socket_cookie(ctx: &TcContext, direction: u8, vantage_kind: u8) -> u64 {
     }
     // SAFETY: the helper takes the context.
     unsafe { bpf_get_socket_cookie(ctx.as_ptr()) }
-}
-
-/// How many bytes at the payload's beginning user space does not want.
-#[inline(always)]
-fn unwanted(common: &Common<'_>) -> u32 {
-    let packet = common.packet;
-    if packet.payload_len <= ALWAYS_CAPTURE {
-        return 0;
-    }
-    let key = FlowKey { netns: common.header.netns, tuple: packet.tuple, ifindex: common.header.ifindex };
-    // SAFETY: the value is copied at once; user space alone writes it, and a torn read only captures more or less.
-    match unsafe { FLOW_WANTS.get(&key) } {
-        Some(want) => skip(*want, packet),
-        None => 0,
-    }
-}
-
-#[inline(always)]
-fn skip(want: FlowWant, packet: &Packet) -> u32 {
-    let ahead = want.skip_until.wrapping_sub(packet.seq) as i32;
-    if want.headers_only != 0 || ahead > 0 && ahead as u32 >= packet.payload_len {
-        return packet.payload_len;
-    }
-    if ahead <= 0 { 0 } else { ahead as u32 }
 }
 
 /// Copies what is wanted of a part; gives how many bytes there are now behind the record.

@@ -26,7 +26,7 @@ use crate::{
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
 
-const MAPS: [&str; 6] = ["RECORDS", "CONTROL", "VANTAGES", "FLOW_WANTS", "PORT_FILTER", "LOSSES"];
+const MAPS: [&str; 7] = ["RECORDS", "CONTROL", "VANTAGES", "FLOWS", "SLOTS", "PORT_FILTER", "LOSSES"];
 const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
 /// Program, and the BTF tracepoint that it sits on (both since kernel 6.3).
 const TRACEPOINTS: [(&str, &str); 2] = [("sock_send", "sock_send_length"), ("sock_recv", "sock_recv_length")];

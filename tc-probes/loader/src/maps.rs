@@ -1,12 +1,12 @@
 //! The pinned maps, each behind the few operations that user space has for it.
 use aya::{
     Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
+    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
     util::nr_cpus,
 };
 use weft_abi::{
-    Bank, CONTROL_FILTER_PORTS, Control, DirectionCounters, FlowKey, FlowWant, LOSS_REASONS, PORT_EXCLUDE,
-    PORT_INCLUDE, Vantage, VantageKey,
+    Bank, CONTROL_FILTER_PORTS, Control, DirectionCounters, LOSS_REASONS, PORT_EXCLUDE, PORT_INCLUDE,
+    Vantage, VantageKey,
 };
 
 use crate::{
@@ -115,42 +115,6 @@ fn sum(key: VantageKey, values: &PerCpuValues<Plain<Vantage>>) -> Option<Counted
         }
     }
     Some(Counted { key, netns: first.netns, kind: first.kind, banks })
-}
-
-/// How user space says which payload it wants.
-pub struct FlowWants {
-    map: HashMap<MapData, Plain<FlowKey>, Plain<FlowWant>>,
-}
-
-impl FlowWants {
-    /// Opens the pinned map.
-    ///
-    /// # Errors
-    /// When it is not pinned, or access is denied.
-    pub fn open(pins: &Pins) -> Result<Self> {
-        let map = HashMap::try_from(Map::HashMap(open(pins, "FLOW_WANTS")?)).map_err(failed("FLOW_WANTS"))?;
-        Ok(Self { map })
-    }
-
-    /// Sets or removes what is wanted of a flow. Says whether the kernel knows it now: where the map is full the
-    /// flow is captured as if nothing had been said.
-    pub fn set(&mut self, flow: FlowKey, want: Option<FlowWant>) -> bool {
-        match want {
-            Some(want) => self.map.insert(Plain(flow), Plain(want), 0).is_ok(),
-            None => {
-                let _ = self.map.remove(&Plain(flow));
-                true
-            }
-        }
-    }
-
-    /// Removes every entry: those of an agent that is gone say nothing any more.
-    pub fn clear(&mut self) {
-        let keys: Vec<_> = self.map.keys().flatten().collect();
-        for key in keys {
-            let _ = self.map.remove(&key);
-        }
-    }
 }
 
 /// Per-CPU counts of what was not recorded.
@@ -282,6 +246,6 @@ pub(crate) fn open(pins: &Pins, map: &'static str) -> Result<MapData> {
     MapData::from_pin(path).map_err(failed(map))
 }
 
-fn failed(map: &'static str) -> impl Fn(MapError) -> LoaderError {
+pub(crate) fn failed(map: &'static str) -> impl Fn(MapError) -> LoaderError {
     move |source| LoaderError::Map { map, source }
 }

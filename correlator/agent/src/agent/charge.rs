@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_nobody_drained_is_what_was_not_reported() {
-        let reported = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let now = [3, 1, 0, 10, 0, 5, 7, 0, 0, 0];
+        let reported = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let now = [3, 1, 0, 10, 0, 5, 7, 0, 0, 0, 0];
         assert_eq!(undrained(&reported, &now), Undrained { segments: 12, socket_records: 6 });
     }
 }

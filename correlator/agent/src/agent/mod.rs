@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use weft_loader::{FlowWants, InstallOptions, Pins, ProbeRing, ensure_bpffs, install, state::StateDir};
+use weft_loader::{Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, install, state::StateDir};
 
 use self::{
     charge::Charge,
@@ -66,9 +66,8 @@ pub fn run(config: &Config) -> Result<()> {
             "nobody drained the ring for a while: so many records were not written, and their bytes are counted as lost"
         );
     }
-    let mut wants = FlowWants::open(&pins)?;
-    wants.clear();
-    let (pipeline, published, core) = pipeline::start(config.core(), ProbeRing::open(&pins)?, wants, charge)?;
+    let (pipeline, published, core) =
+        pipeline::start(config.core(), ProbeRing::open(&pins)?, Flows::take_over(&pins)?, charge)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let served = runtime.block_on(serve(config, &state, pins, &pipeline, published));
     runtime.shutdown_background();

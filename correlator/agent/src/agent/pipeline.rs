@@ -11,11 +11,12 @@ use std::{
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use weft_abi::{FlowKey, FlowWant};
+use weft_abi::{FlowKey, FlowWant, Run};
 use weft_core::{
     AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, WorkloadUpdate,
 };
-use weft_loader::{FlowWants, ProbeRing};
+use weft_loader::{Flows, ProbeRing};
+use zerocopy::IntoBytes as _;
 
 use super::{
     charge::Charge,
@@ -108,7 +109,7 @@ pub struct Published {
 pub fn start(
     config: Arc<weft_core::Config>,
     ring: ProbeRing,
-    wants: FlowWants,
+    (flows, left): (Flows, Vec<Run>),
     charge: Charge,
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
@@ -121,7 +122,7 @@ pub fn start(
         correlator,
         config,
         ring,
-        sink: AgentSink { wants, exchanges: Vec::new() },
+        sink: AgentSink { flows, runs: left, exchanges: Vec::new() },
         charge,
         published: published.clone(),
         commands: receiver,
@@ -135,7 +136,9 @@ pub fn start(
 
 /// Where the core's results go.
 struct AgentSink {
-    wants: FlowWants,
+    flows: Flows,
+    /// What was gathered of flows when their wants ended: inputs that nobody has taken yet.
+    runs: Vec<Run>,
     exchanges: Vec<Arc<AttributedExchange>>,
 }
 
@@ -145,8 +148,21 @@ impl Sink for AgentSink {
     }
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
-        // Where the kernel's table is full, the flow is captured like any other.
-        self.wants.set(flow, want);
+        self.runs.extend(self.flows.set(flow, want));
+    }
+}
+
+/// Advances the pipeline by one input, and by what that input made the kernel give back.
+fn handle(input: Input<'_>, correlator: &mut Correlator, sink: &mut AgentSink, tee: &mut Option<TeeWriter>) {
+    let mut one = |input: Input<'_>, sink: &mut AgentSink| {
+        if let Some(tee) = tee {
+            tee.input(&input);
+        }
+        correlator.handle(input, sink);
+    };
+    one(input, sink);
+    while let Some(run) = sink.runs.pop() {
+        one(Input::Probe(run.as_bytes()), sink);
     }
 }
 
@@ -166,14 +182,19 @@ struct Pipeline {
 
 impl Pipeline {
     fn run(mut self) {
+        let left = std::mem::take(&mut self.sink.runs);
         let counters = self.charge.counters();
         self.count(counters);
+        // Before the ring: what is recorded behind them must not wait for them.
+        for run in left {
+            self.handle(Input::Probe(run.as_bytes()));
+        }
         loop {
             let drained = self.drain();
             if !self.obey() {
                 break;
             }
-            self.keep_time();
+            self.keep_time(drained < BATCH);
             if drained < BATCH {
                 thread::sleep(DRAIN_INTERVAL);
             }
@@ -184,26 +205,27 @@ impl Pipeline {
 
     fn drain(&mut self) -> usize {
         let Self { ring, correlator, sink, tee, published, .. } = self;
-        let drained = ring.drain(BATCH, |record| {
-            let input = Input::Probe(record);
-            if let Some(tee) = tee {
-                tee.input(&input);
-            }
-            correlator.handle(input, sink);
-        });
+        let drained = ring.drain(BATCH, |record| handle(Input::Probe(record), correlator, sink, tee));
         published.exchanges.extend(&mut sink.exchanges);
         drained
     }
 
+    /// Takes everything that the programs recorded so far, and what they still gather: its place is behind the ring's.
     fn drain_all(&mut self) {
         while self.drain() == BATCH {}
+        self.take_gathered();
+    }
+
+    fn take_gathered(&mut self) {
+        let Self { correlator, sink, tee, .. } = self;
+        for run in sink.flows.gathered() {
+            handle(Input::Probe(run.as_bytes()), correlator, sink, tee);
+        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
-        if let Some(tee) = &mut self.tee {
-            tee.input(&input);
-        }
-        self.correlator.handle(input, &mut self.sink);
+        let Self { correlator, sink, tee, .. } = self;
+        handle(input, correlator, sink, tee);
     }
 
     /// Carries out what was asked; says whether to go on.
@@ -261,7 +283,8 @@ impl Pipeline {
         self.tee = Some(writer);
     }
 
-    fn keep_time(&mut self) {
+    /// `drained`: the ring was seen empty.
+    fn keep_time(&mut self, drained: bool) {
         let now = clock::monotonic();
         if self.correlator.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.handle(Input::Tick(now));
@@ -270,6 +293,9 @@ impl Pipeline {
             self.tee = None;
         }
         if now >= self.publish_at {
+            if drained {
+                self.take_gathered();
+            }
             self.publish_at = now.after(PUBLISH_INTERVAL);
             let counters = self.charge.beat(now);
             self.count(counters);

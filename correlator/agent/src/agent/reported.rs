@@ -102,12 +102,17 @@ mod tests {
     #[test]
     fn the_next_agent_owes_what_was_counted_meanwhile() {
         let file = std::env::temp_dir().join(format!("weft-reported-{}", std::process::id()));
-        let (then, now) = (counts([9; 10], [100, 0]), counts([10; 10], [150, 8]));
+        let (then, now) =
+            (counts([9; LOSS_REASONS.len()], [100, 0]), counts([10; LOSS_REASONS.len()], [150, 8]));
         then.keep(&file);
         let reported = Unwritten::reported(&file, &now);
         assert_eq!(reported, then);
         assert_eq!(reported.owed(KEY, now.unrecorded[&KEY]), [50, 8]);
-        assert_eq!(Unwritten::reported(&file, &counts([1; 10], [0, 0])), Unwritten::default(), "new maps");
+        assert_eq!(
+            Unwritten::reported(&file, &counts([1; LOSS_REASONS.len()], [0, 0])),
+            Unwritten::default(),
+            "new maps"
+        );
         fs::remove_file(&file).unwrap();
         assert_eq!(Unwritten::reported(&file, &now), now, "no agent reported before: nothing is owed");
     }
@@ -115,6 +120,6 @@ mod tests {
     #[test]
     fn a_vantage_that_is_new_owes_all_of_it() {
         assert_eq!(Unwritten::default().owed(KEY, [5, 6]), [5, 6]);
-        assert_eq!(counts([0; 10], [9, 9]).owed(KEY, [5, 6]), [5, 6]);
+        assert_eq!(counts([0; LOSS_REASONS.len()], [9, 9]).owed(KEY, [5, 6]), [5, 6]);
     }
 }

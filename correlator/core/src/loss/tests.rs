@@ -7,7 +7,7 @@ fn kernel(netns: u64, bytes_seen: u64, bytes_unrecorded: u64) -> VantageCounters
 }
 
 fn counters(vantages: &[VantageCounters]) -> KernelCounters {
-    KernelCounters { bank: 0, vantages: vantages.to_vec(), losses: [0, 1, 0, 0, 0, 0, 0, 0, 0, 5] }
+    KernelCounters { bank: 0, vantages: vantages.to_vec(), losses: [0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0] }
 }
 
 fn account(netns: u64, ingress: ByteAccount) -> VantageAccount {

@@ -1,7 +1,7 @@
 //! Stage 1: from a record's bytes to a [`ProbeEvent`]. What contradicts itself is no event.
 use weft_abi::{
-    Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo, Tuple, VANTAGE_VETH,
-    tcp_flag,
+    Header, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, MAX_RUN, Run, Segment, SockEvent, SockIo,
+    Tuple, VANTAGE_VETH, tcp_flag,
 };
 use zerocopy::FromBytes;
 
@@ -16,6 +16,8 @@ const MAX_PAYLOAD: u32 = 1 << 24;
 pub(super) enum ProbeEvent<'a> {
     /// A segment passed a pod's veth.
     Segment(SegmentEvent<'a>),
+    /// Segments passed it that the programs put together: as one of them all, of which nothing was captured.
+    Run(SegmentEvent<'a>),
     /// A segment passed another kind of device: its bytes are accounted for, and not followed.
     Elsewhere(Header, u32),
     /// A connection changed.
@@ -59,6 +61,7 @@ impl SegmentEvent<'_> {
 pub(super) fn decode(record: &[u8]) -> Option<ProbeEvent<'_>> {
     match *record.first()? {
         KIND_SEGMENT => segment(record),
+        KIND_RUN => run(&Run::read_from_prefix(record).ok()?.0),
         KIND_SOCK_EVENT => Some(ProbeEvent::Connection(SockEvent::read_from_prefix(record).ok()?.0)),
         KIND_SOCK_IO => Some(ProbeEvent::Io(SockIo::read_from_prefix(record).ok()?.0)),
         _ => None,
@@ -92,6 +95,31 @@ fn segment(record: &[u8]) -> Option<ProbeEvent<'_>> {
         flags: segment.tcp_flags,
         begins: segment.part == 0,
         cookie: segment.cookie,
+    }))
+}
+
+fn run<'a>(run: &Run) -> Option<ProbeEvent<'a>> {
+    let direction = Direction::from_detail(run.header.detail)?;
+    if run.len == 0 || run.len > MAX_RUN {
+        return None;
+    }
+    if run.header.vantage != VANTAGE_VETH {
+        return Some(ProbeEvent::Elsewhere(run.header, run.len));
+    }
+    Some(ProbeEvent::Run(SegmentEvent {
+        id: flow_id(&run.header, &run.tuple, direction),
+        direction,
+        vantage: run.header.vantage,
+        bank: run.header.bank,
+        time: Ktime(run.header.time),
+        seq: run.seq,
+        ack: (run.ack != 0).then_some(run.ack),
+        len: run.len,
+        hole: run.len,
+        data: &[],
+        flags: 0,
+        begins: false,
+        cookie: run.cookie,
     }))
 }
 

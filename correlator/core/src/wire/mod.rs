@@ -100,6 +100,8 @@ pub(crate) struct TableSize {
 pub(crate) struct WireStats {
     /// Segment records.
     pub(crate) segments: u64,
+    /// Records of runs of segments.
+    pub(crate) runs: u64,
     /// Socket event records.
     pub(crate) sock_events: u64,
     /// Socket I/O records.
@@ -190,7 +192,13 @@ impl Wire {
             None => self.tally.stats.malformed += 1,
             Some(ProbeEvent::Segment(segment)) => {
                 self.now = self.now.max(segment.time);
+                self.tally.stats.segments += 1;
                 self.segment(&segment, down);
+            }
+            Some(ProbeEvent::Run(run)) => {
+                self.now = self.now.max(run.time);
+                self.tally.stats.runs += 1;
+                self.segment(&run, down);
             }
             Some(ProbeEvent::Elsewhere(header, bytes)) => {
                 self.now = self.now.max(Ktime(header.time));

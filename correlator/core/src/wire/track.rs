@@ -14,7 +14,6 @@ const CHECK_EVERY: u64 = 1_000_000;
 
 impl Wire {
     pub(super) fn segment(&mut self, segment: &SegmentEvent<'_>, down: &mut impl Downstream) {
-        self.tally.stats.segments += 1;
         let Some(key) = self.find_or_open(segment, down) else { return };
         let bound = self.bind(key, segment.cookie, segment.has(tcp_flag::SYN));
         let inherited = self.is_inherited(segment.bank);

@@ -47,8 +47,10 @@ impl Conversation {
             [] => guess(without_blank_lines(front)),
             partial => guess_over(partial, front),
         };
+        let nothing_yet = self.reader(direction).at_boundary();
         match guess {
-            Guess::NeedMore if matches!(front, [b'\r' | b'\n', ..]) => {
+            // Blank lines before a message; within a preface they are a part of it.
+            Guess::NeedMore if nothing_yet && matches!(front, [b'\r' | b'\n', ..]) => {
                 work.safe_head(direction, chunk.offset, front);
                 spend(direction, chunk, work);
             }

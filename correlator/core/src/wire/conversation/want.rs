@@ -1,4 +1,4 @@
-use weft_abi::{FlowKey, FlowWant};
+use weft_abi::{FlowKey, FlowWant, WANT_FROM, WANT_NONE};
 
 use super::{
     super::{
@@ -12,6 +12,8 @@ use super::{
 
 /// Telling the kernel costs a system call: only where more than this is left of a body.
 const WORTH: u64 = 4096;
+/// The same for one chunk of a body in chunks: when the kernel hears of a smaller one it has mostly passed.
+const WORTH_CHUNK: u64 = 256 * 1024;
 /// The same for connections that are not followed, by the size of a segment.
 const WORTH_SEGMENT: u64 = 512;
 /// The kernel compares sequence numbers within half their range: a skip of a longer body is told in steps.
@@ -46,9 +48,9 @@ impl Conversation {
         let want = match wanted {
             Wanted::Everything => None,
             Wanted::From(offset) => {
-                Some(FlowWant { skip_until: link.seq_of(direction, offset), headers_only: 0 })
+                Some(FlowWant { kind: WANT_FROM, argument: link.seq_of(direction, offset) })
             }
-            Wanted::Headers => Some(FlowWant { skip_until: 0, headers_only: 1 }),
+            Wanted::Headers => Some(FlowWant { kind: WANT_NONE, argument: 0 }),
         };
         work.out.wants.push((key(link, direction), want));
     }
@@ -60,9 +62,7 @@ impl Conversation {
             State::Opaque => opaque(before, segment),
             _ if self.spoken == Spoken::Opaque => opaque(before, segment),
             State::Body(Body::UntilClose) => Wanted::Headers,
-            State::Body(Body::Fixed(left)) if left > WORTH || before != Wanted::Everything => {
-                Wanted::From((at + left).min(at / STEP * STEP + 2 * STEP))
-            }
+            State::Body(body) => until(&body, before, at),
             _ => Wanted::Everything,
         }
     }
@@ -76,6 +76,21 @@ impl Conversation {
                 work.out.wants.push((key(link, direction), None));
             }
         }
+    }
+}
+
+/// What is wanted in a body whose next bytes belong to it whatever they are. What was said stays while it does no harm:
+/// up to a place that has passed nothing is skipped, until it is so far behind that it would seem to be ahead.
+fn until(body: &Body, before: Wanted, at: u64) -> Wanted {
+    let left = body.known_ahead();
+    let stays = matches!(before, Wanted::From(until) if until.max(at) - until.min(at) <= STEP);
+    match body {
+        Body::Chunked(_) if left <= WORTH_CHUNK && stays => before,
+        Body::Chunked(_) if left <= WORTH_CHUNK => Wanted::Everything,
+        _ if left > WORTH || before != Wanted::Everything => {
+            Wanted::From((at + left).min(at / STEP * STEP + 2 * STEP))
+        }
+        _ => Wanted::Everything,
     }
 }
 

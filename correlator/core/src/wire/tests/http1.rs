@@ -263,7 +263,7 @@ fn a_long_body_is_skipped_and_the_skip_ends() {
     let bench = run(&talk.records);
     assert_eq!(bench.lines(), ["PUT /big 200 100000/0"]);
     let end = 1_000_001 + head.len() as u32 + 100_000;
-    let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.skip_until)).collect();
+    let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.argument)).collect();
     assert_eq!(wants, [Some(end), None]);
     assert_eq!(bench.total().opaque, 0);
 }
@@ -307,8 +307,7 @@ fn connections_that_are_not_followed_are_not_captured() {
         .client_fin()
         .server_fin();
     let bench = run(&talk.records);
-    let wants: Vec<_> =
-        bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.headers_only)).collect();
-    assert_eq!(wants, [Some(1), None]);
+    let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.kind)).collect();
+    assert_eq!(wants, [Some(weft_abi::WANT_NONE), None]);
     assert_eq!(bench.notes.wants[0].0.tuple.source_port, 8080);
 }

@@ -9,6 +9,7 @@ mod reassembly;
 mod redaction;
 mod rest;
 mod resync;
+mod runs;
 mod talk;
 
 use std::sync::Arc;

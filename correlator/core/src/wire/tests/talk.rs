@@ -1,8 +1,8 @@
 use weft_abi::{
-    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment,
-    SockEvent, SockIo, Tuple, VANTAGE_SOCKETS, VANTAGE_VETH, io, tcp_flag,
+    DIRECTION_EGRESS, DIRECTION_INGRESS, Header, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Run,
+    Segment, SockEvent, SockIo, Tuple, VANTAGE_SOCKETS, VANTAGE_VETH, io, tcp_flag,
 };
-use zerocopy::IntoBytes as _;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::Side;
 
@@ -169,6 +169,14 @@ impl Talk {
         self
     }
 
+    /// The last so many records, which are segments of one direction in a row, as the one that the programs would have
+    /// made of them where nobody wants the payload.
+    pub(crate) fn gathered(&mut self, count: usize) -> &mut Self {
+        let segments = self.records.split_off(self.records.len() - count);
+        self.records.push(run_of(&segments));
+        self
+    }
+
     /// The last record once more, later.
     pub(crate) fn repeated(&mut self) -> &mut Self {
         let mut record = self.records.last().unwrap().clone();
@@ -271,6 +279,29 @@ impl Talk {
         };
         self.push(event.as_bytes().to_vec())
     }
+}
+
+/// One record for segments in a row.
+pub(crate) fn run_of(records: &[Vec<u8>]) -> Vec<u8> {
+    let segments: Vec<_> =
+        records.iter().map(|record| Segment::read_from_prefix(record).unwrap().0).collect();
+    let (first, last) = (segments[0], segments[segments.len() - 1]);
+    let run = Run {
+        header: Header { kind: KIND_RUN, time: last.header.time, ..first.header },
+        tuple: first.tuple,
+        seq: first.seq,
+        len: segments.iter().map(|segment| segment.payload_len).sum(),
+        ack: last.ack,
+        first_time: first.header.time,
+        cookie: last.cookie,
+        segments: segments.len() as u32,
+        stream_id: 0,
+        data: 0,
+        frames: 0,
+        left: 0,
+        pad: 0,
+    };
+    run.as_bytes().to_vec()
 }
 
 fn address(last: u8) -> [u8; 16] {

@@ -3,5 +3,6 @@ mod calls;
 mod flow;
 mod hostile;
 mod midway;
+mod oracle;
 mod peers;
 mod streams;

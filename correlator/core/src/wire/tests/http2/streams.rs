@@ -240,3 +240,15 @@ fn frames_that_are_nobodys_business() {
     assert_eq!(bench.lines(), ["GET /a 200 0/0"]);
     assert_eq!((bench.total().opaque, bench.counted(Anomaly::ProtocolError)), (0, 0));
 }
+
+#[test]
+fn a_preface_in_any_pieces() {
+    for cut in 1..PREFACE.len() {
+        let mut peers = Peers::silent(super::super::Talk::new(Side::Server));
+        peers.talk.client(&PREFACE[..cut]).client(&PREFACE[cut..cut + 1]).client(&PREFACE[cut + 1..]);
+        let request = peers.request(1, "GET", "/a", END_STREAM);
+        peers.talk.client([settings(&[]), request].concat());
+        let bench = peers.run();
+        assert_eq!((bench.notes.exchanges.len(), bench.total().opaque), (1, 0), "{cut}");
+    }
+}
