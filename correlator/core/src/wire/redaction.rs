@@ -1,9 +1,18 @@
 //! What of a connection's bytes may be seen by others, where somebody asked: everything else is masked (see `redact`).
+mod blocks;
 mod head;
 
-use super::{direction::Direction, stream::Chunk, work::Work};
+use std::collections::BTreeMap;
+
+use super::{
+    direction::Direction,
+    http2::{FrameHeader, Literals},
+    stream::Chunk,
+    work::Work,
+};
 use crate::StreamPlace;
 
+use blocks::{BlockPart, masked_frames};
 pub(super) use head::MASK;
 use head::masked_head;
 
@@ -16,6 +25,8 @@ pub(super) struct Findings {
     pub(super) safe: Vec<(StreamPlace, Vec<u8>)>,
     /// Where the segment's payload is.
     pub(super) placed: Option<StreamPlace>,
+    /// Header blocks of HTTP/2 that are not whole, by connection and direction.
+    blocks: BTreeMap<(u64, u8), Vec<BlockPart>>,
 }
 
 impl Work<'_> {
@@ -23,6 +34,39 @@ impl Work<'_> {
         if let Some(findings) = &mut self.out.findings {
             let place = StreamPlace { connection: findings.connection, direction: direction as u8, offset };
             findings.safe.push((place, bytes()));
+        }
+    }
+
+    /// A part of a header block's frames came.
+    pub(super) fn block_part(&mut self, direction: Direction, frame: FrameHeader, part: &Chunk<'_>) {
+        if let Some(findings) = &mut self.out.findings {
+            let key = (findings.connection, direction as u8);
+            let (offset, bytes) = (part.offset, part.front().to_vec());
+            findings.blocks.entry(key).or_default().push(BlockPart { frame, offset, bytes });
+        }
+    }
+
+    /// A header block will not be whole: nothing of it is shown.
+    pub(super) fn forget_block(&mut self, direction: Direction) {
+        if let Some(findings) = &mut self.out.findings {
+            findings.blocks.remove(&(findings.connection, direction as u8));
+        }
+    }
+
+    /// A header block is whole, and `kept` or not.
+    pub(super) fn safe_block(
+        &mut self,
+        direction: Direction,
+        kept: bool,
+        literals: impl FnOnce() -> Literals,
+    ) {
+        let config = self.config;
+        let Some(findings) = &mut self.out.findings else { return };
+        let parts = findings.blocks.remove(&(findings.connection, direction as u8)).unwrap_or_default();
+        if kept {
+            for (offset, bytes) in masked_frames(parts, &literals(), config) {
+                self.safe(direction, offset, &bytes);
+            }
         }
     }
 

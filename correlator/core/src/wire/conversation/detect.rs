@@ -47,14 +47,13 @@ impl Conversation {
             [] => guess(without_blank_lines(front)),
             partial => guess_over(partial, front),
         };
-        let nothing_yet = self.reader(direction).at_boundary();
         match guess {
-            // Blank lines before a message; within a preface they are a part of it.
-            Guess::NeedMore if nothing_yet && matches!(front, [b'\r' | b'\n', ..]) => {
-                work.safe_head(direction, chunk.offset, front);
-                spend(direction, chunk, work);
+            Guess::NeedMore => {
+                self.pass_blank_lines(direction, chunk, work);
+                if chunk.len > 0 {
+                    self.wait_for_more(direction, chunk, work);
+                }
             }
-            Guess::NeedMore => self.wait_for_more(direction, chunk, work),
             Guess::Request => self.set_http1(direction, work),
             Guess::Response => {
                 let begun = self.reader(direction).partial().len() as u64;
@@ -82,6 +81,20 @@ impl Conversation {
             work.safe(direction, start, bytes.get(..known).unwrap_or(&bytes));
         }
         self.set_opaque(protocol, work);
+    }
+
+    /// Those before the first message; within its beginning they are a part of it.
+    fn pass_blank_lines(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
+        if !self.reader(direction).at_boundary() {
+            return;
+        }
+        let front = chunk.front();
+        let blank = front.len() - without_blank_lines(front).len();
+        let segment_start = chunk.segment_start;
+        let mut lines = chunk.take(blank as u64);
+        chunk.segment_start = segment_start;
+        work.safe(direction, lines.offset, lines.front());
+        spend(direction, &mut lines, work);
     }
 
     fn wait_for_more(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {

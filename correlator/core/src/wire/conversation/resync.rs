@@ -80,7 +80,8 @@ impl Conversation {
         chunk: &Chunk<'_>,
         work: &mut Work<'_>,
     ) {
-        if !work.redacts() || anomaly != Anomaly::HeaderTooLarge && !self.looks_like_http1(direction, chunk) {
+        let may_be_none = !matches!(anomaly, Anomaly::HeaderTooLarge | Anomaly::Gap);
+        if !work.redacts() || may_be_none && !self.looks_like_http1(direction, chunk) {
             return;
         }
         let reader = self.reader(direction);

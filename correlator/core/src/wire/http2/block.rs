@@ -5,6 +5,7 @@ use super::{
     fields::Fields,
     frame::{FrameHeader, FrameType, HEADER, flag},
     half::{Block, Start},
+    hpack::Literals,
 };
 use crate::{Anomalies, Anomaly, Ktime};
 
@@ -50,6 +51,11 @@ impl Connection {
             return self.lose(cx, Anomaly::Gap, part.time);
         }
         let limit = cx.work.config.max_header_bytes as u64;
+        let half = self.half(cx.direction);
+        if half.block.is_none() {
+            cx.work.forget_block(cx.direction);
+        }
+        cx.work.block_part(cx.direction, frame, &part);
         let half = self.half(cx.direction);
         let whole = part.len == u64::from(frame.length) && frame.has(flag::END_HEADERS);
         if whole && half.block.is_none() && part.len <= limit && frame.kind != FrameType::Continuation {
@@ -124,6 +130,9 @@ impl Connection {
         let mut fields = Fields::default();
         let mut anomalies = Anomalies::default();
         let decoder = &mut self.half(cx.direction).decoder;
+        cx.work.safe_block(cx.direction, !block.too_large, || {
+            if block.is_kept() { decoder.literals(bytes) } else { Literals::default() }
+        });
         let redact = cx.work.config.redact_query;
         let wrong = if !block.is_kept() {
             decoder.lost_block();

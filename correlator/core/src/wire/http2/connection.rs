@@ -184,13 +184,14 @@ impl Connection {
         cx.decoded(used as u64);
         chunk.advance(used as u64);
         if whole {
-            let frame = FrameHeader::parse(half.piece.take());
-            self.open_frame(cx, frame, chunk);
+            let (bytes, at) = (half.piece.take(), half.start.offset);
+            let accepted = self.open_frame(cx, FrameHeader::parse(bytes), chunk);
+            cx.work.safe(cx.direction, at, &if accepted { shown(bytes) } else { [0xff; HEADER] });
         }
     }
 
-    /// A frame's header is complete; the chunk begins behind it.
-    fn open_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, chunk: &Chunk<'_>) {
+    /// A frame's header is complete; the chunk begins behind it. Says whether it is one.
+    fn open_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, chunk: &Chunk<'_>) -> bool {
         let (all_seen, guessed) = (self.all_seen, self.is_guessed());
         let half = self.half(cx.direction);
         let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
@@ -201,7 +202,8 @@ impl Connection {
             || half.first && !settings_first
             || !sync::has_its_length(frame)
         {
-            return self.lose(cx, Anomaly::ProtocolError, chunk.time);
+            self.lose(cx, Anomaly::ProtocolError, chunk.time);
+            return false;
         }
         half.first = false;
         half.seen = true;
@@ -217,6 +219,7 @@ impl Connection {
         if frame.length == 0 {
             self.close_frame(cx, frame, chunk.offset, chunk.time);
         }
+        true
     }
 
     fn payload(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, left: u32, chunk: &mut Chunk<'_>) {
@@ -247,5 +250,13 @@ impl Connection {
             _ if frame.is_of_block() => self.end_fragment(cx, frame, end, time),
             _ => {}
         }
+    }
+}
+
+/// What may be seen of a frame's header: of a type that nobody knows, its length.
+fn shown(header: [u8; HEADER]) -> [u8; HEADER] {
+    match (FrameHeader::parse(header).kind, header) {
+        (FrameType::Unknown(_), [a, b, c, ..]) => [a, b, c, 0xff, 0, 0, 0, 0, 0],
+        _ => header,
     }
 }

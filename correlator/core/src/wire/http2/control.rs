@@ -29,6 +29,15 @@ impl Connection {
         if bytes.len() as u64 != part.len {
             return self.lose(cx, Anomaly::Gap, part.time);
         }
+        if cx.work.redacts() {
+            let most = if frame.kind == FrameType::GoAway {
+                (size as u64).saturating_sub(self.consumed(cx, part.len))
+            } else {
+                part.len
+            };
+            let most = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+            cx.work.safe(cx.direction, part.offset, bytes.get(..most).unwrap_or_default());
+        }
         while !bytes.is_empty() {
             let piece = &mut self.half(cx.direction).piece;
             let (used, whole) = piece.fill(size, bytes);

@@ -35,6 +35,7 @@ impl Connection {
         let mut left = left;
         if frame.has(flag::PADDED) && self.half(cx.direction).pad.is_none() {
             let pad = body.take(1).front().first().copied();
+            cx.work.safe(cx.direction, part.offset, pad.as_slice());
             left -= 1;
             self.half(cx.direction).pad = Some(pad.unwrap_or(0));
             if pad.is_none() {
@@ -49,12 +50,18 @@ impl Connection {
     }
 
     /// The messages of a gRPC call.
-    fn walk(&mut self, cx: &Cx<'_, '_>, stream_id: u32, body: &Chunk<'_>) {
+    fn walk(&mut self, cx: &mut Cx<'_, '_>, stream_id: u32, body: &Chunk<'_>) {
         let Some(role) = self.role(cx.direction) else { return };
         let Some(slot) = self.streams.get(stream_id) else { return };
         if slot.stream.exchange.protocol == Protocol::Grpc {
             let walk = &mut slot.message(role).walk;
             walk.miss(body.hole);
+            if cx.work.redacts() {
+                let at = body.offset + body.hole;
+                walk.prefixes(body.data, |from, prefix| {
+                    cx.work.safe(cx.direction, at + from as u64, prefix);
+                });
+            }
             walk.take(body.data, body.time);
             walk.miss(body.len - body.hole - body.data.len() as u64);
         }

@@ -18,7 +18,7 @@ pub(super) mod flag {
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FrameType {
+pub(in crate::wire) enum FrameType {
     Data,
     Headers,
     Priority,
@@ -53,10 +53,10 @@ impl FrameType {
 
 /// A frame's header (4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FrameHeader {
+pub(in crate::wire) struct FrameHeader {
     /// Bytes of the payload behind it; 24 bits.
-    pub(super) length: u32,
-    pub(super) kind: FrameType,
+    pub(in crate::wire) length: u32,
+    pub(in crate::wire) kind: FrameType,
     pub(super) flags: u8,
     /// 31 bits; the reserved one is ignored.
     pub(super) stream_id: u32,
@@ -89,7 +89,7 @@ impl FrameHeader {
 
     /// What of the payload is a part of a header block (6.2, 6.6 and 6.10), and the stream that is promised, or 0.
     /// Nothing where the payload is too short for what its flags say.
-    pub(super) fn fragment(self, payload: &[u8]) -> Option<(u32, &[u8])> {
+    pub(in crate::wire) fn fragment(self, payload: &[u8]) -> Option<(u32, &[u8])> {
         let mut rest = payload;
         let mut padding = 0;
         if self.kind != FrameType::Continuation && self.has(flag::PADDED) {

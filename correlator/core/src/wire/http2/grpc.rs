@@ -99,6 +99,20 @@ impl Walk {
         self.compressed
     }
 
+    /// Gives what of the next bytes of the body is of messages' prefixes; what is none as something that is none.
+    pub(super) fn prefixes(mut self, bytes: &[u8], mut give: impl FnMut(usize, &[u8])) {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty() && !self.lost) {
+            let within = self.within_message();
+            let used = if within { self.message(rest) } else { self.prefix(rest, Ktime(0)) };
+            if !within {
+                let prefix = rest.get(..used).unwrap_or_default();
+                give(at, if self.lost { &[0xff; PREFIX] } else { prefix });
+            }
+            at += used;
+        }
+    }
+
     fn within_message(&self) -> bool {
         self.left > 0
     }

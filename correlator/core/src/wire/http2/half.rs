@@ -206,6 +206,7 @@ impl Half {
 
     /// The place is lost; blocks that cannot be followed change the table in unknown ways.
     pub(super) fn lose(&mut self, direction: Direction, work: &mut Work<'_>) {
+        work.forget_block(direction);
         self.at = At::Lost;
         self.first = false;
         self.piece.clear();

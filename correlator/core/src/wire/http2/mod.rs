@@ -20,6 +20,8 @@ mod sync;
 mod window;
 
 pub(super) use connection::Connection;
+pub(super) use frame::{FrameHeader, FrameType};
 #[cfg(feature = "fuzzing")]
 pub(super) use hpack::{Decoder, Text};
+pub(super) use hpack::{Literal, Literals, coded_mask};
 pub(super) use sync::{is_joined, is_server_preface};

@@ -5,9 +5,10 @@ use super::{Field, HpackError, Summary, Text, huffman, integer::Input, static_ta
 const DEFAULT_LIMIT: u32 = 4096;
 /// The most bytes of names and values of one block that are handed on. An index of one byte may stand for all of the
 /// table, so that a short block may mean gigabytes.
-const MOST_DECODED: u32 = 64 * 1024;
+pub(super) const MOST_DECODED: u32 = 64 * 1024;
 
 /// The state of one direction's header blocks. On the heap is what was inserted into the dynamic table, no more.
+#[derive(Clone)]
 pub(in crate::wire) struct Decoder {
     table: Table,
     /// The most that the encoder may set its table to; `u32::MAX` where it is not known.
@@ -15,19 +16,19 @@ pub(in crate::wire) struct Decoder {
 }
 
 /// A block that is being decoded.
-struct Block<'a, 'b, F> {
-    input: Input<'a>,
+pub(super) struct Block<'a, 'b, F> {
+    pub(super) input: Input<'a>,
     /// What a coded name and value say; one field's at a time.
-    scratch: &'b mut Vec<u8>,
-    field: F,
-    summary: Summary,
+    pub(super) scratch: &'b mut Vec<u8>,
+    pub(super) field: F,
+    pub(super) summary: Summary,
     /// Bytes that may still be handed on.
-    budget: u32,
+    pub(super) budget: u32,
 }
 
 /// Where a literal's name or value is.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+pub(super) enum Place<'a> {
     /// In the block, or in the static table.
     Bytes(&'a [u8]),
     Scratch {
@@ -38,7 +39,7 @@ enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn text<'s>(self, scratch: &'s [u8]) -> Text<'s>
+    pub(super) fn text<'s>(self, scratch: &'s [u8]) -> Text<'s>
     where
         'a: 's,
     {
@@ -98,7 +99,7 @@ impl Decoder {
     }
 
     /// Those that a block may begin with (4.2, 6.3).
-    fn size_updates<F>(&mut self, block: &mut Block<'_, '_, F>) -> Result<(), HpackError> {
+    pub(super) fn size_updates<F>(&mut self, block: &mut Block<'_, '_, F>) -> Result<(), HpackError> {
         while let Some(0x20..=0x3f) = block.input.peek() {
             let size = block.input.integer(5)?;
             if size > self.limit {
@@ -122,7 +123,10 @@ impl Decoder {
     }
 
     /// 6.1.
-    fn indexed<F: FnMut(Field<'_>)>(&mut self, block: &mut Block<'_, '_, F>) -> Result<(), HpackError> {
+    pub(super) fn indexed<F: FnMut(Field<'_>)>(
+        &mut self,
+        block: &mut Block<'_, '_, F>,
+    ) -> Result<(), HpackError> {
         let index = block.input.integer(7)?;
         let (name, value) = self.entry(index)?;
         block.hand_on(name, value, false);
@@ -156,12 +160,25 @@ impl Decoder {
         block: &mut Block<'a, '_, F>,
         prefix_bits: u32,
     ) -> Result<(Place<'a>, Place<'a>), HpackError> {
-        block.scratch.clear();
-        let name = match block.input.integer(prefix_bits)? {
-            0 => block.string()?,
-            index => self.name(index, block.scratch)?,
-        };
+        let name = self.literal_name(block, prefix_bits)?;
         Ok((name, block.string()?))
+    }
+
+    /// A literal's name, which is an entry's or stands there itself.
+    pub(super) fn literal_name<'a, F>(
+        &self,
+        block: &mut Block<'a, '_, F>,
+        prefix_bits: u32,
+    ) -> Result<Place<'a>, HpackError> {
+        block.scratch.clear();
+        match block.input.integer(prefix_bits)? {
+            0 => block.string(),
+            index => self.name(index, block.scratch),
+        }
+    }
+
+    pub(super) fn insert(&mut self, name: Text<'_>, value: Text<'_>) {
+        self.table.insert(name, value);
     }
 
     /// The name of an entry. It is copied out of the dynamic table, from which its own field may push it (4.4).
@@ -192,7 +209,7 @@ impl Decoder {
 
 impl<'a, F> Block<'a, '_, F> {
     /// A string literal (5.2).
-    fn string(&mut self) -> Result<Place<'a>, HpackError> {
+    pub(super) fn string(&mut self) -> Result<Place<'a>, HpackError> {
         let coded = self.input.peek().is_some_and(|octet| octet & 0x80 != 0);
         let len = self.input.integer(7)?;
         let bytes = self.input.bytes(len)?;

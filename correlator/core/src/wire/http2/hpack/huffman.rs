@@ -192,3 +192,125 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> 
         out.push(symbol);
     }
 }
+
+fn bits_of(byte: u8) -> usize {
+    LENGTHS.get(usize::from(byte)).map_or(0, |bits| usize::from(*bits))
+}
+
+/// Octets of a text's code.
+pub(super) fn coded_len(text: &[u8]) -> usize {
+    text.iter().map(|byte| bits_of(*byte)).sum::<usize>().div_ceil(8)
+}
+
+/// A code as long as `coded`, of a text as long as `text` and the same up to byte `from`: behind it, something else that says
+/// no more than how long the code of what was there is.
+pub(in crate::wire) fn coded_mask(coded: &[u8], text: &[u8], from: usize) -> Vec<u8> {
+    let (kept, masked) = text.split_at_checked(from).unwrap_or((text, &[]));
+    let mut out = Writer { octets: Vec::with_capacity(coded.len()), window: 0, count: 0 };
+    kept.iter().for_each(|byte| out.push(*byte));
+    mask_lengths(masked).into_iter().for_each(|bits| out.push(first_of(bits)));
+    out.finish()
+}
+
+/// As many codes as the text has, with as many bits together: codes of 5 to 8 bits where that can be, in order; else those of
+/// the text, sorted.
+fn mask_lengths(text: &[u8]) -> Vec<usize> {
+    let mut lengths: Vec<_> = text.iter().map(|byte| bits_of(*byte)).collect();
+    let (count, total) = (lengths.len(), lengths.iter().sum::<usize>());
+    if count > 0 && total <= count * SHORT {
+        let (each, more) = (total / count, total % count);
+        return (0..count).map(|index| each + usize::from(index < more)).collect();
+    }
+    lengths.sort_unstable();
+    lengths
+}
+
+/// The first symbol with a code of so many bits.
+fn first_of(bits: usize) -> u8 {
+    let group = GROUPS.get(bits).and_then(|group| SYMBOLS.get(usize::from(group.index)));
+    group.and_then(|symbol| u8::try_from(*symbol).ok()).unwrap_or(0)
+}
+
+/// A code in the course of being written.
+struct Writer {
+    octets: Vec<u8>,
+    window: u64,
+    count: usize,
+}
+
+impl Writer {
+    fn push(&mut self, byte: u8) {
+        let bits = bits_of(byte);
+        self.window = self.window << bits | u64::from(code_of(byte));
+        self.count += bits;
+        while self.count >= 8 {
+            self.count -= 8;
+            self.octets.push((self.window >> self.count) as u8);
+        }
+    }
+
+    /// Padded with ones (5.2).
+    fn finish(mut self) -> Vec<u8> {
+        if self.count > 0 {
+            let padding = 8 - self.count;
+            self.octets.push((self.window << padding | ((1 << padding) - 1)) as u8);
+        }
+        self.octets
+    }
+}
+
+/// A symbol's code, in its lowest bits.
+fn code_of(byte: u8) -> u32 {
+    let bits = bits_of(byte);
+    let Some(group) = GROUPS.get(bits) else { return 0 };
+    let from = usize::from(group.index);
+    let symbols = SYMBOLS.get(from..from + usize::from(group.count)).unwrap_or_default();
+    let place = symbols.iter().position(|symbol| *symbol == u16::from(byte)).unwrap_or(0);
+    (group.first >> (32 - bits as u32)) + place as u32
+}
+
+#[cfg(test)]
+mod mask_tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn coded(text: &[u8]) -> Vec<u8> {
+        coded_mask(&[], text, text.len())
+    }
+
+    fn decoded(code: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        decode(code, &mut text).unwrap();
+        text
+    }
+
+    /// Appendix C.4.1.
+    #[test]
+    fn a_text_is_coded() {
+        let expected = [0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
+        assert_eq!(coded(b"www.example.com"), expected);
+        assert_eq!(coded_len(b"www.example.com"), 12);
+    }
+
+    proptest! {
+        #[test]
+        fn a_mask_is_as_long_coded_and_decoded(text in prop::collection::vec(any::<u8>(), 0..80), from in 0..80_usize) {
+            let code = coded(&text);
+            prop_assert_eq!(&decoded(&code), &text);
+            let from = from.min(text.len());
+            let masked = coded_mask(&code, &text, from);
+            prop_assert_eq!(masked.len(), code.len());
+            let shown = decoded(&masked);
+            prop_assert_eq!(shown.len(), text.len());
+            prop_assert_eq!(&shown[..from], &text[..from]);
+        }
+
+        #[test]
+        fn a_mask_tells_nothing_of_the_order(text in "[ -~]{2,40}") {
+            let mut other = text.clone().into_bytes();
+            other.reverse();
+            prop_assert_eq!(coded_mask(&[], text.as_bytes(), 0), coded_mask(&[], &other, 0));
+        }
+    }
+}

@@ -19,6 +19,11 @@ impl<'a> Input<'a> {
         self.rest.first().copied()
     }
 
+    /// How many octets are left.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn octet(&mut self) -> Result<u8, HpackError> {
         let (octet, rest) = self.rest.split_first().ok_or(HpackError::Truncated)?;
         self.rest = rest;

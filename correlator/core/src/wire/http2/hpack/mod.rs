@@ -5,12 +5,15 @@
 mod decode;
 mod huffman;
 mod integer;
+mod literals;
 mod static_table;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub(in crate::wire) use decode::Decoder;
+pub(in crate::wire) use huffman::coded_mask;
+pub(in crate::wire) use literals::{Literal, Literals};
 
 /// A name or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

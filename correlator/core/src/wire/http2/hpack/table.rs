@@ -52,6 +52,7 @@ fn known_len(len: u16) -> usize {
 }
 
 /// The newest entries of an encoder's table.
+#[derive(Clone)]
 pub(super) struct Table {
     /// The oldest first.
     entries: VecDeque<Entry>,

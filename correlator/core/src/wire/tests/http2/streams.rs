@@ -1,6 +1,9 @@
 //! What is seen from the preface on.
 use super::peers::*;
-use crate::{Anomaly, ErrorCode, Ktime, Protocol, Side, wire::tests::talk::STEP};
+use crate::{
+    Anomaly, ErrorCode, Ktime, Protocol, Side,
+    wire::tests::{Talk, talk::STEP},
+};
 
 #[test]
 fn a_request_and_its_response() {
@@ -165,7 +168,7 @@ fn a_pushed_response() {
 
 #[test]
 fn a_server_that_speaks_first() {
-    let mut peers = Peers::silent(super::super::Talk::new(Side::Server));
+    let mut peers = Peers::silent(Talk::new(Side::Server));
     peers.talk.server_in(4, settings(&[(3, 100)]));
     peers.talk.client_in(7, [PREFACE, &settings(&[]), &ack()].concat());
     peers.talk.server(ack());
@@ -244,7 +247,7 @@ fn frames_that_are_nobodys_business() {
 #[test]
 fn a_preface_in_any_pieces() {
     for cut in 1..PREFACE.len() {
-        let mut peers = Peers::silent(super::super::Talk::new(Side::Server));
+        let mut peers = Peers::silent(Talk::new(Side::Server));
         peers.talk.client(&PREFACE[..cut]).client(&PREFACE[cut..cut + 1]).client(&PREFACE[cut + 1..]);
         let request = peers.request(1, "GET", "/a", END_STREAM);
         peers.talk.client([settings(&[]), request].concat());
