@@ -279,12 +279,23 @@ impl Flow {
         self.conversation.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())
     }
 
+    /// How many streams of HTTP/2 are open.
+    pub(super) fn open_streams(&self) -> usize {
+        self.conversation.open_streams()
+    }
+
     /// Forgets calls that tell nothing any more.
     pub(super) fn prune(&mut self) {
         for direction in Direction::BOTH {
             let floor = self.floor(direction);
             self.sockets.prune(direction, floor);
         }
+    }
+
+    /// How many calls it remembers.
+    #[cfg(test)]
+    pub(super) fn socket_ranges(&self) -> usize {
+        self.sockets.ranges()
     }
 
     /// How many buffers it has on the heap.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Downstream, TableSize, direction::Direction};
 use crate::{App, Exchange, JoinedExchange, Ktime, Side};
 
-/// Ranges that are kept of one direction of a connection; the oldest gives way.
+/// Ranges that are kept of one direction of a connection, beside two for each stream that is open; the oldest gives way.
 const MAX_RANGES: usize = 64;
 
 /// An exchange that is over, and where its messages' last bytes are in their streams.
@@ -41,10 +41,10 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Keeps a range that may yet be needed.
-    fn keep(&mut self, direction: Direction, range: IoRange) {
+    /// Keeps a range that may yet be needed, with so many streams open.
+    fn keep(&mut self, direction: Direction, range: IoRange, streams: usize) {
         let ranges = direction.of_mut(&mut self.ranges);
-        if ranges.len() >= MAX_RANGES {
+        while ranges.len() >= MAX_RANGES + 2 * streams {
             ranges.pop_front();
         }
         if ranges.capacity() == 0 {
@@ -62,6 +62,11 @@ impl Sockets {
         if ranges.is_empty() {
             *ranges = VecDeque::new();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn ranges(&self) -> usize {
+        self.ranges.iter().map(VecDeque::len).sum()
     }
 
     #[cfg(test)]
@@ -168,13 +173,14 @@ impl Join {
         self.waiting += 1;
     }
 
-    /// A call returned. `floor`: what ends there is of no open exchange.
+    /// A call returned. `floor`: what ends there is of no open exchange. `streams`: how many are open.
     pub(super) fn offer(
         &mut self,
         direction: Direction,
         range: IoRange,
         sockets: &mut Sockets,
         floor: u64,
+        streams: usize,
         down: &mut impl Downstream,
     ) {
         let mut numbers = std::mem::take(&mut sockets.waiting);
@@ -183,7 +189,7 @@ impl Join {
             sockets.waiting = numbers;
         }
         if range.end > floor {
-            sockets.keep(direction, range);
+            sockets.keep(direction, range, streams);
         }
     }
 

@@ -164,8 +164,9 @@ impl Wire {
             tid: io.tid,
         };
         let floor = flow.floor(direction);
+        let streams = flow.open_streams();
         flow.sockets.prune(direction, floor);
-        self.join.offer(direction, range, &mut flow.sockets, floor, down);
+        self.join.offer(direction, range, &mut flow.sockets, floor, streams, down);
     }
 
     /// A connection changed.

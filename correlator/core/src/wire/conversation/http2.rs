@@ -54,6 +54,11 @@ impl Conversation {
         self.spoken == Spoken::Http2
     }
 
+    /// How many of its streams are open.
+    pub(in super::super) fn open_streams(&self) -> usize {
+        self.http2.as_deref().map_or(0, Connection::open_streams)
+    }
+
     fn set_http2(&mut self, connection: Connection, work: &mut Work<'_>) {
         self.spoken = Spoken::Http2;
         work.tally.stats.flows_http2 += 1;

@@ -130,6 +130,10 @@ impl Connection {
         Some(end.saturating_sub(1))
     }
 
+    pub(in crate::wire) fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
     /// What looked like HTTP/2 is none: no header block was ever understood, and frames are none.
     pub(in crate::wire) fn is_refuted(&self) -> bool {
         self.is_guessed() && self.halves.iter().any(|half| half.at == At::Lost && half.seen)

@@ -175,6 +175,10 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn get(&mut self, id: u32) -> Option<&mut Slot> {
         let place = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
         self.slots.get_mut(place)

@@ -2,6 +2,7 @@
 mod calls;
 mod flow;
 mod hostile;
+mod join;
 mod midway;
 mod oracle;
 mod peers;
