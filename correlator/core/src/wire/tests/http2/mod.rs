@@ -1,4 +1,5 @@
 //! Scripted conversations in HTTP/2.
+mod bounds;
 mod calls;
 mod flow;
 mod hostile;
