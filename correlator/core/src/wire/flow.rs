@@ -2,8 +2,9 @@
 use weft_abi::tcp_flag;
 
 use super::{
-    conversation::{Conversation, Link},
+    conversation::Link,
     decode::SegmentEvent,
+    dialogue::Dialogue,
     direction::Direction,
     join::Sockets,
     reassembly::Reassembly,
@@ -49,7 +50,7 @@ pub(super) struct Flow {
     /// Of all connections the how many-eth it is: tells it from a later one in its place.
     pub(super) serial: u64,
     /// Index of its vantage's account.
-    pub(super) account: usize,
+    account: u32,
     pub(super) last_seen: Ktime,
     /// The pod's socket; 0 while unknown.
     pub(super) cookie: u64,
@@ -66,7 +67,7 @@ pub(super) struct Flow {
     pub(super) tcp: Tcp,
     vantage: u8,
     streams: [Stream; 2],
-    conversation: Conversation,
+    dialogue: Dialogue,
 }
 
 impl Flow {
@@ -74,7 +75,7 @@ impl Flow {
         Self {
             id: segment.id,
             serial,
-            account,
+            account: u32::try_from(account).unwrap_or(u32::MAX),
             last_seen: segment.time,
             cookie: 0,
             sockets: Sockets::default(),
@@ -86,8 +87,13 @@ impl Flow {
             tcp: Tcp::default(),
             vantage: segment.vantage,
             streams: Default::default(),
-            conversation: Conversation::new(),
+            dialogue: Dialogue::new(),
         }
+    }
+
+    /// Index of its vantage's account; of none where it shares one.
+    pub(super) fn account(&self) -> usize {
+        self.account as usize
     }
 
     /// Whether the segment begins another connection between the same ends.
@@ -141,14 +147,14 @@ impl Flow {
         let opener = self.opener.with(sender, answers);
         if opener != self.opener {
             self.opener = opener;
-            self.conversation.opened_by(opener.one());
+            self.dialogue.opened_by(opener.one());
         }
     }
 
     fn start_stream(&mut self, direction: Direction, handshake: bool, seq: u32) {
         let origin = if handshake { Origin::Handshake } else { Origin::Midway };
         direction.of_mut(&mut self.streams).start(origin, seq);
-        self.conversation.start(direction, origin);
+        self.dialogue.start(direction, origin);
     }
 
     fn acknowledge(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
@@ -219,7 +225,7 @@ impl Flow {
         let socket_silent = self.cookie == 0 || self.socket_closed.is_some();
         if self.closed && (socket_silent || last_chance) {
             let (link, ended) = (self.link(), self.streams.iter().all(Stream::ended));
-            self.conversation.hand_on_rest(&link, self.tcp, ended, work);
+            self.dialogue.hand_on_rest(&link, self.tcp, ended, work);
         }
     }
 
@@ -238,7 +244,7 @@ impl Flow {
         }
         self.closed = true;
         let link = self.link();
-        self.conversation.close(&link, extra, work);
+        self.dialogue.close(&link, extra, work);
     }
 
     /// A FIN takes the last sequence number.
@@ -276,12 +282,12 @@ impl Flow {
 
     /// The stream offset up to which calls of a direction tell nothing about open exchanges.
     pub(super) fn floor(&self, direction: Direction) -> u64 {
-        self.conversation.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())
+        self.dialogue.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())
     }
 
     /// How many streams of HTTP/2 are open.
     pub(super) fn open_streams(&self) -> usize {
-        self.conversation.open_streams()
+        self.dialogue.open_streams()
     }
 
     /// Forgets calls that tell nothing any more.
@@ -302,7 +308,7 @@ impl Flow {
     #[cfg(test)]
     pub(super) fn buffers(&self) -> usize {
         let held = self.streams.iter().filter(|stream| stream.holds()).count();
-        held + self.sockets.buffers() + self.conversation.buffers()
+        held + self.sockets.buffers() + self.dialogue.buffers()
     }
 
     fn link(&self) -> Link {
@@ -322,10 +328,10 @@ impl Flow {
         act: impl FnOnce(Reassembly<'_, '_, '_, &mut dyn FnMut(Delivery<'_>, &mut Work<'_>)>),
     ) {
         let link = self.link();
-        let unread_until = self.conversation.unread_until(direction, direction.of(&self.streams).next());
-        let conversation = &mut self.conversation;
+        let unread_until = self.dialogue.unread_until(direction, direction.of(&self.streams).next());
+        let dialogue = &mut self.dialogue;
         let mut deliver = |delivery: Delivery<'_>, work: &mut Work<'_>| {
-            conversation.deliver(&link, direction, delivery, work);
+            dialogue.deliver(&link, direction, delivery, work);
         };
         let stream = direction.of_mut(&mut self.streams);
         act(Reassembly { stream, direction, unread_until, work, deliver: &mut deliver });

@@ -37,7 +37,7 @@ impl IoRange {
 pub(super) struct Sockets {
     ranges: [VecDeque<IoRange>; 2],
     /// Its exchanges in the queue.
-    waiting: VecDeque<u64>,
+    waiting: Vec<u64>,
 }
 
 impl Sockets {
@@ -168,7 +168,7 @@ impl Join {
         while self.queue.len() >= limit.max(1) {
             self.evicted += u64::from(self.pop(down));
         }
-        sockets.waiting.push_back(self.first + self.queue.len() as u64);
+        sockets.waiting.push(self.first + self.queue.len() as u64);
         self.queue.push_back(Some(waiting));
         self.waiting += 1;
     }

@@ -9,6 +9,7 @@ use crate::{Anomaly, Config, JoinedExchange, Ktime, StreamPlace};
 mod account;
 mod conversation;
 mod decode;
+mod dialogue;
 mod direction;
 mod flow;
 #[cfg(feature = "fuzzing")]

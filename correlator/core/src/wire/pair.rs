@@ -46,8 +46,8 @@ pub(super) struct Pairing {
     pub(super) pipelined: bool,
     /// Pairing went on once behind something that was not seen.
     pub(super) resumed: bool,
-    /// The furthest place in the response's stream that a request's segment acknowledged.
-    acked: Option<u64>,
+    /// The furthest place in the response's stream that a request's segment acknowledged; 0 while none did.
+    acked: u64,
     /// Where the last response ended.
     answered: u64,
 }
@@ -55,7 +55,7 @@ pub(super) struct Pairing {
 impl Pairing {
     /// A segment with bytes of a request acknowledged this.
     pub(super) fn acknowledge(&mut self, ack: Option<u64>) {
-        self.acked = self.acked.max(ack);
+        self.acked = self.acked.max(ack.unwrap_or(0));
     }
 
     /// A request begins that was sent when the sender had all responses up to `ack`, and `seen` had passed of them.
@@ -76,7 +76,7 @@ impl Pairing {
         if self.pipelined || self.awaited().is_some() {
             return false;
         }
-        let nothing_received = self.acked.is_some_and(|acked| ack <= acked.max(self.answered));
+        let nothing_received = self.acked > 0 && ack <= self.acked.max(self.answered);
         self.pipelined = nothing_received || ack < seen;
         !self.pipelined
     }

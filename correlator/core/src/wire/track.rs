@@ -69,7 +69,7 @@ impl Wire {
         self.with_flow(key, |flow, work| flow.forget(extra, work));
         self.flush(key, down);
         let Some(flow) = self.table.remove(key) else { return };
-        self.accounts.end_flow(flow.account);
+        self.accounts.end_flow(flow.account());
         if self.cookies.get(&flow.cookie) == Some(&key) {
             self.cookies.remove(&flow.cookie);
         }
@@ -78,7 +78,7 @@ impl Wire {
     fn with_flow(&mut self, key: u32, act: impl FnOnce(&mut Flow, &mut Work<'_>)) {
         let Self { config, table, accounts, tally, out, .. } = self;
         let Some(flow) = table.flow(key) else { return };
-        let bytes = &mut accounts.get_mut(flow.account).directions;
+        let bytes = &mut accounts.get_mut(flow.account()).directions;
         if let Some(findings) = &mut out.findings {
             findings.connection = flow.serial;
         }

@@ -111,7 +111,7 @@ impl Conversation {
     }
 
     fn detect_midway(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
-        if self.join_http2(direction, chunk, work) {
+        if self.join_http2(direction, chunk) {
             return;
         }
         let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };

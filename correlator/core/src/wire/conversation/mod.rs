@@ -43,7 +43,7 @@ enum Spoken {
     Unknown,
     /// HTTP/1, with requests in this direction.
     Http1(Direction),
-    /// HTTP/2: `Conversation::http2` reads it.
+    /// HTTP/2: its connection takes the conversation's place.
     Http2,
     /// Something that is not followed.
     Opaque,
@@ -54,6 +54,7 @@ pub(super) struct Conversation {
     spoken: Spoken,
     readers: [Reader; 2],
     pub(super) pairing: Pairing,
+    /// Only until it takes the conversation's place.
     http2: Option<Box<Connection>>,
     rest: Rest,
     wanted: [Wanted; 2],
@@ -113,7 +114,6 @@ impl Conversation {
         match self.spoken {
             Spoken::Http1(requests) if requests == direction => self.pairing.first_request_end(),
             Spoken::Http1(_) => self.pairing.first_response_end(),
-            Spoken::Http2 => return self.http2.as_deref()?.needed_from(direction),
             _ => None,
         }
         .map(|end| end.saturating_sub(1))
@@ -137,9 +137,6 @@ impl Conversation {
         delivery: Delivery<'_>,
         work: &mut Work<'_>,
     ) {
-        if self.http2.is_some() {
-            return self.http2(link, direction, delivery, work);
-        }
         match delivery {
             Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
@@ -158,7 +155,7 @@ impl Conversation {
             self.detect(link, direction, &mut chunk, work);
         }
         match self.spoken {
-            Spoken::Http2 => return self.http2(link, direction, Delivery::Chunk(chunk), work),
+            Spoken::Http2 => return self.http2(link, direction, chunk, work),
             Spoken::Http1(_) => self.http1(link, direction, &mut chunk, work),
             Spoken::Opaque => self.opaque(direction, &chunk, work),
             Spoken::Unknown => work.opaque(direction, chunk.len),
@@ -238,7 +235,6 @@ impl Conversation {
             reader.state = State::Opaque;
         }
         self.pairing.drop_all(extra, work);
-        self.close_http2(link, extra, work);
         extra.into_iter().for_each(|extra| self.rest.note(extra));
         self.closed = true;
         self.unwant(link, work);

@@ -30,7 +30,7 @@ pub(in crate::wire) struct Connection {
     /// A header block was understood: the ends do speak HTTP/2.
     pub(super) confirmed: bool,
     /// What the two ends announced and the other did not acknowledge yet.
-    pub(super) announced: [Announced; 2],
+    pub(super) announced: [Option<Box<Announced>>; 2],
     /// Since when some messages may have ended unseen.
     pub(super) unsure_since: Option<Ktime>,
 }
@@ -132,6 +132,14 @@ impl Connection {
 
     pub(in crate::wire) fn open_streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// How many buffers it has on the heap beside its header tables.
+    #[cfg(test)]
+    pub(in crate::wire) fn buffers(&self) -> usize {
+        let blocks = self.halves.iter().filter(|half| half.block.is_some()).count();
+        let announced = self.announced.iter().filter(|announced| announced.is_some()).count();
+        blocks + announced + usize::from(self.streams.holds())
     }
 
     /// What looked like HTTP/2 is none: no header block was ever understood, and frames are none.

@@ -1,5 +1,6 @@
 //! SETTINGS (RFC 9113, 6.5), as far as others' frames depend on them.
 use super::{
+    super::direction::Direction,
     connection::{Connection, Cx},
     frame::{FrameHeader, MAX_FRAME, flag},
 };
@@ -40,11 +41,11 @@ impl Announced {
             self.early = self.early.saturating_add(1);
             return None;
         }
-        let size = self.waiting.remove(0);
-        if self.waiting.is_empty() {
-            self.waiting = Vec::new();
-        }
-        size
+        self.waiting.remove(0)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.early == 0 && self.table_size.is_none()
     }
 }
 
@@ -55,9 +56,8 @@ impl Connection {
         }
         if frame.has(flag::ACK) && self.all_seen {
             let announced = cx.direction.reverse().of_mut(&mut self.announced);
-            if let Some(size) = announced.acknowledge() {
-                self.half(cx.direction).decoder.set_limit(size);
-            }
+            let in_force = announced.get_or_insert_default().acknowledge();
+            self.table_size(cx.direction.reverse(), in_force);
         }
     }
 
@@ -65,7 +65,10 @@ impl Connection {
     pub(super) fn setting(&mut self, cx: &mut Cx<'_, '_>, setting: u16, value: u32, time: Ktime) {
         let sender = self.half(cx.direction.reverse());
         match setting {
-            HEADER_TABLE_SIZE => cx.direction.of_mut(&mut self.announced).table_size = Some(value),
+            HEADER_TABLE_SIZE => {
+                let announced = cx.direction.of_mut(&mut self.announced).get_or_insert_default();
+                announced.table_size = Some(value);
+            }
             INITIAL_WINDOW_SIZE if value > u32::MAX >> 1 => cx.violation(),
             INITIAL_WINDOW_SIZE => sender.initial_window.set(value, time),
             MAX_FRAME_SIZE => sender.max_frame = sender.max_frame.max(value.min(MAX_FRAME)),
@@ -78,15 +81,25 @@ impl Connection {
             return;
         }
         if !self.all_seen {
-            *cx.direction.of_mut(&mut self.announced) = Announced::default();
+            *cx.direction.of_mut(&mut self.announced) = None;
             return;
         }
-        let announced = cx.direction.of_mut(&mut self.announced);
-        if let Some(size) = announced.end_frame() {
-            self.half(cx.direction.reverse()).decoder.set_limit(size);
+        let announced = cx.direction.of_mut(&mut self.announced).get_or_insert_default();
+        let in_force = announced.end_frame();
+        if announced.waiting.len() > MAX_UNACKNOWLEDGED {
+            return self.forget_settings();
         }
-        if cx.direction.of(&self.announced).waiting.len() > MAX_UNACKNOWLEDGED {
-            self.forget_settings();
+        self.table_size(cx.direction, in_force);
+    }
+
+    /// What one end announced is in force for the other's header blocks.
+    fn table_size(&mut self, announcer: Direction, size: Option<u32>) {
+        if let Some(size) = size {
+            self.half(announcer.reverse()).decoder.set_limit(size);
+        }
+        let announced = announcer.of_mut(&mut self.announced);
+        if announced.as_deref().is_some_and(Announced::is_idle) {
+            *announced = None;
         }
     }
 

@@ -179,6 +179,11 @@ impl Streams {
         self.slots.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> bool {
+        self.slots.capacity() > 0
+    }
+
     pub(super) fn get(&mut self, id: u32) -> Option<&mut Slot> {
         let place = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
         self.slots.get_mut(place)
@@ -217,7 +222,11 @@ impl Streams {
         let slot = self.slots.remove(place);
         work.tally.open = work.tally.open.saturating_sub(slot.cost());
         work.out.finished.push(slot.finish(over, all_seen));
-        if self.slots.is_empty() && self.slots.capacity() > 4 {
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        if self.slots.is_empty() {
             self.slots = Vec::new();
         }
     }
@@ -247,9 +256,7 @@ impl Streams {
             work.tally.open = work.tally.open.saturating_sub(slot.cost());
             work.out.finished.push(slot.finish(false, all_seen));
         }
-        if self.slots.is_empty() {
-            self.slots = Vec::new();
-        }
+        self.trim();
     }
 
     /// The connection is over: all end as they are.

@@ -1,6 +1,6 @@
 //! How much a connection costs, and what happens when there are too many.
 use super::{
-    super::{flow::Flow, table::Table, tls::Hellos},
+    super::{conversation::Conversation, flow::Flow, table::Table, tls::Hellos},
     Bench, Talk, response,
 };
 use crate::{Anomaly, Config, Side};
@@ -18,7 +18,8 @@ fn silent(index: u32) -> Talk {
 #[test]
 fn an_idle_connection_costs_at_most_a_kibibyte() {
     // The box, the slot, the index's byte and word at its lowest load, and the same for the cookie.
-    let cost = size_of::<Flow>() + 16 + Table::SLOT + 2 * (1 + 4) + 2 * (1 + 16);
+    let cost =
+        size_of::<Flow>() + size_of::<Conversation>() + 2 * 16 + Table::SLOT + 2 * (1 + 4) + 2 * (1 + 16);
     assert!(cost <= 1024, "{cost}");
     // Of TLS what its hellos said is kept too: the names in use have a few dozen bytes.
     let tls = cost + size_of::<Hellos>() + 64;
