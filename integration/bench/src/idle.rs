@@ -10,8 +10,8 @@ use zerocopy::FromBytes;
 
 use crate::sink::Counter;
 
-/// Of the connection's records, the first that are replayed.
-const RECORDS: usize = 16;
+/// Of the connection's records, at least and at most so many of the first are replayed.
+const RECORDS: std::ops::Range<usize> = 16..128;
 
 /// A connection's ends, whichever way the bytes go, and the pod's netns.
 type Ends = (u64, u32, [([u8; 16], u16); 2]);
@@ -47,17 +47,31 @@ fn one_connection(recording: &[u8]) -> Result<Vec<Vec<u8>>> {
         let Some(segment) = segment(record) else { continue };
         let records = connections.entry(ends(&segment)).or_default();
         let opens = segment.tcp_flags & tcp_flag::SYN != 0;
-        if (opens || !records.is_empty()) && records.len() < RECORDS {
+        if (opens || !records.is_empty()) && records.len() < RECORDS.end {
             records.push(record.to_vec());
         }
     }
-    let whole = |records: &Vec<Vec<u8>>| {
-        let ends = tcp_flag::FIN | tcp_flag::RST;
-        let open =
-            records.iter().filter_map(|record| segment(record)).all(|segment| segment.tcp_flags & ends == 0);
-        records.len() == RECORDS && open
-    };
-    connections.into_values().find(whole).context("the recording has no connection that is long enough")
+    let silent = connections.into_values().find_map(until_silent);
+    silent.context("the recording has no connection that is long enough")
+}
+
+/// The records up to a moment at which every request is answered, and the connection is open.
+fn until_silent(mut records: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let over = |segment: Segment| segment.tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0;
+    let open =
+        records.iter().filter_map(|record| segment(record)).take_while(|segment| !over(*segment)).count();
+    let len = (RECORDS.start..=open).find(|len| records.get(..*len).is_some_and(is_answered))?;
+    records.truncate(len);
+    Some(records)
+}
+
+/// Whether the end of these records leaves no exchange open.
+fn is_answered(records: &[Vec<u8>]) -> bool {
+    let mut sink = Counter::default();
+    let mut correlator = Correlator::new(Arc::new(Config::default()));
+    records.iter().for_each(|record| correlator.handle(Input::Probe(record), &mut sink));
+    correlator.finish(&mut sink);
+    sink.exchanges > 0 && sink.exchanges == sink.complete
 }
 
 fn segment(record: &[u8]) -> Option<Segment> {

@@ -25,24 +25,34 @@ pub fn execute(options: &Options) -> Result<()> {
     let binaries = tools::rust_binaries()?;
     say("recording HTTP/1.1 between four pods");
     let http1 = traffic::http1(&binaries)?;
-    say("replaying it");
-    let result = results(&http1)?;
+    say("recording gRPC between two pods");
+    let grpc = traffic::grpc(&binaries)?;
+    say("replaying both");
+    let result = results(&http1, &grpc)?;
     if options.json {
         print(&result)?;
     }
     Ok(())
 }
 
-fn results(http1: &Path) -> Result<Value> {
-    let http1 = http1.to_str().context("the target folder's name is no UTF-8")?;
-    let throughput = measure(&["throughput", http1])?;
-    let idle = measure(&["idle", http1])?;
-    explain("HTTP/1.1", &throughput, &idle);
+fn results(http1: &Path, grpc: &Path) -> Result<Value> {
+    let (http1, grpc) = (replay("HTTP/1.1", http1)?, replay("gRPC", grpc)?);
     Ok(json!({
-        "http1_exchanges_per_s": throughput["exchanges_per_s"],
-        "idle_connection_bytes": idle["bytes_per_connection"],
-        "http1": { "throughput": throughput, "idle": idle },
+        "http1_exchanges_per_s": http1["throughput"]["exchanges_per_s"],
+        "grpc_calls_per_s": grpc["throughput"]["exchanges_per_s"],
+        "idle_connection_bytes": http1["idle"]["bytes_per_connection"],
+        "idle_http2_connection_bytes": grpc["idle"]["bytes_per_connection"],
+        "http1": http1,
+        "grpc": grpc,
     }))
+}
+
+fn replay(what: &str, recording: &Path) -> Result<Value> {
+    let recording = recording.to_str().context("the target folder's name is no UTF-8")?;
+    let throughput = measure(&["throughput", recording])?;
+    let idle = measure(&["idle", recording])?;
+    explain(what, &throughput, &idle);
+    Ok(json!({ "throughput": throughput, "idle": idle }))
 }
 
 fn explain(what: &str, throughput: &Value, idle: &Value) {

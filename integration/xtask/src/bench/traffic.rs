@@ -1,12 +1,13 @@
 //! Recordings of real traffic between pods, as the benchmarks need them: larger than those that are committed.
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use weft_lab::{Process, Shop, tools::RustBinaries};
+use weft_lab::{Process, Shop, grpc, tools::RustBinaries};
 
 const SECONDS: u64 = 6;
 const CONNECTIONS: u32 = 32;
+const GRPC_PORT: u16 = 9090;
 
 /// Records the shop's HTTP/1.1 load; gives the file, which is in the target folder.
 pub fn http1(binaries: &RustBinaries) -> Result<PathBuf> {
@@ -16,6 +17,22 @@ pub fn http1(binaries: &RustBinaries) -> Result<PathBuf> {
     let report = shop.run(&shop.load().rate(1500).connections(CONNECTIONS).seconds(SECONDS - 2))?;
     ensure!(report.failed == 0, "{} requests failed", report.failed);
     finish(&mut recorder)?;
+    Ok(file)
+}
+
+/// Records unary gRPC calls between two pods; gives the file.
+pub fn grpc(binaries: &RustBinaries) -> Result<PathBuf> {
+    let shop = Shop::open(binaries, json!({}))?;
+    let server = grpc::serve(&shop.inventory, GRPC_PORT)?;
+    let file = recording("grpc")?;
+    let mut recorder = recorder(&shop, binaries, &file)?;
+    let target = SocketAddr::new(shop.inventory.endpoint().ip(), GRPC_PORT).to_string();
+    let duration = format!("{}s", SECONDS - 2);
+    let load = ["-rate", "3000", "-connections", "8", "-concurrency", "4", "-duration", &duration];
+    let report = grpc::call(&shop.client, &target, &load)?;
+    ensure!(report.by_status.get("0") == Some(&report.calls), "calls failed: {:?}", report.by_status);
+    finish(&mut recorder)?;
+    drop(server);
     Ok(file)
 }
 
