@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use weft_abi::{FlowKey, FlowWant, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Segment, SockEvent, SockIo};
+use weft_abi::{
+    FlowKey, FlowWant, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Run, Segment, SockEvent, SockIo,
+};
 use zerocopy::FromBytes;
 
 use crate::{AttributedExchange, Config, Correlator, Input, Sink};
@@ -159,6 +161,7 @@ impl Redactor {
 fn structure(record: &[u8]) -> usize {
     let size = match record.first() {
         Some(&KIND_SEGMENT) => size_of::<Segment>(),
+        Some(&KIND_RUN) => size_of::<Run>(),
         Some(&KIND_SOCK_EVENT) => size_of::<SockEvent>(),
         Some(&KIND_SOCK_IO) => size_of::<SockIo>(),
         _ => 1,

@@ -59,8 +59,10 @@ fn assert_redacted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
 /// Redacted, with the same exchanges.
 pub(super) fn assert_same(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let redacted = redacted(records);
-    let lengths = |records: &[Vec<u8>]| records.iter().map(Vec::len).collect::<Vec<_>>();
-    assert_eq!(lengths(&redacted), lengths(records));
+    for (redacted, record) in redacted.iter().zip(records) {
+        // Of what is no record only the first byte stays, so that it is none.
+        assert!(redacted.len() == record.len() || redacted.len() <= 1);
+    }
     let why = "what the pipeline reads must be told as safe (wire/redaction.rs), or a redacted recording replays otherwise";
     assert_eq!(exchanges(&redacted), exchanges(records), "{why}");
     redacted
