@@ -89,6 +89,10 @@ impl Conversation {
     pub(super) fn start(&mut self, direction: Direction, origin: Origin) {
         if origin == Origin::Handshake {
             self.reader(direction).state = State::Head;
+            if self.reader(direction.reverse()).state == State::Head {
+                // Whatever was sent, and lost, was sent when nothing had been received but the handshake.
+                self.pairing.acknowledge(Some(FIRST));
+            }
         } else if self.reader(direction.reverse()).state == State::Lost {
             self.doubt = Some(Anomaly::JoinedMidway);
         }

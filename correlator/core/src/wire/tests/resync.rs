@@ -221,3 +221,13 @@ fn a_request_after_joining_counts_when_it_is_answered() {
     talk.server(answer("/1"));
     assert_eq!(run(&talk.records).lines(), ["GET /1 200 0/2 [joined_midway]"]);
 }
+
+/// Found by fuzzing: the first of two pipelined requests lost, and the second got its answer.
+#[test]
+fn a_request_behind_a_lost_beginning_is_not_the_first() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client(get("/1")).lost().client(get("/22")).server([answer("/1"), answer("/22")].concat());
+    let bench = run(&talk.client_fin().server_fin().records);
+    assert_right(&bench);
+    assert!(bench.notes.exchanges.iter().all(|joined| !joined.exchange.complete), "{:?}", bench.lines());
+}
