@@ -297,6 +297,8 @@ anomalies! {
     UnknownHeaders = 16, "unknown_headers";
     /// A line of an HTTP/1 head is no field, or has bytes that no field has (RFC 9112, 5; RFC 9110, 5.5).
     MalformedField = 17, "malformed_field";
+    /// Bytes of the message passed after later ones: reordered on their way, or lost before the vantage and sent again.
+    OutOfOrder = 18, "out_of_order";
 }
 
 /// A set of [`Anomaly`].

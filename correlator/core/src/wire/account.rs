@@ -47,6 +47,12 @@ impl AddAssign for ByteAccount {
 }
 
 impl ByteAccount {
+    /// A record came with so many bytes. `inherited`: counted in the other bank.
+    pub(super) fn record(&mut self, bytes: u64, inherited: bool) {
+        self.recorded += bytes;
+        self.inherited += if inherited { bytes } else { 0 };
+    }
+
     /// Bytes that waited became part of a message.
     pub(super) fn decode_pending(&mut self, bytes: u64) {
         self.pending = self.pending.saturating_sub(bytes);

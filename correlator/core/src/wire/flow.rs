@@ -6,43 +6,13 @@ use super::{
     decode::SegmentEvent,
     dialogue::Dialogue,
     direction::Direction,
+    incarnation::{Opener, Reopening},
     join::Sockets,
     reassembly::Reassembly,
     stream::{Chunk, Delivery, FIRST, Origin, Stream},
     work::Work,
 };
-use crate::{Anomaly, FlowId, Ktime, Tcp};
-
-/// A RST further than this from what was seen is nobody's (RFC 5961, 3: receivers demand the very next number).
-const RST_WINDOW: u64 = 1 << 24;
-
-/// Who sent the SYN, as far as one was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opener {
-    Unknown,
-    One(Direction),
-    /// Simultaneous open (RFC 9293, 3.5).
-    Both,
-}
-
-impl Opener {
-    /// A segment with SYN passed: its sender opened the connection, or answers the one who did.
-    fn with(self, sender: Direction, answers: bool) -> Self {
-        let opener = if answers { sender.reverse() } else { sender };
-        match self {
-            Self::Unknown => Self::One(opener),
-            Self::One(other) if other != opener && !answers => Self::Both,
-            known => known,
-        }
-    }
-
-    fn one(self) -> Option<Direction> {
-        match self {
-            Self::One(opener) => Some(opener),
-            Self::Unknown | Self::Both => None,
-        }
-    }
-}
+use crate::{Anomalies, Anomaly, FlowId, Ktime, Tcp};
 
 /// One connection.
 pub(super) struct Flow {
@@ -63,10 +33,13 @@ pub(super) struct Flow {
     /// Its socket is closed, and everything before these sequence numbers has reached its receiver.
     socket_closed: Option<[u32; 2]>,
     opener: Opener,
+    pub(super) reopening: Reopening,
+    /// What its socket sent before this time, and had not passed the device by then: from this stream offset on.
+    unpassed: Option<Box<(u64, Ktime)>>,
     /// What the pod's socket said.
     pub(super) tcp: Tcp,
     vantage: u8,
-    streams: [Stream; 2],
+    pub(super) streams: [Stream; 2],
     dialogue: Dialogue,
 }
 
@@ -84,6 +57,8 @@ impl Flow {
             gap_queued: false,
             socket_closed: None,
             opener: Opener::Unknown,
+            reopening: None,
+            unpassed: None,
             tcp: Tcp::default(),
             vantage: segment.vantage,
             streams: Default::default(),
@@ -94,12 +69,6 @@ impl Flow {
     /// Index of its vantage's account; of none where it shares one.
     pub(super) fn account(&self) -> usize {
         self.account as usize
-    }
-
-    /// Whether the segment begins another connection between the same ends.
-    pub(super) fn is_reused_by(&self, segment: &SegmentEvent<'_>) -> bool {
-        let stream = segment.direction.of(&self.streams);
-        segment.has(tcp_flag::SYN) && stream.started() && stream.first_seq() != segment.seq
     }
 
     /// A segment passed.
@@ -170,6 +139,7 @@ impl Flow {
     }
 
     fn payload(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
+        let odd = self.sent_before(segment, work);
         let reverse = segment.direction.reverse().of(&self.streams);
         let chunk = Chunk {
             offset: segment.direction.of(&self.streams).offset_of(segment.seq),
@@ -180,21 +150,43 @@ impl Flow {
             ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
             reverse_end: if reverse.started() { reverse.highest() } else { FIRST },
             segment_start: segment.begins,
-            again: false,
+            odd,
         };
         work.placed(segment.direction, chunk.offset);
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
+    }
+
+    /// The pod's socket sent segments again at this time, and `snd_una` is the first byte that was not acknowledged. Which
+    /// segments these were it does not say; but all before them had been sent once. So where `snd_una` has not passed the
+    /// device, its first copy was lost on the way there.
+    pub(super) fn note_sent_again(&mut self, snd_una: u32, time: Ktime) {
+        let stream = Direction::FromPod.of(&self.streams);
+        let offset = stream.offset_of(snd_una);
+        if stream.started() && offset >= stream.highest() {
+            self.unpassed = Some(Box::new((offset, time)));
+        }
+    }
+
+    /// Whether a segment has a byte that was sent before, but never passed.
+    fn sent_before(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) -> Anomalies {
+        let mut odd = Anomalies::default();
+        let unpassed = self.unpassed.as_deref().filter(|_| segment.direction == Direction::FromPod);
+        let Some((offset, since)) = unpassed.copied() else { return odd };
+        let start = Direction::FromPod.of(&self.streams).offset_of(segment.seq);
+        if (start..start + u64::from(segment.len)).contains(&offset) {
+            self.unpassed = None;
+            if segment.time >= since {
+                odd.insert(Anomaly::Retransmit);
+                work.tally.count(Anomaly::Retransmit);
+            }
+        }
+        odd
     }
 
     fn fin(&mut self, segment: &SegmentEvent<'_>, work: &mut Work<'_>) {
         let seq = segment.seq.wrapping_add(segment.len);
         segment.direction.of_mut(&mut self.streams).fin(seq, segment.time);
         self.with(segment.direction, work, |mut reassembly| reassembly.settle());
-    }
-
-    fn believes_reset(&self, segment: &SegmentEvent<'_>) -> bool {
-        let stream = segment.direction.of(&self.streams);
-        !stream.started() || stream.offset_of(segment.seq).abs_diff(stream.highest()) <= RST_WINDOW
     }
 
     /// Its first gap has been open for too long, if it is still that of `since`.

@@ -16,6 +16,7 @@ mod flow;
 pub mod fuzzing;
 mod http1;
 mod http2;
+mod incarnation;
 mod join;
 mod out_of_order;
 mod pair;
@@ -226,8 +227,7 @@ impl Wire {
         let Some(direction) = Direction::from_detail(header.detail) else { return };
         let index = self.accounts.index(header.netns, header.ifindex);
         let account = direction.of_mut(&mut self.accounts.get_mut(index).directions);
-        account.recorded += bytes;
-        account.inherited += if inherited { bytes } else { 0 };
+        account.record(bytes, inherited);
         account.opaque += bytes;
     }
 

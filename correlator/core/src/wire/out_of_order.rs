@@ -1,8 +1,8 @@
 //! Segments that came before an earlier one. What passed first counts: a later copy fills only what is missing.
 use std::collections::BTreeMap;
 
-use super::stream::Chunk;
-use crate::Ktime;
+use super::{reassembly::MAX_GAP, stream::Chunk};
+use crate::{Anomalies, Anomaly, Ktime};
 
 /// What an entry costs beside its bytes, so that many small segments are bounded too.
 const ENTRY_COST: u64 = 96;
@@ -12,6 +12,7 @@ const ENTRY_COST: u64 = 96;
 pub(super) struct OutOfOrder {
     pieces: BTreeMap<u64, Piece>,
     cost: u64,
+    late: u64,
 }
 
 /// A chunk that owns its bytes.
@@ -24,7 +25,7 @@ pub(super) struct Piece {
     ack: Option<u64>,
     reverse_end: u64,
     segment_start: bool,
-    again: bool,
+    odd: Anomalies,
 }
 
 impl Piece {
@@ -38,7 +39,7 @@ impl Piece {
             ack: self.ack,
             reverse_end: self.reverse_end,
             segment_start: self.segment_start,
-            again: self.again,
+            odd: self.odd,
         }
     }
 
@@ -52,7 +53,7 @@ impl Piece {
             ack: chunk.ack,
             reverse_end: chunk.reverse_end,
             segment_start: chunk.segment_start,
-            again: chunk.again,
+            odd: chunk.odd,
         }
     }
 
@@ -84,7 +85,9 @@ impl OutOfOrder {
     fn covered(&mut self, chunk: &mut Chunk<'_>) -> u64 {
         let Some((_, piece)) = self.pieces.range_mut(..=chunk.offset).next_back() else { return 0 };
         let covered = piece.end().saturating_sub(chunk.offset).min(chunk.len);
-        piece.again |= covered > 0;
+        if covered > 0 {
+            piece.odd.insert(Anomaly::Retransmit);
+        }
         covered
     }
 
@@ -98,9 +101,24 @@ impl OutOfOrder {
         if part.len == 0 {
             return;
         }
-        let piece = Piece::own(part);
+        let mut piece = Piece::own(part);
+        if self.is_late(part) {
+            piece.odd.insert(Anomaly::OutOfOrder);
+            self.late += 1;
+        }
         self.cost += piece.cost();
         self.pieces.insert(piece.offset, piece);
+    }
+
+    /// Whether it passed after what comes behind it. By its time: records of two CPUs may come in the other order.
+    fn is_late(&self, part: &Chunk<'_>) -> bool {
+        let later = self.pieces.range(part.offset..=part.offset.saturating_add(MAX_GAP)).next();
+        later.is_some_and(|(_, later)| later.time < part.time)
+    }
+
+    /// How many pieces were late since it was asked last.
+    pub(super) fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Where the first piece begins.

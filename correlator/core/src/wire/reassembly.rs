@@ -9,7 +9,7 @@ use crate::{Anomaly, Ktime};
 
 /// A gap wider than this is believed only when the receiver acknowledged what is behind it: without that it is
 /// more likely a sequence number that no receiver would accept. Far above any window in use.
-const MAX_GAP: u64 = 64 << 20;
+pub(super) const MAX_GAP: u64 = 64 << 20;
 
 /// The part of its room that a direction keeps when half of all room is in use.
 const SHARE: u64 = 32;
@@ -54,9 +54,16 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         chunk.advance(before);
         let again = chunk.take(self.stream.next.saturating_sub(chunk.offset));
         self.work.account(self.direction).duplicate += again.len;
-        if again.len > 0 {
+        if again.len > 0 && !self.is_keep_alive(&again) {
             (self.deliver)(Delivery::Again(again.offset, again.end()), self.work);
         }
+    }
+
+    /// The last byte once more, alone, though it came with others: a keep-alive that some systems send with a byte of
+    /// garbage (RFC 9293, 3.8.4). It delays nothing.
+    fn is_keep_alive(&self, again: &Chunk<'_>) -> bool {
+        let tail = again.len == 1 && again.end() == self.stream.highest;
+        tail && !self.stream.tail_is_byte
     }
 
     /// Nothing comes behind a FIN.
@@ -69,6 +76,7 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
 
     fn pass(&mut self, chunk: Chunk<'_>) {
         self.stream.next = chunk.end();
+        self.stream.tail_is_byte = chunk.len == 1;
         (self.deliver)(Delivery::Chunk(chunk), self.work);
     }
 
@@ -78,6 +86,7 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         let held = self.stream.held.get_or_insert_default();
         let before = held.cost();
         let duplicate = held.insert(chunk);
+        let late = held.take_late();
         self.work.tally.held += held.cost().saturating_sub(before);
         let account = self.work.account(self.direction);
         account.duplicate += duplicate;
@@ -85,6 +94,7 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         if duplicate > 0 {
             self.work.tally.count(Anomaly::Retransmit);
         }
+        (0..late).for_each(|_| self.work.tally.count(Anomaly::OutOfOrder));
         if next_came || self.stream.gap_since.is_none() {
             self.stream.gap_since = Some(time);
         }

@@ -1,6 +1,6 @@
 //! One direction of a connection: its sequence numbers as offsets of a stream, and the pieces of that stream.
 use super::out_of_order::OutOfOrder;
-use crate::Ktime;
+use crate::{Anomalies, Ktime};
 
 /// The stream offset of the first byte. Not 0, so that what came before the first byte has an offset too.
 pub(super) const FIRST: u64 = 1 << 32;
@@ -21,8 +21,8 @@ pub(super) struct Chunk<'a> {
     pub(super) reverse_end: u64,
     /// Its first byte is the first of a segment.
     pub(super) segment_start: bool,
-    /// Some of its bytes were sent again while it waited.
-    pub(super) again: bool,
+    /// What was odd about its way here: bytes sent again while it waited, or passed after later ones.
+    pub(super) odd: Anomalies,
 }
 
 impl<'a> Chunk<'a> {
@@ -109,6 +109,8 @@ pub(super) struct Stream {
     pub(super) highest: u64,
     /// What the receiver acknowledged, as far as records told.
     pub(super) acked: u64,
+    /// The last bytes in order were one byte.
+    pub(super) tail_is_byte: bool,
     pub(super) fin: Option<u64>,
     pub(super) ended: bool,
     /// Since when nothing fills the first gap.
@@ -146,6 +148,10 @@ impl Stream {
 
     pub(super) fn highest(&self) -> u64 {
         self.highest
+    }
+
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
     }
 
     pub(super) fn ended(&self) -> bool {

@@ -2,8 +2,8 @@
 use weft_abi::{SockEvent, SockIo, io, sock_event, tcp_flag};
 
 use super::{
-    ConnectionEvent, Downstream, Wire, decode::SegmentEvent, direction::Direction, flow::Flow, join::IoRange,
-    table::List, work::Work,
+    ConnectionEvent, Downstream, Wire, decode::SegmentEvent, direction::Direction, flow::Flow,
+    incarnation::Incarnation, join::IoRange, table::List, work::Work,
 };
 use crate::{Anomaly, Endpoint, FlowId, Ktime};
 
@@ -18,9 +18,7 @@ impl Wire {
         let bound = self.bind(key, segment.cookie, segment.has(tcp_flag::SYN));
         let inherited = self.is_inherited(segment.bank);
         self.with_flow(key, |flow, work| {
-            let account = work.account(segment.direction);
-            account.recorded += u64::from(segment.len);
-            account.inherited += if inherited { u64::from(segment.len) } else { 0 };
+            work.account(segment.direction).record(segment.len.into(), inherited);
             flow.segment(segment, work);
         });
         self.settle(key, down);
@@ -37,10 +35,14 @@ impl Wire {
     /// The segment's connection. A segment that carries and opens nothing is of no interest without one.
     fn find_or_open(&mut self, segment: &SegmentEvent<'_>, down: &mut impl Downstream) -> Option<u32> {
         if let Some(key) = self.table.find(&segment.id) {
-            if !self.table.flow(key).is_some_and(|flow| flow.is_reused_by(segment)) {
-                return Some(key);
+            match self.table.flow(key).map(|flow| flow.incarnation(segment)) {
+                Some(Incarnation::Next) => self.end_flow(key, None, down),
+                Some(Incarnation::None) => {
+                    self.nobodys(key, segment);
+                    return None;
+                }
+                _ => return Some(key),
             }
-            self.end_flow(key, None, down);
         }
         if segment.len == 0 && (!segment.has(tcp_flag::SYN) || segment.has(tcp_flag::RST)) {
             return None;
@@ -50,6 +52,16 @@ impl Wire {
         let account = self.accounts.index(segment.id.netns, segment.id.ifindex);
         self.accounts.open_flow(account);
         Some(self.table.insert(Box::new(Flow::new(segment, self.serial, account))))
+    }
+
+    /// The bytes of a segment are no connection's.
+    fn nobodys(&mut self, key: u32, segment: &SegmentEvent<'_>) {
+        let inherited = self.is_inherited(segment.bank);
+        self.with_flow(key, |_, work| {
+            let account = work.account(segment.direction);
+            account.record(segment.len.into(), inherited);
+            account.opaque += u64::from(segment.len);
+        });
     }
 
     fn make_room(&mut self, down: &mut impl Downstream) {
@@ -186,6 +198,9 @@ impl Wire {
             sock_event::ESTABLISHED_PASSIVE => self.bind_by_ends(event, down),
             sock_event::RETRANSMIT => {
                 down.connection(ConnectionEvent::Retransmitted { netns, segments: event.retransmitted });
+                if let Some(flow) = self.cookies.get(&cookie).and_then(|key| self.table.flow(*key)) {
+                    flow.note_sent_again(event.snd_una, Ktime(event.header.time));
+                }
             }
             sock_event::CLOSED => {}
             _ => return self.tally.stats.malformed += 1,

@@ -23,7 +23,7 @@ impl Conversation {
     /// The bytes that waited for what they are.
     fn read_again(&mut self, link: &Link, direction: Direction, work: &mut Work<'_>) {
         let reader = self.reader(direction);
-        let (offset, time, ack, again) = (reader.start, reader.span.first_byte, reader.ack, reader.again);
+        let (offset, time, ack, odd) = (reader.start, reader.span.first_byte, reader.ack, reader.odd);
         let bytes = reader.take_partial(direction, work);
         let len = bytes.len() as u64;
         if len == 0 {
@@ -31,7 +31,7 @@ impl Conversation {
         }
         let (hole, reverse_end, segment_start) = (0, ack.unwrap_or(FIRST), true);
         let data = &bytes[..];
-        let chunk = Chunk { offset, len, hole, data, time, ack, reverse_end, segment_start, again };
+        let chunk = Chunk { offset, len, hole, data, time, ack, reverse_end, segment_start, odd };
         self.http2(link, direction, chunk, work);
     }
 

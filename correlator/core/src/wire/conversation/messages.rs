@@ -134,13 +134,11 @@ impl Conversation {
     }
 
     pub(super) fn finish_request(&mut self, direction: Direction, work: &mut Work<'_>) {
-        let (span, end, again) = self.reader(direction).finish();
+        let (span, end, odd) = self.reader(direction).finish();
         self.pairing.grow_request(span, end);
         if let Some(open) = self.pairing.last() {
             open.request_done = true;
-            if again {
-                open.note(Anomaly::Retransmit);
-            }
+            open.exchange.anomalies |= odd;
         }
         self.pairing.release(work);
     }
@@ -194,14 +192,12 @@ impl Conversation {
     /// A response is complete; `rest` bytes of its last segment follow.
     pub(super) fn finish_response(&mut self, direction: Direction, rest: u64, work: &mut Work<'_>) {
         let early = self.is_early(direction);
-        let (span, end, again) = self.reader(direction).finish();
+        let (span, end, odd) = self.reader(direction).finish();
         self.pairing.grow_response(span, end);
         let mut tunnel = None;
         if let Some(open) = self.pairing.awaited() {
             tunnel = is_tunnel(open).then_some(open.request.1);
-            if again {
-                open.note(Anomaly::Retransmit);
-            }
+            open.exchange.anomalies |= odd;
         }
         if rest > 0 && tunnel.is_none() && self.pairing.awaits_one() {
             work.tally.count(Anomaly::BodyLongerThanAnnounced);

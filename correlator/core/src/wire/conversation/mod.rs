@@ -228,7 +228,9 @@ impl Conversation {
         let Spoken::Http1(requests) = self.spoken else { return };
         self.pairing.note_again(direction == requests, start, end);
         let reader = self.reader(direction);
-        reader.again |= !reader.at_boundary() && end > reader.start;
+        if !reader.at_boundary() && end > reader.start {
+            reader.odd.insert(Anomaly::Retransmit);
+        }
     }
 
     /// The connection is over.

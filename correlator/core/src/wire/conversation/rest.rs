@@ -69,9 +69,7 @@ impl Rest {
         }
         part.last_byte = chunk.time;
         part.bytes += chunk.len;
-        if chunk.again {
-            self.note(Anomaly::Retransmit);
-        }
+        self.anomalies |= chunk.odd;
     }
 
     /// Bytes of which no record came.

@@ -9,7 +9,7 @@ use super::{
     head::Parsed,
     lines::HeadEnd,
 };
-use crate::{Anomaly, Ktime, MessageSpan};
+use crate::{Anomalies, Anomaly, Ktime, MessageSpan};
 
 /// Where in its messages a direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub(in super::super) struct Reader {
     pub(in super::super) span: MessageSpan,
     /// Acknowledgement number of the segment that first carried the first byte, as an offset of the reverse stream.
     pub(in super::super) ack: Option<u64>,
-    /// Some of its bytes were sent again before they were read.
-    pub(in super::super) again: bool,
+    /// What was odd about the way of its bytes.
+    pub(in super::super) odd: Anomalies,
     partial: Option<Box<Partial>>,
 }
 
@@ -58,7 +58,7 @@ const NEVER: MessageSpan = MessageSpan { first_byte: Ktime(0), last_byte: Ktime(
 
 impl Reader {
     pub(in super::super) fn new(state: State) -> Self {
-        Self { state, start: 0, span: NEVER, ack: None, again: false, partial: None }
+        Self { state, start: 0, span: NEVER, ack: None, odd: Anomalies::default(), partial: None }
     }
 
     /// Whether no byte of a message came yet.
@@ -83,7 +83,7 @@ impl Reader {
             ack: self.ack,
             reverse_end: 0,
             segment_start: true,
-            again: self.again,
+            odd: self.odd,
         })
     }
 
@@ -92,7 +92,7 @@ impl Reader {
         self.start = chunk.offset;
         self.span = MessageSpan { first_byte: chunk.time, last_byte: chunk.time, bytes: 0, body_bytes: 0 };
         self.ack = chunk.ack;
-        self.again = false;
+        self.odd = Anomalies::default();
     }
 
     /// Reads a head, in place where the chunk has all of it. `parse` is given the bytes and the limit.
@@ -103,7 +103,7 @@ impl Reader {
         work: &mut Work<'_>,
         parse: impl Fn(&[u8], usize) -> Parsed<T>,
     ) -> HeadStep<T> {
-        self.again |= chunk.again;
+        self.odd |= chunk.odd;
         if self.partial.is_some() {
             return self.more(direction, chunk, work, parse);
         }
@@ -240,7 +240,7 @@ impl Reader {
         }
         let progress = body.take(chunk);
         work.decoded(direction, progress.bytes);
-        self.again |= chunk.again;
+        self.odd |= chunk.odd;
         self.advance(body, progress, time);
         progress.state
     }
@@ -253,12 +253,12 @@ impl Reader {
         progress
     }
 
-    /// The message is over: what there was of it, where it ended, and whether some of it was sent again.
-    pub(in super::super) fn finish(&mut self) -> (MessageSpan, u64, bool) {
-        let over = (self.span, self.start + self.span.bytes, self.again);
+    /// The message is over: what there was of it, where it ended, and what was odd about its way.
+    pub(in super::super) fn finish(&mut self) -> (MessageSpan, u64, Anomalies) {
+        let over = (self.span, self.start + self.span.bytes, self.odd);
         self.state = State::Head;
         self.span = NEVER;
-        self.again = false;
+        self.odd = Anomalies::default();
         over
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Head {
     pub(super) time: Ktime,
     /// Of its frames.
     pub(super) bytes: u64,
-    pub(super) again: bool,
+    pub(super) odd: Anomalies,
 }
 
 impl Connection {
@@ -62,9 +62,9 @@ impl Connection {
             cx.decoded(part.len);
             return self.whole_block(cx, frame, bytes, &part);
         }
-        let (start, again) = (half.start, half.again);
+        let (start, odd) = (half.start, half.odd);
         let block = half.block.get_or_insert_with(|| Box::new(Block::new(frame, start)));
-        block.again |= again;
+        block.odd |= odd;
         if block.is_kept() && !block.fits(part.len, limit) {
             block.too_large = true;
             block.release(cx.direction, cx.work);
@@ -81,9 +81,9 @@ impl Connection {
     /// A block that is in one piece, as most are.
     fn whole_block(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, payload: &[u8], part: &Chunk<'_>) {
         let half = self.half(cx.direction);
-        let (start, again) = (half.start, half.again);
+        let (start, odd) = (half.start, half.odd);
         let mut block = Block::new(frame, start);
-        block.again = again;
+        block.odd = odd;
         block.wire_bytes = HEADER as u64 + part.len;
         let Some((promised, fragment)) = frame.fragment(payload) else {
             block.malformed = true;
@@ -121,7 +121,7 @@ impl Connection {
             end,
             time,
             bytes: block.wire_bytes,
-            again: block.again,
+            odd: block.odd,
         };
         self.head(cx, head);
     }

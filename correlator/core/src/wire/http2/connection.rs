@@ -188,7 +188,7 @@ impl Connection {
         if half.piece.is_empty() {
             half.begin_frame(chunk);
         }
-        half.again |= chunk.again;
+        half.odd |= chunk.odd;
         let (used, whole) = half.piece.fill(HEADER, chunk.front());
         if used == 0 {
             return self.lose(cx, Anomaly::Gap, chunk.time);
@@ -237,7 +237,7 @@ impl Connection {
     fn payload(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, left: u32, chunk: &mut Chunk<'_>) {
         let part = chunk.take(left.into());
         let half = self.half(cx.direction);
-        half.again |= part.again;
+        half.odd |= part.odd;
         half.at = At::Payload(frame, left.saturating_sub(part.len as u32));
         match frame.kind {
             FrameType::Data => self.data(cx, frame, left, part),

@@ -23,9 +23,9 @@ impl Connection {
             let half = direction.of_mut(&mut self.halves);
             slot.message(role).window.resume(&mut half.window, &half.initial_window);
         }
-        let again = self.half(direction).again;
+        let odd = self.half(direction).odd;
         let (bytes, end, time) = (HEADER as u64, chunk.offset, chunk.time);
-        self.grow(cx, frame.stream_id, Growth { bytes, body: 0, end, time, again });
+        self.grow(cx, frame.stream_id, Growth { bytes, body: 0, end, time, odd });
     }
 
     /// A part of the payload; `left` bytes of it were left before.
@@ -44,8 +44,8 @@ impl Connection {
         }
         let padding = self.half(cx.direction).pad.unwrap_or(0);
         let body = body.take(left.saturating_sub(padding.into()).into());
-        let (end, time, again) = (part.end(), part.time, part.again);
-        self.grow(cx, frame.stream_id, Growth { bytes: part.len, body: body.len, end, time, again });
+        let (end, time, odd) = (part.end(), part.time, part.odd);
+        self.grow(cx, frame.stream_id, Growth { bytes: part.len, body: body.len, end, time, odd });
         self.walk(cx, frame.stream_id, &body);
     }
 

@@ -9,7 +9,7 @@ use super::{
     hpack::Decoder,
     window::{InitialWindow, Window},
 };
-use crate::Ktime;
+use crate::{Anomalies, Ktime};
 
 /// Where in its frames a direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +91,14 @@ pub(super) struct Block {
     /// It is not kept, because it contradicts itself.
     pub(super) malformed: bool,
     /// Some of its bytes were sent again.
-    pub(super) again: bool,
+    pub(super) odd: Anomalies,
 }
 
 impl Block {
     pub(super) fn new(frame: FrameHeader, start: Start) -> Self {
         let (bytes, promised, wire_bytes, frame_at) = (Vec::new(), 0, 0, 0);
-        let (too_large, malformed, again) = (false, false, false);
-        Self { bytes, frame_at, frame, start, promised, wire_bytes, too_large, malformed, again }
+        let (too_large, malformed, odd) = (false, false, Anomalies::default());
+        Self { bytes, frame_at, frame, start, promised, wire_bytes, too_large, malformed, odd }
     }
 
     pub(super) fn fits(&self, more: u64, limit: u64) -> bool {
@@ -168,7 +168,7 @@ pub(super) struct Half {
     /// A frame was seen here.
     pub(super) seen: bool,
     /// Of the frame that is coming, bytes were sent again.
-    pub(super) again: bool,
+    pub(super) odd: Anomalies,
     pub(super) block: Option<Box<Block>>,
     pub(super) decoder: Decoder,
     /// The longest payload that this direction's receiver takes.
@@ -187,7 +187,7 @@ impl Half {
             pad: None,
             first: from_start,
             seen: false,
-            again: false,
+            odd: Anomalies::default(),
             block: None,
             decoder: Decoder::new(from_start),
             max_frame: DEFAULT_MAX_FRAME,
@@ -201,7 +201,7 @@ impl Half {
         self.start =
             Start { offset: chunk.offset, time: chunk.time, ack: chunk.ack, reverse_end: chunk.reverse_end };
         self.pad = None;
-        self.again = false;
+        self.odd = Anomalies::default();
     }
 
     /// The place is lost; blocks that cannot be followed change the table in unknown ways.

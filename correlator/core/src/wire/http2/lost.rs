@@ -9,7 +9,7 @@ use super::{
     stream::{Phase, Role, Slot},
     sync,
 };
-use crate::{Anomaly, Ktime};
+use crate::{Anomalies, Anomaly, Ktime};
 
 /// A message whose end may have been missed is given up when nothing came of it for so long, in ns.
 const UNSURE_FOR: u64 = 10_000_000_000;
@@ -44,7 +44,7 @@ impl Connection {
             time = slot.last_byte(role).unwrap_or(time);
             slot.message(role).walk.miss(body);
             slot.note(Anomaly::Gap);
-            let growth = Growth { bytes: len, body, end: offset + len, time, again: false };
+            let growth = Growth { bytes: len, body, end: offset + len, time, odd: Anomalies::default() };
             self.grow(cx, frame.stream_id, growth);
         }
         if len == u64::from(left) {
@@ -120,9 +120,13 @@ impl Connection {
         cx.work.tally.count(Anomaly::Retransmit);
         let role = self.role(cx.direction);
         let half = self.half(cx.direction);
-        half.again |= !half.at_boundary() && end > half.start.offset;
-        if let Some(block) = half.block.as_deref_mut() {
-            block.again |= end > block.start.offset;
+        if !half.at_boundary() && end > half.start.offset {
+            half.odd.insert(Anomaly::Retransmit);
+        }
+        if let Some(block) = half.block.as_deref_mut()
+            && end > block.start.offset
+        {
+            block.odd.insert(Anomaly::Retransmit);
         }
         if let Some(role) = role {
             self.streams.note_again(role, start, end);

@@ -5,7 +5,7 @@ use super::{
     grpc::Walk,
     stream::{Extent, Message, Phase, Role, Slot, Stream, touch},
 };
-use crate::{Anomaly, Exchange, Ktime, MessageSpan, Protocol, Side, wire::direction::Direction};
+use crate::{Anomalies, Anomaly, Exchange, Ktime, MessageSpan, Protocol, Side, wire::direction::Direction};
 
 /// What a part of a frame adds to a message.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Growth {
     /// Behind its last byte.
     pub(super) end: u64,
     pub(super) time: Ktime,
-    pub(super) again: bool,
+    pub(super) odd: Anomalies,
 }
 
 impl Connection {
@@ -86,7 +86,7 @@ impl Connection {
 
     /// A stream that begins with this request.
     fn slot(&self, cx: &mut Cx<'_, '_>, id: u32, head: Head) -> Slot {
-        let Head { fields, mut anomalies, start, time, bytes, again, .. } = head;
+        let Head { fields, mut anomalies, start, time, bytes, odd, .. } = head;
         let missing =
             fields.method.is_none() || fields.path.is_none() && fields.method.as_deref() != Some("CONNECT");
         if missing {
@@ -95,9 +95,7 @@ impl Connection {
             anomalies.insert(anomaly);
             self.doubt.filter(|_| fields.unknown).into_iter().for_each(|doubt| anomalies.insert(doubt));
         }
-        if again {
-            anomalies.insert(Anomaly::Retransmit);
-        }
+        anomalies |= odd;
         let protocol = if fields.grpc { Protocol::Grpc } else { Protocol::Http2 };
         let span = MessageSpan { first_byte: start.time, last_byte: time, bytes, body_bytes: 0 };
         // The server sends a promise, and is no client for it.
@@ -178,9 +176,7 @@ impl Connection {
             exchange.anomalies.insert(anomaly);
             cx.work.tally.count(anomaly);
         }
-        if head.again {
-            exchange.anomalies.insert(Anomaly::Retransmit);
-        }
+        exchange.anomalies |= head.odd;
         let tunnel = exchange.method == "CONNECT" && fields.status.is_some_and(|status| status < 300);
         slot.extents[1] = Extent { start: start.offset, end: *end };
         let message = slot.message(Role::Response);
@@ -209,7 +205,7 @@ impl Connection {
     /// RFC 9113, 8.1: a block behind the body.
     fn trailers(&mut self, cx: &mut Cx<'_, '_>, head: &Head) {
         let id = head.stream_id;
-        let growth = Growth { bytes: head.bytes, body: 0, end: head.end, time: head.time, again: head.again };
+        let growth = Growth { bytes: head.bytes, body: 0, end: head.end, time: head.time, odd: head.odd };
         self.grow(cx, id, growth);
         let response = !self.is_request(cx);
         if let Some(slot) = self.streams.get(id) {
@@ -227,7 +223,7 @@ impl Connection {
     pub(super) fn grow(&mut self, cx: &mut Cx<'_, '_>, id: u32, growth: Growth) {
         let Some(role) = self.role(cx.direction) else { return };
         let Some(slot) = self.streams.get(id) else { return };
-        let Growth { bytes, body, end, time, again } = growth;
+        let Growth { bytes, body, end, time, odd } = growth;
         let message = slot.message(role);
         message.unsure = false;
         match message.phase {
@@ -241,9 +237,7 @@ impl Connection {
             extent.start = end.saturating_sub(bytes);
         }
         extent.end = end;
-        if again {
-            slot.note(Anomaly::Retransmit);
-        }
+        slot.stream.exchange.anomalies |= odd;
     }
 
     /// A message's last byte passed.

@@ -9,8 +9,10 @@ mod reassembly;
 mod redaction;
 mod rest;
 mod resync;
+mod reuse;
 mod runs;
 mod talk;
+mod tcp;
 
 use std::sync::Arc;
 

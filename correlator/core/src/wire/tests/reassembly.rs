@@ -26,7 +26,7 @@ fn two_segments_swapped() {
     let bench = talk(|talk| {
         talk.client(&REQUEST[..20]).client(&REQUEST[20..40]).swapped().client(&REQUEST[40..]);
     });
-    assert_eq!(bench.lines(), ["POST /a 200 10/2", "GET /b 200 0/2"]);
+    assert_eq!(bench.lines(), ["POST /a 200 10/2 [out_of_order]", "GET /b 200 0/2"]);
     assert_eq!((bench.total().duplicate, bench.total().opaque, bench.total().gap), (0, 0, 0));
 }
 
@@ -77,7 +77,7 @@ fn fully_overlapping_segment_behind_a_gap() {
         talk.client_at(1_000_001, REQUEST);
         talk.next[0] = 1_000_001 + REQUEST.len() as u32;
     });
-    assert_eq!(bench.lines(), ["POST /a 200 10/2 [retransmit]", "GET /b 200 0/2"]);
+    assert_eq!(bench.lines(), ["POST /a 200 10/2 [retransmit,out_of_order]", "GET /b 200 0/2"]);
     assert_eq!((bench.total().duplicate, bench.total().gap, bench.total().opaque), (40, 0, 0));
 }
 
@@ -213,7 +213,7 @@ fn a_connection_that_holds_much_gives_way_first() {
     small.server(response(200, ""));
     bench.records(&small.records);
     bench.finish();
-    assert_eq!(bench.lines(), ["POST /a 200 10/0"]);
+    assert_eq!(bench.lines(), ["POST /a 200 10/0 [out_of_order]"]);
 }
 
 #[test]

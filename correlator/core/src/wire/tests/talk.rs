@@ -6,8 +6,8 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::Side;
 
-const CLIENT: usize = 0;
-const SERVER: usize = 1;
+pub(crate) const CLIENT: usize = 0;
+pub(crate) const SERVER: usize = 1;
 /// Times between records, in ns.
 pub(crate) const STEP: u64 = 1000;
 
@@ -145,6 +145,27 @@ impl Talk {
     pub(crate) fn client_at(&mut self, seq: u32, payload: impl AsRef<[u8]>) -> &mut Self {
         let record = self.segment(CLIENT, seq, Some(self.next[SERVER]), tcp_flag::PSH, payload.as_ref());
         self.push(record)
+    }
+
+    /// A segment with exactly these numbers and flags.
+    pub(crate) fn raw(
+        &mut self,
+        from: usize,
+        seq: u32,
+        ack: Option<u32>,
+        flags: u8,
+        payload: impl AsRef<[u8]>,
+    ) -> &mut Self {
+        let record = self.segment(from, seq, ack, flags, payload.as_ref());
+        self.push(record)
+    }
+
+    /// The last record is a further part of a segment that takes several.
+    pub(crate) fn further_part(&mut self) -> &mut Self {
+        if let Some(record) = self.records.last_mut() {
+            record[PART] = 1;
+        }
+        self
     }
 
     fn push(&mut self, record: Vec<u8>) -> &mut Self {
@@ -308,6 +329,8 @@ fn address(last: u8) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 244, 0, last]
 }
 
+/// Where `Segment::part` is.
+const PART: usize = std::mem::offset_of!(Segment, part);
 /// Where `Header::time` is.
 const TIME: std::ops::Range<usize> = 8..16;
 
