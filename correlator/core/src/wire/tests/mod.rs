@@ -5,6 +5,7 @@ mod http1;
 mod http2;
 mod join;
 mod random;
+mod random_http1;
 mod reassembly;
 mod redaction;
 mod rest;
