@@ -40,7 +40,7 @@ use direction::Direction;
 use join::Join;
 use sockets::{Connecting, Orphans};
 use table::Table;
-use work::{HEAD_BYTES, OPEN_BYTES, Outbox, Tally};
+use work::{HEAD_BYTES, HEADER_TABLE_BYTES, OPEN_BYTES, Outbox, Tally};
 
 /// What the wire half hands on.
 pub(crate) trait Downstream {
@@ -279,6 +279,7 @@ impl Wire {
             ),
             size("partial_head_bytes", tally.heads, HEAD_BYTES, tally.head_overflows),
             size("open_request_bytes", tally.open, OPEN_BYTES, tally.open_overflows),
+            size("header_table_bytes", tally.header_tables, HEADER_TABLE_BYTES, tally.header_table_overflows),
         ]
     }
 

@@ -8,6 +8,9 @@ pub(super) const HEAD_BYTES: u64 = 64 << 20;
 /// The most bytes of requests that wait for their response, of all connections together.
 pub(super) const OPEN_BYTES: u64 = 128 << 20;
 
+/// The most bytes of HTTP/2's header tables, of all connections together.
+pub(super) const HEADER_TABLE_BYTES: u64 = 64 << 20;
+
 /// What is counted over all connections.
 #[derive(Default)]
 pub(super) struct Tally {
@@ -25,6 +28,10 @@ pub(super) struct Tally {
     pub(super) open: u64,
     /// Requests that found no room to wait.
     pub(super) open_overflows: u64,
+    /// Bytes of HTTP/2's header tables.
+    pub(super) header_tables: u64,
+    /// Header tables that were forgotten because all together held too much.
+    pub(super) header_table_overflows: u64,
 }
 
 impl Tally {

@@ -39,7 +39,7 @@ impl Connection {
         if let Some(mut block) = half.block.take() {
             block.abandon(cx.direction, cx.work);
         }
-        half.decoder.lost_block();
+        half.forget_table(cx.work);
         cx.violation();
     }
 
@@ -143,6 +143,7 @@ impl Connection {
             let done = decoder.decode(bytes, scratch, |field| fields.take(&field, redact));
             done.err().map(|_| Anomaly::ProtocolError)
         };
+        self.half(cx.direction).weigh(cx.work);
         self.confirmed |= wrong.is_none() && (fields.of_request || fields.of_response);
         if let Some(anomaly) = wrong {
             cx.work.tally.count(anomaly);

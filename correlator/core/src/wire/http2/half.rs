@@ -3,7 +3,7 @@ use super::{
     super::{
         direction::Direction,
         stream::Chunk,
-        work::{HEAD_BYTES, Work},
+        work::{HEAD_BYTES, HEADER_TABLE_BYTES, Work},
     },
     frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER},
     hpack::Decoder,
@@ -171,6 +171,8 @@ pub(super) struct Half {
     pub(super) odd: Anomalies,
     pub(super) block: Option<Box<Block>>,
     pub(super) decoder: Decoder,
+    /// What of the header tables' bytes is this decoder's.
+    table_bytes: u32,
     /// The longest payload that this direction's receiver takes.
     pub(super) max_frame: u32,
     pub(super) window: Window,
@@ -190,6 +192,7 @@ impl Half {
             odd: Anomalies::default(),
             block: None,
             decoder: Decoder::new(from_start),
+            table_bytes: 0,
             max_frame: DEFAULT_MAX_FRAME,
             window: Window::new(),
             initial_window: InitialWindow::new(),
@@ -204,6 +207,26 @@ impl Half {
         self.odd = Anomalies::default();
     }
 
+    /// The decoder's table holds more or less than before. One that grows where all together hold too much is forgotten:
+    /// what is inserted from then on is known again.
+    pub(super) fn weigh(&mut self, work: &mut Work<'_>) {
+        let before = u64::from(self.table_bytes);
+        let others = work.tally.header_tables.saturating_sub(before);
+        let grown = self.decoder.heap_bytes() as u64;
+        if grown > before && others + grown > HEADER_TABLE_BYTES {
+            work.tally.header_table_overflows += 1;
+            self.decoder.lost_block();
+        }
+        self.table_bytes = self.decoder.heap_bytes() as u32;
+        work.tally.header_tables = others + u64::from(self.table_bytes);
+    }
+
+    /// Nothing will be decoded any more.
+    pub(super) fn forget_table(&mut self, work: &mut Work<'_>) {
+        self.decoder.lost_block();
+        self.weigh(work);
+    }
+
     /// The place is lost; blocks that cannot be followed change the table in unknown ways.
     pub(super) fn lose(&mut self, direction: Direction, work: &mut Work<'_>) {
         work.forget_block(direction);
@@ -215,6 +238,6 @@ impl Half {
         }
         // First the limit: the lost block may have used one that was lost, too.
         self.decoder.set_limit(u32::MAX);
-        self.decoder.lost_block();
+        self.forget_table(work);
     }
 }

@@ -93,7 +93,7 @@ impl Connection {
     pub(super) fn resume(&mut self, cx: &mut Cx<'_, '_>, chunk: &mut Chunk<'_>) {
         let at_preface = chunk.segment_start && chunk.front().starts_with(HTTP2_PREFACE);
         if at_preface && self.requests.is_none() {
-            return self.begin_at_preface(cx.direction);
+            return self.begin_at_preface(cx);
         }
         let max_frame = self.half(cx.direction).max_frame;
         let streams = &mut self.streams;
@@ -107,9 +107,10 @@ impl Connection {
     }
 
     /// The client's beginning, of a connection of which the server's was taken for its middle.
-    fn begin_at_preface(&mut self, direction: Direction) {
-        let mut whole = Self::from_preface(direction);
-        let server = direction.reverse();
+    fn begin_at_preface(&mut self, cx: &mut Cx<'_, '_>) {
+        let mut whole = Self::from_preface(cx.direction);
+        let server = cx.direction.reverse();
+        self.halves.iter_mut().for_each(|half| half.forget_table(cx.work));
         std::mem::swap(self.half(server), whole.half(server));
         std::mem::swap(&mut self.half(server).decoder, &mut whole.half(server).decoder);
         *self = whole;
@@ -152,6 +153,7 @@ impl Connection {
             let lost = half.at == At::Lost;
             let time = half.start.time;
             half.cut_off(direction, cx.work);
+            half.forget_table(cx.work);
             if lost {
                 self.doubt_messages(cx, Anomaly::Gap, u64::MAX, time);
             }

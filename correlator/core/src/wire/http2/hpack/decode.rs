@@ -73,7 +73,6 @@ impl Decoder {
     }
 
     /// Bytes on the heap.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::wire) fn heap_bytes(&self) -> usize {
         self.table.heap_bytes()
     }

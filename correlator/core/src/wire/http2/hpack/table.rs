@@ -182,7 +182,6 @@ impl Table {
     }
 
     /// Bytes on the heap.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }

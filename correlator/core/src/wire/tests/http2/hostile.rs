@@ -206,3 +206,28 @@ fn a_block_that_is_none() {
     assert!(bench.lines().contains(&"GET /5 200 0/0".to_owned()), "{:?}", bench.lines());
     assert!(bench.counted(Anomaly::ProtocolError) > 0);
 }
+
+#[test]
+fn header_tables_of_all_connections_together_are_bounded() {
+    // Literals of 4,000 bytes that go into the table: as many as 64 KiB hold.
+    let literal = [&[0x40, 1, b'a', 0x7f, 0xa1, 0x1e][..], &[b'v'; 4000]].concat();
+    let bench = beside(|bench| {
+        for port in 2..1200_u16 {
+            let mut peers = Peers::silent(Talk::from_port(Side::Server, port));
+            peers.talk.client([PREFACE, &settings(&[])].concat());
+            peers.talk.server(settings(&[(1, 65_536)])).client(ack());
+            let grow = [0x3f, 0xe1, 0xff, 3];
+            peers.talk.client(frame(HEADERS, END_HEADERS | END_STREAM, 1, [&grow[..], &literal].concat()));
+            for stream in (3..33).step_by(2) {
+                peers.talk.client(frame(HEADERS, END_HEADERS | END_STREAM, stream, &literal));
+            }
+            peers.talk.records.iter().for_each(|record| bench.wire.record(record, &mut bench.notes));
+        }
+        let tables = bench.wire.tables();
+        let tables = tables.iter().find(|table| table.name == "header_table_bytes").unwrap();
+        assert!(tables.evicted > 0 && tables.entries > tables.limit / 2, "{tables:?}");
+    });
+    let tables = bench.wire.tables();
+    let left = tables.iter().find(|table| table.name == "header_table_bytes").unwrap();
+    assert_eq!(left.entries, 0, "connections that are over hold nothing");
+}
