@@ -43,6 +43,27 @@ pub struct Scratch {
     pub segment: Segment,
     pub payload: [u8; MAX_CAPTURE],
     pub run: Run,
+    pub parts: Parts,
+}
+
+/// How far a segment's records are. In memory and not in registers, because the verifier then knows nothing of it, and so
+/// finds each round of the loop over the parts like the one before.
+#[repr(C)]
+pub struct Parts {
+    /// Where in the packet the payload is.
+    pub payload_offset: u32,
+    pub payload_len: u32,
+    /// Sequence number of its first byte.
+    pub seq: u32,
+    /// The flags of the last part.
+    pub flags: u32,
+    pub max_capture: u32,
+    /// Payload bytes that have a record.
+    pub at: u32,
+    /// Bytes at the next part's beginning that nobody wants.
+    pub skipped: u32,
+    /// Bytes that found no room in the ring.
+    pub unrecorded: u32,
 }
 
 /// One a CPU is enough: TC programs run with bottom halves off and do not nest.

@@ -13,32 +13,14 @@ use weft_abi::{
 use crate::{
     flow::{self, Decision, Passing, Unrecorded},
     kernel, loss,
-    maps::{PORT_FILTER, RECORDS, SCRATCH, Scratch},
+    maps::{PORT_FILTER, Parts, RECORDS, SCRATCH, Scratch},
     packet::{self, Packet, Reject},
     vantage::{self, Word},
 };
 
-/// The most records of one segment: a GSO super-segment's 64 KiB, and one more where a part is not wanted. What is left of
-/// a longer one (BIG TCP) goes uncopied with the last.
-const MAX_PARTS: u8 = 5;
-
-/// What all records of a segment have in common.
-struct Common<'a> {
-    ctx: &'a TcContext,
-    packet: &'a Packet,
-    header: Header,
-    cookie: u64,
-    max_capture: u32,
-}
-
-/// A part of a segment's payload: `len` bytes from `at` on, of which `captured` behind the first `skipped` are copied.
-struct Part {
-    number: u8,
-    at: u32,
-    len: u32,
-    skipped: u32,
-    captured: u32,
-}
+/// The most records of one segment: BIG TCP's 512 KiB (GSO_MAX_SIZE, include/linux/netdevice.h), and one more where a part is
+/// not wanted. With a smaller `Control::max_capture` what is left goes uncopied with the last.
+const MAX_PARTS: u8 = 33;
 
 #[inline(always)]
 pub fn record(ctx: &TcContext, direction: u8) {
@@ -122,62 +104,91 @@ fn submit(
     if lost.bytes > 0 {
         count_unrecorded(vantage, direction, lost.bank, lost.bytes);
     }
-    let Decision::Record(mut skipped) = decision else { return 0 };
-    let common = Common { ctx, packet, header, cookie, max_capture: word.max_capture };
-    let mut unrecorded = 0;
-    let mut at = 0;
-    for number in 0..MAX_PARTS {
-        let part = part(&common, number, at, skipped);
-        if !output(&common, scratch, &part) {
-            unrecorded += part.len;
+    let Decision::Record(skipped) = decision else { return 0 };
+    // SAFETY: the scratch is this CPU's.
+    unsafe {
+        begin(ctx, packet, header, cookie, &mut (*scratch).segment);
+        (*scratch).parts = Parts {
+            payload_offset: packet.payload_offset,
+            payload_len: packet.payload_len,
+            seq: packet.seq,
+            flags: u32::from(packet.flags),
+            max_capture: word.max_capture,
+            at: 0,
+            skipped,
+            unrecorded: 0,
+        };
+        for number in 0..MAX_PARTS {
+            if output(ctx, scratch, number) {
+                break;
+            }
         }
-        at += part.len;
-        skipped = 0;
-        if at >= packet.payload_len {
-            break;
-        }
+        (*scratch).parts.unrecorded
     }
-    unrecorded
 }
 
-/// What goes into the next record.
+/// What all records of a segment have in common.
 #[inline(always)]
-fn part(common: &Common<'_>, number: u8, at: u32, skipped: u32) -> Part {
-    let rest = common.packet.payload_len - at;
-    let wanted = rest - skipped;
-    let captured = if wanted < common.max_capture { wanted } else { common.max_capture };
-    let last = number + 1 == MAX_PARTS || captured == 0;
-    Part { number, at, len: if last { rest } else { skipped + captured }, skipped, captured }
-}
-
-/// Writes one record; says whether it is there.
-#[inline(always)]
-fn output(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> bool {
-    let packet = common.packet;
-    let captured = copy_payload(common, scratch, part);
-    let ends = part.at + part.len >= packet.payload_len;
-    let segment = Segment {
-        header: common.header,
+fn begin(ctx: &TcContext, packet: &Packet, header: Header, cookie: u64, segment: &mut Segment) {
+    *segment = Segment {
+        header,
         tuple: packet.tuple,
-        seq: packet.seq.wrapping_add(part.at),
+        seq: packet.seq,
         ack: packet.acknowledged(),
-        payload_len: part.len,
-        capture_offset: if captured == 0 { 0 } else { part.skipped },
-        captured,
-        cookie: common.cookie,
-        // The end of the stream is the end of the last part.
-        tcp_flags: if ends { packet.flags } else { packet.flags & !(tcp_flag::FIN | tcp_flag::PSH) },
-        part: part.number,
+        payload_len: packet.payload_len,
+        capture_offset: 0,
+        captured: 0,
+        cookie,
+        tcp_flags: packet.flags,
+        part: 0,
         window: packet.window,
         // SAFETY: the context is valid while the program runs.
-        gso_segs: unsafe { (*common.ctx.skb.skb).gso_segs },
+        gso_segs: unsafe { (*ctx.skb.skb).gso_segs },
     };
+}
+
+/// Writes the next record; says whether it was the last.
+///
+/// # Safety
+/// The scratch must be this CPU's.
+#[inline(always)]
+unsafe fn output(ctx: &TcContext, scratch: *mut Scratch, number: u8) -> bool {
+    // SAFETY: volatile, so that the compiler keeps nothing of it in registers over the rounds.
+    let parts = unsafe { addr_of_mut!((*scratch).parts).read_volatile() };
+    let rest = parts.payload_len - parts.at;
+    let wanted = rest - parts.skipped;
+    let wanted = if wanted < parts.max_capture { wanted } else { parts.max_capture };
+    let all = number + 1 == MAX_PARTS || wanted == 0;
+    let len = if all { rest } else { parts.skipped + wanted };
+    // SAFETY: the scratch is this CPU's.
+    let (segment, payload) = unsafe { (&mut (*scratch).segment, addr_of_mut!((*scratch).payload)) };
+    let captured = copy_payload(ctx, payload, parts.payload_offset + parts.at + parts.skipped, wanted);
+    let ends = parts.at + len >= parts.payload_len;
+    // The end of the stream is the end of the last part.
+    let kept = if ends { u8::MAX } else { !(tcp_flag::FIN | tcp_flag::PSH) };
+    segment.seq = parts.seq.wrapping_add(parts.at);
+    segment.payload_len = len;
+    segment.capture_offset = if captured == 0 { 0 } else { parts.skipped };
+    segment.captured = captured;
+    segment.tcp_flags = parts.flags as u8 & kept;
+    segment.part = number;
+    let lost = if submit_record(scratch, captured) { 0 } else { len };
+    // SAFETY: as above.
+    unsafe {
+        let state = addr_of_mut!((*scratch).parts);
+        addr_of_mut!((*state).at).write_volatile(parts.at + len);
+        addr_of_mut!((*state).skipped).write_volatile(0);
+        addr_of_mut!((*state).unrecorded).write_volatile(parts.unrecorded + lost);
+    }
+    ends
+}
+
+/// Puts the scratch's segment with so many bytes of its payload into the ring; says whether there was room.
+#[inline(always)]
+fn submit_record(scratch: *mut Scratch, captured: u32) -> bool {
     let size = size_of::<Segment>() + captured as usize;
     // SAFETY: the scratch is this CPU's, and `size` is within it: `captured` is at most MAX_CAPTURE.
-    let record = unsafe {
-        addr_of_mut!((*scratch).segment).write(segment);
-        core::slice::from_raw_parts(addr_of_mut!((*scratch).segment).cast::<u8>(), size)
-    };
+    let record = unsafe { core::slice::from_raw_parts(addr_of_mut!((*scratch).segment).cast::<u8>(), size) };
     let submitted = RECORDS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_ok();
     if !submitted {
         loss::count(LossReason::RingFullSegment);
@@ -195,23 +206,15 @@ fn socket_cookie(ctx: &TcContext, direction: u8, vantage_kind: u8) -> u64 {
     unsafe { bpf_get_socket_cookie(ctx.as_ptr()) }
 }
 
-/// Copies what is wanted of a part; gives how many bytes there are now behind the record.
+/// Copies so many bytes of the packet; gives how many there are now behind the record.
 #[inline(always)]
-fn copy_payload(common: &Common<'_>, scratch: *mut Scratch, part: &Part) -> u32 {
-    if part.captured == 0 {
+fn copy_payload(ctx: &TcContext, payload: *mut [u8; MAX_CAPTURE], offset: u32, wanted: u32) -> u32 {
+    if wanted == 0 {
         return 0;
     }
-    let len = bounded(part.captured);
+    let len = bounded(wanted);
     // SAFETY: `len` is between 1 and MAX_CAPTURE, the size of the scratch's payload.
-    let result = unsafe {
-        bpf_skb_load_bytes(
-            common.ctx.as_ptr(),
-            common.packet.payload_offset + part.at + part.skipped,
-            addr_of_mut!((*scratch).payload).cast(),
-            len,
-        )
-    };
-    if result != 0 {
+    if unsafe { bpf_skb_load_bytes(ctx.as_ptr(), offset, payload.cast(), len) } != 0 {
         loss::count(LossReason::PayloadUnreadable);
         return 0;
     }
