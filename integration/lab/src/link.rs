@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkFlags, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::net::if_::if_nametoindex;
 
@@ -28,6 +28,18 @@ pub(crate) fn set_up(name: &str) -> Result<()> {
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
     request(RouteNetlinkMessage::SetLink(link)).with_context(|| format!("cannot set the link {name} up"))
+}
+
+/// Lets the link carry segments of so many bytes in one (BIG TCP: more than 64 KiB), in both families.
+///
+/// # Errors
+/// When there is no such link, or what the kernel answered: the driver's limit may be lower.
+pub(crate) fn set_gso_max_size(name: &str, bytes: u32) -> Result<()> {
+    let mut link = LinkMessage::default();
+    link.header.index = if_nametoindex(name).with_context(|| format!("no link {name}"))?;
+    link.attributes = vec![LinkAttribute::GsoMaxSize(bytes), LinkAttribute::GsoIpv4MaxSize(bytes)];
+    request(RouteNetlinkMessage::SetLink(link))
+        .with_context(|| format!("{name}: no segments of {bytes} bytes"))
 }
 
 fn request(message: RouteNetlinkMessage) -> Result<()> {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cni_cache;
 use crate::lab::random;
+use crate::link;
 use crate::{Lab, NetNs};
 
 /// A pod. Dropping it runs DEL and removes its namespace.
@@ -165,6 +166,16 @@ impl Pod {
     pub fn host_veth(&self) -> &str {
         let host = |interface: &&Interface| interface.sandbox.is_empty() && interface.name != self.lab.id();
         self.result.interfaces.iter().find(host).map_or("", |interface| &interface.name)
+    }
+
+    /// Lets TCP segments of so many bytes pass its devices and the lab's bridge in one: BIG TCP.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_gso_max_size(&self, bytes: u32) -> Result<()> {
+        self.netns.run(|| link::set_gso_max_size("eth0", bytes))??;
+        link::set_gso_max_size(self.host_veth(), bytes)?;
+        link::set_gso_max_size(self.lab.id(), bytes)
     }
 
     fn cnitool(&self, verb: &str) -> Result<Output> {

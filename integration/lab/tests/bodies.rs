@@ -14,6 +14,9 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// defect of either.
 const AS_CLOSE_US: f64 = 100.0;
 
+/// What a segment may have with its headers, in the test of BIG TCP: three times as much as without it.
+const BIG: u32 = 192 << 10;
+
 /// Two pods with a server of bodies, and the agent.
 struct Bench {
     server: Pod,
@@ -26,7 +29,8 @@ impl Bench {
     fn new() -> Result<Self> {
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
-        let agent = Agent::start(&lab, &binaries.weft, json!({}))?;
+        // Room for what passes before the agent is given a CPU: a test machine may be busy.
+        let agent = Agent::start(&lab, &binaries.weft, json!({"capture": {"ring_bytes": 64 << 20}}))?;
         let server = Pod::create(&lab, "bodies", "server")?;
         let client = Pod::create(&lab, "bodies", "client")?;
         let bodies = Bodies::serve(&server)?;
@@ -88,4 +92,44 @@ fn a_gigabyte_uploaded_is_a_handful_of_records() -> Result<()> {
     let received = r#"{"received":1073741824}"#.len() as u64;
     let expected = Transferred { status: 200, sent: GIB, received };
     transfer(|bench| Transfer::upload(&bench.server, GIB), expected, 2000)
+}
+
+/// Segments of up to 192 KiB in one, both ways, both families: nothing of them is left out.
+#[test]
+fn big_tcp_is_read_whole() -> Result<()> {
+    const BYTES: u64 = 4 << 20;
+    let bench = Bench::new()?;
+    for pod in [&bench.server, &bench.client] {
+        pod.set_gso_max_size(BIG)?;
+    }
+    let capture = Capture::start(bench.server.lab(), None, bench.server.host_veth())?;
+    let v6 = format!("http://[{}]:8080", bench.server.ipv6());
+    for (url, upload) in [
+        (bench.server.url("/bytes/4194304"), 0),
+        (bench.server.url("/discard"), BYTES),
+        (format!("{v6}/bytes/4194304"), 0),
+        (format!("{v6}/discard"), BYTES),
+        // In chunks, so that every byte is looked at.
+        (bench.server.url("/stream?chunks=4&bytes=1048576"), 0),
+        (format!("{v6}/stream?chunks=4&bytes=1048576"), 0),
+    ] {
+        let transfer = Transfer { url, upload, ..Transfer::download(&bench.server, 0) };
+        let done = transfer.run(&bench.client)?;
+        assert_eq!(done[0].status, 200, "{done:?}");
+    }
+    let captured = capture.finish()?;
+    let (lines, seen) = bench.settled(6)?;
+    let sizes: Vec<u64> = lines
+        .iter()
+        .map(|line| {
+            line["request"]["body_bytes"].as_u64().max(line["response"]["body_bytes"].as_u64()).unwrap_or(0)
+        })
+        .collect();
+    assert_eq!(sizes, [BYTES; 6], "{seen:?}");
+    assert!(lines.iter().all(|line| line["complete"] == true), "{lines:?}");
+    assert_eq!(seen.loss.bytes_opaque, 0, "{:?}", seen.anomalies);
+    let longest = captured.segments.iter().map(|segment| segment.payload_len).max();
+    ensure!(longest > Some(100_000), "the kernel made no BIG TCP: {longest:?}");
+    eprintln!("the longest segment had {longest:?} bytes of payload");
+    Ok(())
 }
