@@ -33,6 +33,9 @@ pub struct Vantage {
     pub kind: u32,
     /// Zero.
     pub pad: u32,
+    /// The device, as the program has found it on this CPU: the address of its `struct net_device`, which spares it from
+    /// asking for the netns with each packet. 0: not yet.
+    pub device: u64,
     /// The counters, in two banks: an agent that starts takes the other bank and so knows exactly which
     /// records were counted before it was there.
     pub banks: [Bank; 2],
@@ -62,4 +65,4 @@ pub struct DirectionCounters {
 
 const _: () = assert!(size_of::<VantageKey>() == 16);
 const _: () = assert!(size_of::<DirectionCounters>() == 24);
-const _: () = assert!(size_of::<Vantage>() == 16 + 2 * 2 * 24);
+const _: () = assert!(size_of::<Vantage>() == 24 + 2 * 2 * 24);

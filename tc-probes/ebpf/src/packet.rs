@@ -16,6 +16,7 @@ const EXT_FRAGMENT: u8 = 44;
 const EXT_DESTINATION: u8 = 60;
 const MAX_EXTENSIONS: usize = 6;
 const TCP_HEADER_LEN: u32 = 20;
+const TCP_WORDS: usize = TCP_HEADER_LEN as usize / 4;
 
 /// A TCP segment's header, and where its payload is.
 pub struct Packet {
@@ -46,21 +47,78 @@ const MALFORMED: Reject = Reject::Lost(LossReason::Malformed);
 
 /// What the IP header says of the TCP segment behind it.
 struct Ip {
-    tuple: Tuple,
+    source: [u8; 16],
+    destination: [u8; 16],
     tcp_offset: u32,
     /// Where the packet ends; frames may be padded behind it.
     end: u32,
 }
 
+/// Where the words of a packet are read from: so the IP header, and in IPv4 the TCP header, begin with a word.
+const WORDS_AT: u32 = 2;
+/// Up to the end of a TCP header behind plain headers of Ethernet and IPv4.
+type Words = [u32; 13];
+/// In `Words`.
+const IP_WORD: usize = 3;
+
+/// Nearly all packets have plain headers: those are read at once.
 #[inline(always)]
 pub fn parse(ctx: &TcContext) -> Result<Packet, Reject> {
+    let Ok(words) = load::<Words>(ctx, WORDS_AT) else { return parse_any(ctx) };
+    let begin = u32::from_be(words[IP_WORD]) >> 24;
+    match u32::from_be(words[IP_WORD - 1]) as u16 {
+        ETHERTYPE_IPV4 if begin == 0x45 => plain_ipv4(ctx, &words),
+        ETHERTYPE_IPV6 if (u32::from_be(words[IP_WORD + 1]) >> 8) as u8 == PROTOCOL_TCP => {
+            plain_ipv6(ctx, &words)
+        }
+        _ => parse_any(ctx),
+    }
+}
+
+/// IPv4 without options.
+#[inline(always)]
+fn plain_ipv4(ctx: &TcContext, words: &Words) -> Result<Packet, Reject> {
+    let [_, _, _, begin, fragment, protocol, source, destination, tcp @ ..] = words;
+    if (u32::from_be(*protocol) >> 16) as u8 != PROTOCOL_TCP {
+        return Err(Reject::NotTcp);
+    }
+    if u32::from_be(*fragment) & 0x1fff != 0 {
+        return Err(Reject::Lost(LossReason::Fragment));
+    }
+    let ip = Ip {
+        source: v4_mapped(*source),
+        destination: v4_mapped(*destination),
+        tcp_offset: ETHERNET_LEN + 20,
+        end: end(ctx, ETHERNET_LEN, u32::from_be(*begin) & 0xffff),
+    };
+    segment(ip, tcp)
+}
+
+/// IPv6 with TCP right behind its header.
+#[inline(always)]
+fn plain_ipv6(ctx: &TcContext, words: &Words) -> Result<Packet, Reject> {
+    let [_, _, _, _, length, a, b, c, d, e, f, g, h] = words;
+    let payload_len = u32::from_be(*length) >> 16;
+    let tcp_offset = ETHERNET_LEN + 40;
+    let ip = Ip {
+        source: address([*a, *b, *c, *d]),
+        destination: address([*e, *f, *g, *h]),
+        tcp_offset,
+        end: end(ctx, ETHERNET_LEN, if payload_len == 0 { 0 } else { payload_len + 40 }),
+    };
+    segment(ip, &load(ctx, tcp_offset)?)
+}
+
+#[inline(always)]
+fn parse_any(ctx: &TcContext) -> Result<Packet, Reject> {
     let (ethertype, offset) = ethernet(ctx)?;
     let ip = match ethertype {
         ETHERTYPE_IPV4 => ipv4(ctx, offset)?,
         ETHERTYPE_IPV6 => ipv6(ctx, offset)?,
         _ => return Err(Reject::NotTcp),
     };
-    tcp(ctx, ip)
+    let tcp = load(ctx, ip.tcp_offset)?;
+    segment(ip, &tcp)
 }
 
 #[inline(always)]
@@ -92,12 +150,8 @@ fn ipv4(ctx: &TcContext, offset: u32) -> Result<Ip, Reject> {
     }
     let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
     Ok(Ip {
-        tuple: Tuple {
-            source: v4_mapped(load(ctx, offset + 12)?),
-            destination: v4_mapped(load(ctx, offset + 16)?),
-            source_port: 0,
-            destination_port: 0,
-        },
+        source: v4_mapped(load(ctx, offset + 12)?),
+        destination: v4_mapped(load(ctx, offset + 16)?),
         tcp_offset: offset + header_len,
         end: end(ctx, offset, total_len),
     })
@@ -113,7 +167,8 @@ fn ipv6(ctx: &TcContext, offset: u32) -> Result<Ip, Reject> {
     source.copy_from_slice(&header[8..24]);
     destination.copy_from_slice(&header[24..40]);
     Ok(Ip {
-        tuple: Tuple { source, destination, source_port: 0, destination_port: 0 },
+        source,
+        destination,
         tcp_offset: skip_extensions(ctx, header[6], offset + 40)?,
         end: end(ctx, offset, total_len),
     })
@@ -143,24 +198,26 @@ fn skip_extensions(ctx: &TcContext, mut next: u8, mut offset: u32) -> Result<u32
     if next == PROTOCOL_TCP { Ok(offset) } else { Err(MALFORMED) }
 }
 
+/// The segment, by the words of its TCP header.
 #[inline(always)]
-fn tcp(ctx: &TcContext, ip: Ip) -> Result<Packet, Reject> {
-    let header: [u8; TCP_HEADER_LEN as usize] = load(ctx, ip.tcp_offset)?;
-    let header_len = u32::from(header[12] >> 4) * 4;
+fn segment(ip: Ip, tcp: &[u32; TCP_WORDS]) -> Result<Packet, Reject> {
+    let [ports, seq, ack, flags, _] = tcp.map(u32::from_be);
+    let header_len = flags >> 28 << 2;
     let payload_offset = ip.tcp_offset + header_len;
     if header_len < TCP_HEADER_LEN || payload_offset > ip.end {
         return Err(MALFORMED);
     }
     Ok(Packet {
         tuple: Tuple {
-            source_port: u16::from_be_bytes([header[0], header[1]]),
-            destination_port: u16::from_be_bytes([header[2], header[3]]),
-            ..ip.tuple
+            source: ip.source,
+            destination: ip.destination,
+            source_port: (ports >> 16) as u16,
+            destination_port: ports as u16,
         },
-        seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-        ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-        flags: header[13],
-        window: u16::from_be_bytes([header[14], header[15]]),
+        seq,
+        ack,
+        flags: (flags >> 16) as u8,
+        window: flags as u16,
         payload_offset,
         payload_len: ip.end - payload_offset,
     })

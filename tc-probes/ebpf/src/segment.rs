@@ -12,7 +12,7 @@ use weft_abi::{
 
 use crate::{
     flow::{self, Decision, Passing, Unrecorded},
-    kernel, loss,
+    loss,
     maps::{PORT_FILTER, Parts, RECORDS, SCRATCH, Scratch},
     packet::{self, Packet, Reject},
     vantage::{self, Word},
@@ -30,10 +30,9 @@ pub fn record(ctx: &TcContext, direction: u8) {
 /// Counts the segment, and records it if it says anything. `None` is only a shorter way out.
 #[inline(always)]
 fn try_record(ctx: &TcContext, direction: u8) -> Option<()> {
-    let netns = kernel::device_netns(ctx.as_ptr().cast())?;
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let vantage = vantage::find(netns, ifindex)?;
+    let vantage = vantage::of_device(ctx.as_ptr().cast(), ifindex)?;
     let packet = match packet::parse(ctx) {
         Ok(packet) => packet,
         Err(Reject::NotTcp) => return None,

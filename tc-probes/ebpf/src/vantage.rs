@@ -1,12 +1,37 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use weft_abi::{CONTROL_FILTER_PORTS, Control, Header, Vantage, VantageKey};
 
-use crate::maps::{CONTROL, VANTAGES};
+use crate::{
+    kernel,
+    maps::{CONTROL, VANTAGES},
+};
 
 /// The pod's entry, or nothing when the device or socket is no pod's.
 #[inline(always)]
 pub fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
     VANTAGES.get_ptr_mut(&VantageKey { netns, ifindex, pad: 0 })
+}
+
+/// The entry of a packet's device. Which netns a device is in takes three reads of the kernel's memory, so it is asked once
+/// a CPU: from then on the device is known by its address. Another device of the same index is another address, and one
+/// that was moved to another netns with its index is still the same pod's.
+#[inline(always)]
+pub fn of_device(skb: *const u8, ifindex: u32) -> Option<*mut Vantage> {
+    let device = kernel::device(skb)?;
+    let usual = kernel::devices_netns();
+    if let Some(vantage) = find(usual, ifindex) {
+        // SAFETY: the map's lookup gave a valid pointer to this CPU's value.
+        if unsafe { (*vantage).device } == device {
+            return Some(vantage);
+        }
+    }
+    let netns = kernel::device_netns(device)?;
+    let vantage = find(netns, ifindex)?;
+    if netns == usual {
+        // SAFETY: as above.
+        unsafe { (*vantage).device = device }
+    }
+    Some(vantage)
 }
 
 /// What the agent said, read once a run: the bank that a segment is counted in must be the bank in its record.

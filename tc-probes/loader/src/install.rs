@@ -19,6 +19,7 @@ use aya::{
 use crate::{
     KernelTypes, Pins,
     error::{IoContext as _, LoaderError, Result},
+    netns::current_cookie,
     pins::{file_names, unpin},
 };
 
@@ -169,6 +170,8 @@ fn load(pins: Option<&Pins>, ring_bytes: u32) -> Result<Ebpf> {
     for (global, offset) in &offsets {
         loader.override_global(global, offset, true);
     }
+    let devices = current_cookie()?;
+    loader.override_global("DEVICES_NETNS", &devices, true);
     if let Some(pins) = pins {
         for map in MAPS {
             loader.map_pin_path(map, pins.map(map));

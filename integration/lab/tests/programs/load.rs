@@ -71,7 +71,8 @@ impl Programs {
         ensure_bpffs(&bpffs)?;
         let pins = Pins::new(&bpffs);
         pins.create()?;
-        install(&pins, &InstallOptions { ring_bytes: 16 << 20, cgroup: None })?;
+        // From where the devices are, as on a node.
+        netns.run(|| install(&pins, &InstallOptions { ring_bytes: 16 << 20, cgroup: None }))??;
         let mut kernel = Kernel::open(&pins)?;
         kernel.take_charge(u64::MAX, MAX_CAPTURE as u32)?;
         let mut vantages = Vantages::open(&pins)?;

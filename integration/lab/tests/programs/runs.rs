@@ -33,7 +33,7 @@ fn run_word(run: &Run) -> String {
 }
 
 /// The flow of the test's packets.
-fn flow(netns: u64) -> FlowKey {
+pub fn flow(netns: u64) -> FlowKey {
     let address = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
     let (source, destination) = (address(1), address(2));
     FlowKey {
