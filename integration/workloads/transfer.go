@@ -26,27 +26,15 @@ func bothProtocols() *http.Protocols {
 	return protocols
 }
 
-// runBodies serves bodies of any size over both protocols: GET /bytes/{n}, POST /discard, and the other test routes.
+// runBodies serves bodies of any size over both protocols: the test routes.
 func runBodies(args []string) error {
 	set := flag.NewFlagSet("bodies", flag.ContinueOnError)
 	listen := set.String("listen", ":8080", "address to listen on")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	routes := testRoutes()
-	routes.HandleFunc("POST /discard", discard)
-	server := &http.Server{Addr: *listen, Handler: routes, Protocols: bothProtocols()}
+	server := &http.Server{Addr: *listen, Handler: testRoutes(), Protocols: bothProtocols()}
 	return server.ListenAndServe()
-}
-
-// discard reads the request's body to its end and answers how long it was.
-func discard(w http.ResponseWriter, r *http.Request) {
-	n, err := io.Copy(io.Discard, r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]int64{"received": n})
 }
 
 // runTransfer sends requests one after the other over one connection and prints what it counted of each, a line of JSON.

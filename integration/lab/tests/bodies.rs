@@ -89,7 +89,7 @@ fn a_gigabyte_downloaded_is_a_handful_of_records() -> Result<()> {
 
 #[test]
 fn a_gigabyte_uploaded_is_a_handful_of_records() -> Result<()> {
-    let received = r#"{"received":1073741824}"#.len() as u64;
+    let received = r#"{"bytes":1073741824}"#.len() as u64;
     let expected = Transferred { status: 200, sent: GIB, received };
     transfer(|bench| Transfer::upload(&bench.server, GIB), expected, 2000)
 }
