@@ -66,7 +66,7 @@ pub struct Balance {
     pub duplicate: u64,
     /// Waiting for bytes before them.
     pub pending: u64,
-    /// Missing in the sequence numbers of connections.
+    /// Missing in the sequence numbers of connections, though they reached their receiver.
     pub gap: u64,
     /// In segments for which the kernel could write no record.
     pub unrecorded: u64,

@@ -29,7 +29,7 @@ pub(crate) struct ByteAccount {
     pub(crate) duplicate: u64,
     /// Bytes that wait: behind a gap, or for the rest of a head.
     pub(crate) pending: u64,
-    /// Bytes in sequence gaps that were given up: no record carried them.
+    /// Bytes in sequence gaps that were given up: no record carried them, but their receiver has them.
     pub(crate) gap: u64,
 }
 

@@ -168,12 +168,14 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         self.drain();
     }
 
-    /// The bytes before this offset are missing for good.
+    /// The bytes before this offset are missing for good. Those that their receiver has are lost to us; the others may
+    /// never have passed: the kernel did not count them, either, and what of them comes yet will be duplicate.
     fn skip_to(&mut self, offset: u64) {
         let missing = offset.saturating_sub(self.stream.next);
+        let received = offset.min(self.stream.acked).saturating_sub(self.stream.next);
         let gap = Delivery::Gap(self.stream.next, missing);
         self.stream.next = offset;
-        self.work.account(self.direction).gap += missing;
+        self.work.account(self.direction).gap += received;
         self.work.tally.count(Anomaly::Gap);
         (self.deliver)(gap, self.work);
     }
@@ -203,9 +205,10 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         self.end();
     }
 
-    /// The connection is over: no gap will be filled any more. `end` is the offset behind the last byte, where
-    /// the socket told.
+    /// The connection is over: no gap will be filled any more. `end` is the offset behind the last byte that reached its
+    /// receiver, where the socket told.
     pub(super) fn finish(&mut self, end: Option<u64>) {
+        self.stream.acked = self.stream.acked.max(end.unwrap_or(0));
         while self.stream.behind_gap().is_some() {
             self.give_up();
         }

@@ -14,6 +14,7 @@ mod reuse;
 mod runs;
 mod talk;
 mod tcp;
+mod waiting;
 
 use std::sync::Arc;
 
