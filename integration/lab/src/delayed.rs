@@ -41,14 +41,14 @@ pub struct Delayed {
     pub by_weft: bool,
 }
 
-/// The exchanges of one pod that weft or the capture of its host-side device call delayed. Connections must be HTTP/1
-/// and in the capture from their SYN on: a message's place in the stream is the sum of the bytes of those before it.
+/// The exchanges of one pod over HTTP/1 that weft or the capture of its host-side device call delayed. Connections must
+/// be in the capture from their SYN on: a message's place in the stream is the sum of the bytes of those before it.
 ///
 /// # Errors
 /// When an exchange has no response, or a part of one was not captured.
 pub fn compare(exchanges: &[Value], segments: &[CapturedSegment]) -> Result<Vec<Delayed>> {
     let mut connections: BTreeMap<(SocketAddr, SocketAddr), Vec<Exchange>> = BTreeMap::new();
-    for value in exchanges {
+    for value in exchanges.iter().filter(|value| value["protocol"] == "http/1.1") {
         let exchange: Exchange = serde_json::from_value(value.clone()).context("an exchange of the API")?;
         let Exchange { side, local, peer, .. } = &exchange;
         let ends = if side == "client" { (*local, *peer) } else { (*peer, *local) };

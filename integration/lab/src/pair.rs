@@ -1,28 +1,42 @@
 //! A client and a server, captures at their vantages, and what must hold whatever the link between them does.
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
+use crate::grpc::{self, GrpcReport};
 use crate::load::{self, Load, LoadReport};
 use crate::observed::{Loss, Sides};
 use crate::pcap::CapturedSegment;
 use crate::shop::NAMESPACE;
-use crate::{Agent, Capture, Lab, Observed, Pod, Service, Shop, tools};
+use crate::{Agent, Capture, Lab, Observed, Pod, Process, Service, Shop, tools};
 
 /// How long counts may take to be published; with loss, connections end late.
 pub const SETTLE: Duration = Duration::from_secs(20);
+
+/// Where the server answers gRPC.
+pub const GRPC_PORT: u16 = 9090;
+
+/// What the client does at once.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// Requests of HTTP/1.
+    pub loads: Vec<Load>,
+    /// Calls of gRPC: the options of each generator ([`grpc::call`]), with blanks between them.
+    pub calls: Vec<&'static str>,
+}
 
 /// Two pods and what is between them.
 #[derive(Debug)]
 pub struct Pair {
     /// It asks.
     pub client: Pod,
-    /// It answers: an inventory.
+    /// It answers: an inventory, and gRPC on [`GRPC_PORT`].
     pub server: Pod,
-    _service: Service,
+    _services: (Service, Process),
     /// The agent of both.
     pub agent: Agent,
 }
@@ -47,8 +61,8 @@ impl Pair {
         let client = Pod::create(&lab, NAMESPACE, "client")?;
         let server = Pod::create(&lab, NAMESPACE, "server")?;
         prepare(&client, &server)?;
-        let _service = Service::inventory(&server)?;
-        Ok(Self { client, server, _service, agent })
+        let _services = (Service::inventory(&server)?, grpc::serve(&server, GRPC_PORT)?);
+        Ok(Self { client, server, _services, agent })
     }
 
     /// What the client asked and the server was asked, so far.
@@ -58,20 +72,42 @@ impl Pair {
         (client, server)
     }
 
-    /// Runs loads side by side to their ends; says how many requests were sent. Each must be answered.
+    /// Runs all of it side by side to its end; says how many requests were sent. Each must be answered.
     ///
     /// # Errors
     /// When a request is not answered.
-    pub fn run(&self, loads: &[Load]) -> Result<u64> {
+    pub fn run(&self, traffic: &Traffic) -> Result<u64> {
         let running: Vec<_> =
-            loads.iter().map(|load| load::start(&self.client, load)).collect::<Result<_>>()?;
+            traffic.loads.iter().map(|load| load::start(&self.client, load)).collect::<Result<_>>()?;
+        let called = self.call(&traffic.calls)?;
         let reports: Vec<LoadReport> =
             running.into_iter().map(|load| load.finish()).collect::<Result<_>>()?;
         for report in &reports {
             let whole = report.ok == report.sent && report.not_sent == 0 && report.errors.is_empty();
             ensure!(report.sent > 0 && whole, "the load itself failed: {report:?}");
         }
-        Ok(reports.iter().map(|report| report.sent).sum())
+        Ok(called + reports.iter().map(|report| report.sent).sum::<u64>())
+    }
+
+    /// Makes calls side by side; says how many. Each must end well.
+    fn call(&self, calls: &[&str]) -> Result<u64> {
+        let target = format!("{}:{GRPC_PORT}", self.server.ipv4());
+        let call = |options: &str| grpc::call(&self.client, &target, &options.split(' ').collect::<Vec<_>>());
+        let reports: Vec<_> = thread::scope(|scope| {
+            let running: Vec<_> = calls.iter().map(|options| scope.spawn(|| call(options))).collect();
+            running
+                .into_iter()
+                .map(|call| call.join().map_err(|_| anyhow!("a thread panicked"))?)
+                .collect::<Result<_>>()
+        })?;
+        for report in &reports {
+            let GrpcReport { calls, by_status, .. } = report;
+            ensure!(
+                *calls > 0 && by_status.get("0") == Some(calls),
+                "the calls themselves failed: {report:?}"
+            );
+        }
+        Ok(reports.iter().map(|report| report.calls).sum())
     }
 
     /// Waits until both pods have counted `sent` requests more than `before`, and every byte has its place.
@@ -86,13 +122,13 @@ impl Pair {
         })
     }
 
-    /// Sends loads over the link as it is now, and sees that nothing of it is lost or invented.
+    /// Runs traffic over the link as it is now, and sees that nothing of it is lost or invented.
     ///
     /// # Errors
     /// When it does not hold, with all that was counted.
-    pub fn counts_exactly(&self, case: &str, loads: &[Load]) -> Result<Round> {
+    pub fn counts_exactly(&self, case: &str, traffic: &Traffic) -> Result<Round> {
         let before = Observed::now(&self.agent)?;
-        let sent = self.run(loads)?;
+        let sent = self.run(traffic)?;
         let seen = self.settled(&before, sent)?;
         let (client, server) = self.counted(&before);
         let (counted, loss, anomalies) =
@@ -115,12 +151,16 @@ impl Pair {
         Ok([start(&self.client)?, start(&self.server)?])
     }
 
-    /// The exchanges of the client's and the server's pod.
+    /// The exchanges of the client's and the server's pod; rows of whole connections are none.
     ///
     /// # Errors
     /// Without an answer of the agent.
     pub fn exchanges(&self) -> Result<[Vec<Value>; 2]> {
-        let of = |pod: &Pod| self.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={pod}"));
+        let of = |pod: &Pod| -> Result<Vec<Value>> {
+            let mut rows = self.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={pod}"))?;
+            rows.retain(|row| row["protocol"] != "tcp" && row["protocol"] != "tls");
+            Ok(rows)
+        };
         Ok([of(&self.client)?, of(&self.server)?])
     }
 
@@ -152,19 +192,30 @@ pub fn finish(captures: [Capture; 2]) -> Result<[Vec<CapturedSegment>; 2]> {
     Ok([finish(one)?, finish(other)?])
 }
 
-/// Every exchange has one id at both ends, and nothing else has it.
+/// Every exchange of HTTP/1 has one id at both ends, and nothing else has it.
 ///
 /// # Errors
 /// When they do not.
-pub fn ids_agree([client, server]: &[Vec<Value>; 2]) -> Result<()> {
-    let ids = |lines: &[Value]| -> BTreeSet<String> {
-        lines.iter().filter_map(|line| Some(line["exchange_id"].as_str()?.to_owned())).collect()
-    };
-    let (at_client, at_server) = (ids(client), ids(server));
-    ensure!(at_client.len() == client.len() && at_server.len() == server.len(), "an id was given twice");
-    let alone = at_client.symmetric_difference(&at_server).count();
-    ensure!(alone == 0, "{alone} of {} ids are at one end only", at_client.len());
+pub fn ids_agree(exchanges: &[Vec<Value>; 2]) -> Result<()> {
+    let alone = ids_of_one_end(exchanges, |row| row["protocol"] == "http/1.1")?;
+    ensure!(alone == 0, "{alone} ids are at one end only");
     Ok(())
+}
+
+/// How many exchanges of a kind have an id that the other end does not know. Those whose request's first copy was lost
+/// between the vantages may: what its second copy acknowledges is more, where answers came to other streams.
+///
+/// # Errors
+/// When an id was given twice.
+pub fn ids_of_one_end([client, server]: &[Vec<Value>; 2], kind: impl Fn(&Value) -> bool) -> Result<usize> {
+    let ids = |rows: &[Value]| -> Result<BTreeSet<String>> {
+        let own: Vec<String> =
+            rows.iter().filter(|row| kind(row)).map(|row| row["exchange_id"].to_string()).collect();
+        let ids: BTreeSet<String> = own.iter().cloned().collect();
+        ensure!(ids.len() == own.len(), "an id was given twice");
+        Ok(ids)
+    };
+    Ok(ids(client)?.symmetric_difference(&ids(server)?).count())
 }
 
 /// The complete exchanges whose times are not in the order in which things happen. Each time is when a byte first passed: where
@@ -177,8 +228,8 @@ fn is_in_time(exchange: &Value) -> bool {
     let at = |message: &str, byte: &str| exchange[message][byte].as_u64();
     let request = (at("request", "first_byte"), at("request", "last_byte"));
     let response = (at("response", "first_byte"), at("response", "last_byte"));
-    // /echo answers while it still receives.
-    let after = exchange["path"] == "/echo" || request.1 <= response.0;
+    // /echo and streams of gRPC answer while they still receive.
+    let after = exchange["method"] == "POST" || request.1 <= response.0;
     request.0.is_some()
         && request.0 <= request.1
         && response.0 <= response.1

@@ -6,19 +6,22 @@ use anyhow::Result;
 use weft_lab::disorder::Mess;
 use weft_lab::load::Load;
 use weft_lab::observed::Loss;
-use weft_lab::pair::{self, Pair, SETTLE};
+use weft_lab::pair::{self, Pair, SETTLE, Traffic};
 use weft_lab::rules::{Place, Rule};
 use weft_lab::{Capture, Disorder, Observed, delayed, resent};
 
 /// Messages of one segment and of many, with and without a known length.
-fn loads(link: &Pair) -> Vec<Load> {
+fn messages(link: &Pair) -> Traffic {
     let get = |path: &str| Load::get(link.server.url(path)).seconds(2);
-    vec![
+    let loads = vec![
         get("/stock/{id}").rate(400).connections(16),
         get("/bytes/100000").rate(60).connections(8),
         get("/stream?chunks=20&bytes=3000").rate(40).connections(8),
         Load { method: "POST".into(), body: 50_000, ..get("/echo") }.rate(40).connections(8),
-    ]
+    ];
+    let unary = "-rate 200 -duration 2s -connections 4 -concurrency 4";
+    let streams = "-kind server -messages 30 -bytes 3000 -rate 30 -duration 2s -concurrency 4";
+    Traffic { loads, calls: vec![unary, streams] }
 }
 
 /// Loses segments each way at two places.
@@ -27,7 +30,7 @@ fn lose_at(link: &Pair, there: Place<'_>, back: Place<'_>, case: &str) -> Result
     let begin = Observed::now(&link.agent)?.loss;
     for share in [0.001, 0.01, 0.05] {
         let rules = [Rule::drop(there, share)?, Rule::drop(back, share)?];
-        let round = link.counts_exactly(&format!("{case}, {share}"), &loads(link))?;
+        let round = link.counts_exactly(&format!("{case}, {share}"), &messages(link))?;
         let dropped = rules[0].packets()? + rules[1].packets()?;
         let (sent, again) = (round.sent, round.loss.bytes_duplicate);
         eprintln!("{case}, {share}: {sent} requests, {dropped} segments lost, {again} bytes sent again");
@@ -47,6 +50,8 @@ fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) ->
     assert_eq!(loss.bytes_seen, resent[0].bytes + resent[1].bytes);
     assert_eq!(loss.bytes_duplicate, resent[0].duplicate + resent[1].duplicate);
     pair::ids_agree(&exchanges)?;
+    let alone = pair::ids_of_one_end(&exchanges, |row| row["protocol"] == "grpc")?;
+    eprintln!("{alone} gRPC calls have an id at one end only");
     for ((exchanges, segments), resent) in exchanges.iter().zip(&segments).zip(resent) {
         let disordered = pair::out_of_time(exchanges);
         assert!(disordered.len() as u64 <= resent.out_of_order, "{disordered:?}");
@@ -84,17 +89,19 @@ fn segments_lost_between_the_vantages() -> Result<()> {
 }
 
 /// Messages of no byte to 2 MiB.
-fn bodies(link: &Pair) -> Vec<Load> {
+fn bodies(link: &Pair) -> Traffic {
     let get = |path: &str, rate| Load::get(link.server.url(path)).rate(rate).connections(4).seconds(3);
     let post = |bytes, rate| Load { method: "POST".into(), body: bytes, ..get("/echo", rate) };
-    vec![
+    let loads = vec![
         get("/bytes/0", 100),
         get("/bytes/2097152", 2),
         get("/stream?chunks=100&bytes=7000", 4),
         get("/status/204", 50),
         post(1, 50),
         post(300_000, 5),
-    ]
+    ];
+    let bidi = "-kind bidi -messages 20 -bytes 10000 -rate 10 -duration 3s -concurrency 4";
+    Traffic { loads, calls: vec![bidi] }
 }
 
 /// Runs the loads over disordered links; sees that it disordered something.

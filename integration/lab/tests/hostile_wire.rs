@@ -4,15 +4,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use weft_lab::load::{self, Load};
-use weft_lab::pair::{Pair, SETTLE};
+use weft_lab::load::Load;
+use weft_lab::pair::{Pair, SETTLE, Traffic};
 use weft_lab::shop::NAMESPACE;
 use weft_lab::storm::{self, Storm};
-use weft_lab::{Agent, Observed, Pod, grpc};
+use weft_lab::{Agent, Observed, Pod};
 
 /// Of the server that is attacked; the well-behaved have their own.
 const PORT: u16 = 8081;
-const GRPC: u16 = 9090;
 /// More than the agent's own memory with a few connections, and far below what the storms would have it keep.
 const MEMORY: u64 = 128 << 20;
 
@@ -41,7 +40,7 @@ const STORMS: [(&str, Shows); 9] = [
 fn storms_cost_little_and_hide_nothing() -> Result<()> {
     let mut pair = Pair::open()?;
     let attacker = Pod::create(pair.client.lab(), NAMESPACE, "attacker")?;
-    let _servers = [storm::serve(&pair.server, PORT)?, grpc::serve(&pair.server, GRPC)?];
+    let _server = storm::serve(&pair.server, PORT)?;
     for (kind, shows) in STORMS {
         beside_a_load(&pair, &attacker, kind, shows).with_context(|| kind.to_owned())?;
         let resident = pair.agent.memory()?.resident.saturating_sub(pair.agent.ring_resident()?);
@@ -54,21 +53,15 @@ fn storms_cost_little_and_hide_nothing() -> Result<()> {
 
 fn beside_a_load(pair: &Pair, attacker: &Pod, kind: &str, shows: Shows) -> Result<()> {
     let before = Observed::now(&pair.agent)?;
-    let load = load::start(
-        &pair.client,
-        &Load::get(pair.server.url("/stock/{id}")).rate(200).seconds(2).connections(8),
-    )?;
-    let target = |port: u16| format!("{}:{port}", pair.server.ipv4());
-    let calls = ["-rate", "100", "-duration", "2s", "-concurrency", "4"];
-    let (calls, storm) = thread::scope(|scope| -> Result<_> {
-        let calls = scope.spawn(|| grpc::call(&pair.client, &target(GRPC), &calls));
-        let storm = storm::send(attacker, &target(PORT), kind)?;
-        Ok((calls.join().map_err(|_| anyhow!("a thread panicked"))??, storm))
+    let loads = vec![Load::get(pair.server.url("/stock/{id}")).rate(200).seconds(2).connections(8)];
+    let traffic = Traffic { loads, calls: vec!["-rate 100 -duration 2s -concurrency 4"] };
+    let target = format!("{}:{PORT}", pair.server.ipv4());
+    let (sent, storm) = thread::scope(|scope| -> Result<_> {
+        let traffic = scope.spawn(|| pair.run(&traffic));
+        let storm = storm::send(attacker, &target, kind)?;
+        Ok((traffic.join().map_err(|_| anyhow!("a thread panicked"))??, storm))
     })?;
-    let report = load.finish()?;
-    ensure!(report.ok == report.sent && report.errors.is_empty(), "the load itself failed: {report:?}");
-    ensure!(calls.by_status.get("0") == Some(&calls.calls), "the calls themselves failed: {calls:?}");
-    judge(pair, attacker, &before, report.sent + calls.calls, &storm, shows)
+    judge(pair, attacker, &before, sent, &storm, shows)
 }
 
 /// The well-behaved client's count is exact, the storm's what it can be, and every byte has its place.
