@@ -45,6 +45,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, io.LimitReader(r.Body, maxEchoBody))
 }
 
+func discard(w http.ResponseWriter, r *http.Request) {
+	bytes, _ := io.Copy(io.Discard, r.Body)
+	writeJSON(w, http.StatusOK, map[string]int64{"bytes": bytes})
+}
+
 func stream(w http.ResponseWriter, r *http.Request) {
 	chunks := min(queryInt(r, "chunks", 8), maxChunks)
 	chunk := filler(min(queryInt(r, "bytes", 1024), 1<<20))
