@@ -151,6 +151,17 @@ impl Pairing {
         }
     }
 
+    /// Takes the one open request out, if its end was seen and there is no other.
+    pub(super) fn take_only(&mut self, work: &mut Work<'_>) -> Option<Open> {
+        let open = self.open.pop_front_if(|open| open.request_done && !open.doubtful)?;
+        if !self.open.is_empty() {
+            self.open.push_front(open);
+            return None;
+        }
+        work.tally.open = work.tally.open.saturating_sub(open.cost());
+        Some(open)
+    }
+
     /// Hands on the first request's exchange as it is.
     fn pop(&mut self, work: &mut Work<'_>) {
         let Some(mut open) = self.open.pop_front() else { return };

@@ -48,6 +48,19 @@ impl Conversation {
         self.spoken == Spoken::Http2
     }
 
+    /// The response 101 to an upgrade is there: what follows is HTTP/2, and answers the request on stream 1. Says whether
+    /// all was in place for that.
+    pub(super) fn upgrade_http2(&mut self, direction: Direction, work: &mut Work<'_>) -> bool {
+        let requests = direction.reverse();
+        if !self.reader(requests).at_boundary() {
+            return false;
+        }
+        let Some(open) = self.pairing.take_only(work) else { return false };
+        self.reader(direction).finish();
+        self.set_http2(Connection::upgraded(requests, open, work));
+        true
+    }
+
     fn set_http2(&mut self, connection: Connection) {
         self.spoken = Spoken::Http2;
         self.http2 = Some(Box::new(connection));

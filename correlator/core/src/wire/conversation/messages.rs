@@ -168,6 +168,9 @@ impl Conversation {
             self.reader(direction).finish();
             return;
         }
+        if head.status == 101 && head.h2c && self.upgrade_http2(direction, work) {
+            return;
+        }
         let reader = self.reader(direction);
         let (span, range) = (reader.span, (reader.start, reader.start + reader.span.bytes));
         let Some(open) = self.pairing.awaited() else {

@@ -186,6 +186,9 @@ impl Conversation {
 
     fn http1(&mut self, link: &Link, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
         while chunk.len > 0 {
+            if self.spoken == Spoken::Http2 {
+                return self.http2(link, direction, *chunk, work);
+            }
             let state = self.reader(direction).state;
             match state {
                 State::Head if self.spoken == Spoken::Http1(direction) => {

@@ -12,6 +12,8 @@ use super::head::{Framing, Kind};
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub(super) host: Option<&'a [u8]>,
+    /// Upgrade names h2c.
+    pub(super) h2c: bool,
     /// Some line is no field (RFC 9112, 5), or its value has bytes that no value has (RFC 9110, 5.5).
     pub(super) malformed: bool,
     /// Such a line may frame the message.
@@ -40,6 +42,7 @@ enum Coding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     Host,
+    Upgrade,
     ContentLength,
     TransferEncoding,
 }
@@ -115,6 +118,7 @@ impl<'a> FieldReader<'a> {
         let fields = &mut self.fields;
         match name {
             Name::Host => fields.host = Some(value),
+            Name::Upgrade => fields.h2c |= value.split(|byte| *byte == b',').any(is_h2c),
             Name::ContentLength => fields.length = length(fields.length, value),
             Name::TransferEncoding => fields.coding = coding(fields.coding, value),
         }
@@ -126,11 +130,17 @@ impl Name {
     fn of(name: &[u8]) -> Option<Self> {
         match name.len() {
             4 if is(name, b"host") => Some(Self::Host),
+            7 if is(name, b"upgrade") => Some(Self::Upgrade),
             14 if is(name, b"content-length") => Some(Self::ContentLength),
             17 if is(name, b"transfer-encoding") => Some(Self::TransferEncoding),
             _ => None,
         }
     }
+}
+
+/// RFC 7540, 3.2.
+fn is_h2c(protocol: &[u8]) -> bool {
+    trim(protocol).eq_ignore_ascii_case(b"h2c")
 }
 
 /// Whether somebody who drops the bytes that no name has would see a field here that frames the message.

@@ -79,6 +79,8 @@ pub(in super::super) struct RequestHead<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct ResponseHead {
     pub(in super::super) status: u16,
+    /// Upgrade names h2c.
+    pub(in super::super) h2c: bool,
     pub(in super::super) end: End,
 }
 
@@ -107,6 +109,7 @@ pub(in super::super) fn request(bytes: &[u8], limit: usize) -> Parsed<RequestHea
 pub(in super::super) fn response(bytes: &[u8], limit: usize) -> Parsed<ResponseHead> {
     head(bytes, limit, Kind::Response, status_line).map(|((status, minor), fields)| ResponseHead {
         status,
+        h2c: fields.h2c,
         end: End::new(&fields, Kind::Response, minor),
     })
 }

@@ -17,6 +17,7 @@ mod messages;
 mod settings;
 mod stream;
 mod sync;
+mod upgrade;
 mod window;
 
 pub(super) use connection::Connection;

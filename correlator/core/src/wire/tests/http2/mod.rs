@@ -8,3 +8,4 @@ mod midway;
 mod oracle;
 mod peers;
 mod streams;
+mod upgrade;
