@@ -1,5 +1,5 @@
 //! A head of HTTP/1 with nothing in it that the redaction list names, byte for byte as long as before.
-use super::super::protocol::is_request_line;
+use super::super::protocol::{STATUS_LINE, is_request_line};
 use crate::Config;
 
 /// What stands where something was.
@@ -13,7 +13,11 @@ pub(super) fn masked_head(head: &[u8], config: &Config) -> Vec<u8> {
     let mut lines = text.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     let mut masked = blank.to_vec();
-    if !(first.starts_with(b"HTTP/1.") || is_request_line(first)) {
+    // As much of a status line as says nothing.
+    if STATUS_LINE.starts_with(text) {
+        return head.to_vec();
+    }
+    if !(first.starts_with(STATUS_LINE) || is_request_line(first)) {
         masked.extend(masked_rest(text));
         return masked;
     }
@@ -135,6 +139,8 @@ mod tests {
             ("PASS hunter2\r\nUSER a:b\r\n", "PASS *******\r\n********\r\n"),
             ("GET /secret", "GET *******"),
             ("AUTH", "****"),
+            ("HTTP/1", "HTTP/1"),
+            ("\r\nH", "\r\nH"),
             ("\0\u{1}x", "***"),
         ] {
             assert_eq!(masked(head), expected);

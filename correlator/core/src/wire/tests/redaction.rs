@@ -154,6 +154,19 @@ fn around_a_gap_nothing_is_shown_that_was_not_read() {
 }
 
 #[test]
+fn a_head_that_began_and_was_lost() {
+    for cut in 1..20 {
+        let mut talk = Talk::new(Side::Client);
+        let (request, answer) = (request(0), response(200, SECRET));
+        talk.client(&request[..cut]).client(&request[cut..cut + 9]).lost().client(&request[cut + 9..]);
+        talk.server(&answer).client("GET /a HTTP/1.1\r\n\r\n");
+        talk.server(&answer[..cut]).server(&answer[cut..cut + 9]).lost().server(&answer[cut + 9..]);
+        talk.client_fin().server_fin();
+        assert_redacted(&talk.records);
+    }
+}
+
+#[test]
 fn another_connection_between_the_same_ends_is_another_stream() {
     let mut talk = Talk::new(Side::Server);
     talk.client(request(0)).server(chunked()).client_fin().server_fin();
