@@ -218,7 +218,7 @@ fn is(text: &[u8], lower: &[u8]) -> bool {
 
 /// RFC 9110, 5.6.2: tchar.
 pub(in super::super) fn is_token(byte: u8) -> bool {
-    const TOKENS: [bool; 256] = tokens();
+    static TOKENS: [bool; 256] = tokens();
     TOKENS.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
