@@ -83,6 +83,13 @@ pub(super) fn is_request_line(bytes: &[u8]) -> bool {
         && version.is_some_and(|version| version.starts_with(STATUS_LINE))
 }
 
+/// The same with a method of capitals, as all that are registered: where a segment may begin within a body, and a request
+/// right behind that.
+pub(super) fn is_usual_request_line(bytes: &[u8]) -> bool {
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
+    bytes.get(method) == Some(&b' ') && is_request_line(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +126,10 @@ mod tests {
     fn a_request_line_needs_all_its_parts() {
         assert!(is_request_line(b"GET / HTTP/1.1\r\nHost: a\r\n"));
         assert!(is_request_line(b"PURGE http://a/b HTTP/1.0\n"));
+        assert!(is_usual_request_line(b"VERSION-CONTROL /a HTTP/1.1\r\n"));
+        assert!(
+            is_request_line(b"bodyPOST / HTTP/1.1\r\n") && !is_usual_request_line(b"bodyPOST / HTTP/1.1\r\n")
+        );
         for bytes in [
             &b"GET / "[..],
             b"GET  HTTP/1.1\r\n",

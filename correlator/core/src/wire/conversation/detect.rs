@@ -2,7 +2,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{HeadStep, State},
-        protocol::{Guess, HTTP2_PREFACE, STATUS_LINE, guess, is_request_line},
+        protocol::{Guess, HTTP2_PREFACE, STATUS_LINE, guess, is_usual_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -111,12 +111,12 @@ impl Conversation {
     }
 
     fn detect_midway(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
-        if self.join_http2(direction, chunk) {
+        if self.join_http2(direction, chunk, work) {
             return;
         }
         let guess = if chunk.segment_start { guess(chunk.front()) } else { Guess::NeedMore };
         match guess {
-            Guess::Request if is_request_line(chunk.front()) => {
+            Guess::Request if is_usual_request_line(chunk.front()) => {
                 work.safe_line(direction, chunk);
                 return self.set_http1(direction, work);
             }

@@ -36,7 +36,12 @@ impl Conversation {
     }
 
     /// Whether a segment of a connection that was joined in its middle is of HTTP/2.
-    pub(super) fn join_http2(&mut self, direction: Direction, chunk: &Chunk<'_>) -> bool {
+    pub(super) fn join_http2(
+        &mut self,
+        direction: Direction,
+        chunk: &Chunk<'_>,
+        work: &mut Work<'_>,
+    ) -> bool {
         if !chunk.segment_start {
             return false;
         }
@@ -45,7 +50,12 @@ impl Conversation {
         } else if http2::is_joined(chunk.front(), chunk.len) {
             self.set_http2(Connection::joined());
         }
-        self.spoken == Spoken::Http2
+        let found = self.spoken == Spoken::Http2;
+        if found {
+            // What waited at the other end to be told apart begins no frame.
+            Direction::BOTH.into_iter().for_each(|direction| self.reader(direction).abandon(direction, work));
+        }
+        found
     }
 
     /// The response 101 to an upgrade is there: what follows is HTTP/2, and answers the request on stream 1. Says whether

@@ -4,7 +4,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{Body, State},
-        protocol::{Guess, STATUS_LINE, guess, is_request_line},
+        protocol::{Guess, STATUS_LINE, guess, is_request_line, is_usual_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -124,7 +124,7 @@ impl Conversation {
     }
 
     fn resume_requests(&mut self, direction: Direction, chunk: &mut Chunk<'_>, work: &mut Work<'_>) {
-        if chunk.segment_start && is_request_line(chunk.front()) {
+        if chunk.segment_start && is_usual_request_line(chunk.front()) {
             if self.pairing.may_resume(chunk.ack, chunk.reverse_end) {
                 self.pairing.resumed = true;
                 self.reader(direction).state = State::Head;

@@ -200,3 +200,14 @@ fn what_comes_behind_a_reset_is_no_beginning() {
     let bench = run(&talk.records);
     assert_eq!((bench.total().pending, bench.total().opaque), (0, 11));
 }
+
+/// Found by fuzzing: a first byte that could be anything waited for ever when the other end was found to speak HTTP/2.
+#[test]
+fn a_first_byte_does_not_outlive_the_guess() {
+    let mut talk = Talk::new(Side::Client);
+    talk.client([0]);
+    talk.server("?").lost();
+    talk.server(frame(WINDOW_UPDATE, 0, 0, [0, 0, 1, 0])).client_fin().server_fin();
+    let bench = run(&talk.records);
+    assert_eq!(bench.total().pending, 0);
+}
