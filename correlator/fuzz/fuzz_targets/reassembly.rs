@@ -6,6 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use weft_core::Exchange;
 use weft_fuzz::{Connection, End, Script, Watched};
 
+/// A gap is given up after so long, in ns; a connection is not forgotten after all waits that a script may have.
+const PATIENCE: u64 = 1_100_000_000;
 /// In which a stream comes at the end; more only take longer.
 const MOST_PIECES: usize = 256;
 /// Most of what a vantage holds back for an earlier segment, so that no gap is given up for want of room.
@@ -88,7 +90,7 @@ impl Stream {
             }
             let (from, len) = (usize::from(script.short()), usize::from(script.byte()));
             match len {
-                0 if lossy => drop(watched.wait()),
+                0 if lossy => watched.tick(connection.pass(PATIENCE)),
                 len => self.piece(from % self.bytes.len(), len, connection, watched),
             }
         }

@@ -51,6 +51,12 @@ impl Connection {
         self.advance(end, len);
     }
 
+    /// So many ns pass; gives the time.
+    pub fn pass(&mut self, time: u64) -> u64 {
+        self.now += time;
+        self.now
+    }
+
     /// Time is at least this.
     pub fn wait_until(&mut self, time: u64) {
         self.now = self.now.max(time);

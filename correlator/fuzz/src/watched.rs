@@ -68,6 +68,11 @@ impl Watched {
         Some(deadline)
     }
 
+    /// It is this time.
+    pub fn tick(&mut self, now: u64) {
+        self.input(Input::Tick(Ktime(now)));
+    }
+
     /// Any input.
     pub fn input(&mut self, input: Input<'_>) {
         self.correlator.handle(input, &mut self.notes);
