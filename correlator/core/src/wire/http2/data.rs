@@ -1,6 +1,6 @@
 //! DATA (RFC 9113, 6.1).
 use super::{
-    super::stream::Chunk,
+    super::{direction::Direction, stream::Chunk},
     connection::{Connection, Cx},
     frame::{FrameHeader, HEADER, flag},
     messages::Growth,
@@ -16,16 +16,22 @@ impl Connection {
             cx.violation();
         }
         let direction = cx.direction;
-        if frame.length > 0
-            && let Some(role) = self.role(direction)
-            && let Some(slot) = self.streams.get(frame.stream_id)
-        {
-            let half = direction.of_mut(&mut self.halves);
-            slot.message(role).window.resume(&mut half.window, &half.initial_window);
+        if frame.length > 0 {
+            self.resume_window(direction, frame.stream_id);
         }
         let odd = self.half(direction).odd;
         let (bytes, end, time) = (HEADER as u64, chunk.offset, chunk.time);
         self.grow(cx, frame.stream_id, Growth { bytes, body: 0, end, time, odd });
+    }
+
+    /// DATA is sent: what it waited for is there.
+    pub(super) fn resume_window(&mut self, direction: Direction, stream_id: u32) {
+        if let Some(role) = self.role(direction)
+            && let Some(slot) = self.streams.get(stream_id)
+        {
+            let half = direction.of_mut(&mut self.halves);
+            slot.message(role).window.resume(&mut half.window, &half.initial_window);
+        }
     }
 
     /// A part of the payload; `left` bytes of it were left before.
@@ -76,7 +82,7 @@ impl Connection {
     }
 
     /// The whole payload counts, padding too (6.9.1).
-    fn use_up(&mut self, cx: &Cx<'_, '_>, frame: FrameHeader, time: Ktime) {
+    pub(super) fn use_up(&mut self, cx: &Cx<'_, '_>, frame: FrameHeader, time: Ktime) {
         let role = self.role(cx.direction);
         let half = cx.direction.of_mut(&mut self.halves);
         let slot = self.streams.get(frame.stream_id).filter(|_| frame.length > 0);

@@ -82,6 +82,11 @@ impl FrameHeader {
         matches!(self.kind, FrameType::Data | FrameType::Headers) && self.has(flag::END_STREAM)
     }
 
+    /// DATA of this stream with no flag: nothing but body, and more to come.
+    pub(super) fn is_plain_data_of(self, stream_id: u32) -> bool {
+        self.kind == FrameType::Data && self.flags == 0 && self.stream_id == stream_id
+    }
+
     /// It carries a part of a header block.
     pub(super) fn is_of_block(self) -> bool {
         matches!(self.kind, FrameType::Headers | FrameType::PushPromise | FrameType::Continuation)

@@ -82,11 +82,11 @@ impl Connection {
 
     /// What was not heard of for long has ended unseen.
     pub(super) fn forget_unsure(&mut self, cx: &mut Cx<'_, '_>, now: Ktime) {
-        if self.unsure_since.is_some_and(|since| now.since(since) >= UNSURE_FOR) {
-            self.unsure_since = None;
-            let unsure = |slot: &Slot| slot.is_unsure(Role::Request) || slot.is_unsure(Role::Response);
-            self.streams.end_where(Anomaly::Gap, self.all_seen, cx.work, unsure);
-        }
+        let Some(since) = self.unsure_since.filter(|since| now.since(*since) >= UNSURE_FOR) else { return };
+        let unsure = |slot: &Slot| slot.is_unsure(Role::Request) || slot.is_unsure(Role::Response);
+        let silent = |slot: &Slot| unsure(slot) && slot.last_heard() <= since;
+        self.streams.end_where(Anomaly::Gap, self.all_seen, cx.work, silent);
+        self.unsure_since = self.streams.iter_mut().any(|slot| unsure(slot)).then_some(now);
     }
 
     /// Looks for a frame where a segment begins.
@@ -136,27 +136,42 @@ impl Connection {
 
     /// The sender of a direction will send no more.
     pub(super) fn end(&mut self, cx: &mut Cx<'_, '_>) {
-        let time = self.half(cx.direction).start.time;
-        self.half(cx.direction).cut_off(cx.direction, cx.work);
+        self.stop(cx);
         match self.role(cx.direction) {
-            Some(Role::Request) => self.doubt_messages(cx, Anomaly::Truncated, u64::MAX, time),
+            Some(Role::Request) => self.cut_requests(cx),
             Some(Role::Response) => self.streams.end_all(None, self.all_seen, cx.work),
             None => {}
+        }
+    }
+
+    /// Requests that have not ended will not; they may be answered all the same.
+    fn cut_requests(&mut self, cx: &mut Cx<'_, '_>) {
+        for slot in self.streams.iter_mut().filter(|slot| !slot.is_done(Role::Request)) {
+            if !slot.is_unsure(Role::Request) {
+                slot.break_message(Role::Request, Anomaly::Truncated);
+                cx.work.tally.count(Anomaly::Truncated);
+            }
+            slot.message(Role::Request).phase = Phase::Done;
+        }
+        let over = |slot: &Slot| slot.is_done(Role::Response);
+        self.streams.end_where(Anomaly::Truncated, self.all_seen, cx.work, over);
+    }
+
+    /// Nothing more of a direction is read.
+    fn stop(&mut self, cx: &mut Cx<'_, '_>) {
+        let half = self.half(cx.direction);
+        let (lost, time) = (half.at == At::Lost, half.start.time);
+        half.cut_off(cx.direction, cx.work);
+        half.forget_table(cx.work);
+        if lost {
+            self.doubt_messages(cx, Anomaly::Gap, u64::MAX, time);
         }
     }
 
     /// The connection is over.
     pub(in crate::wire) fn close(&mut self, link: &Link, extra: Option<Anomaly>, work: &mut Work<'_>) {
         for direction in Direction::BOTH {
-            let cx = &mut Cx { link, direction, work };
-            let half = self.half(direction);
-            let lost = half.at == At::Lost;
-            let time = half.start.time;
-            half.cut_off(direction, cx.work);
-            half.forget_table(cx.work);
-            if lost {
-                self.doubt_messages(cx, Anomaly::Gap, u64::MAX, time);
-            }
+            self.stop(&mut Cx { link, direction, work });
         }
         self.streams.end_all(extra, self.all_seen, work);
     }
@@ -201,6 +216,12 @@ impl Slot {
 
     fn is_unsure(&self, role: Role) -> bool {
         role.of(&self.stream.messages).unsure
+    }
+
+    /// When anything last came of it.
+    fn last_heard(&self) -> Ktime {
+        let [request, response] = [Role::Request, Role::Response].map(|role| self.last_byte(role));
+        request.max(response).unwrap_or_default()
     }
 
     fn last_byte(&self, role: Role) -> Option<Ktime> {

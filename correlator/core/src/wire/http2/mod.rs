@@ -14,6 +14,11 @@ mod half;
 mod hpack;
 mod lost;
 mod messages;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the program that reads frames, and its records, come next")
+)]
+mod run;
 mod settings;
 mod stream;
 mod sync;
@@ -25,4 +30,6 @@ pub(super) use frame::{FrameHeader, FrameType};
 #[cfg(feature = "fuzzing")]
 pub(super) use hpack::{Decoder, Text};
 pub(super) use hpack::{Literal, Literals, coded_mask};
+#[cfg(test)]
+pub(super) use run::FrameRun;
 pub(super) use sync::{is_joined, is_server_preface};

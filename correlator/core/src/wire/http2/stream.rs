@@ -115,6 +115,15 @@ impl Slot {
         self.stream.exchange.anomalies.insert(anomaly);
     }
 
+    /// How much of a message's body came.
+    pub(super) fn body_bytes(&self, role: Role) -> u64 {
+        let exchange = &self.stream.exchange;
+        match role {
+            Role::Request => exchange.request.body_bytes,
+            Role::Response => exchange.response.map_or(0, |response| response.body_bytes),
+        }
+    }
+
     /// What is missing of it when nothing more comes, where that is not known already.
     fn missing(&self) -> Option<Anomaly> {
         let [request, response] = &self.stream.messages;

@@ -167,6 +167,33 @@ fn what_is_never_heard_of_again_is_given_up_after_a_while() {
 }
 
 #[test]
+fn a_response_that_goes_on_is_not_given_up() {
+    let mut peers = Peers::new(Side::Server);
+    let request = peers.request(1, "POST", "/1", 0);
+    peers.talk.client(request);
+    let answer = peers.response(1, "200", 0);
+    peers.talk.server(answer).client([data(1, 0, "a"), data(1, END_STREAM, "b")].concat()).lost();
+    peers.talk.client(frame(PING, 0, 0, [0; 8]));
+    for _ in 0..5 {
+        peers.talk.now += 4_000_000_000;
+        peers.talk.server(data(1, 0, "x")).client(frame(PING, ACK, 0, [0; 8]));
+    }
+    peers.talk.server(data(1, END_STREAM, "x"));
+    assert_eq!(peers.run().lines(), ["POST /1 200 0/6 incomplete [gap]"]);
+}
+
+#[test]
+fn a_client_that_says_no_more_may_be_answered() {
+    let mut peers = Peers::new(Side::Server);
+    let requests = [peers.request(1, "GET", "/1", END_STREAM), peers.request(3, "POST", "/3", 0)].concat();
+    peers.talk.client(requests).client_fin();
+    peers.talk.now += 20_000_000_000;
+    let answers = [peers.response(1, "200", END_STREAM), peers.response(3, "200", END_STREAM)].concat();
+    peers.talk.server(answers);
+    assert_eq!(peers.run().lines(), ["GET /1 200 0/0", "POST /3 200 0/0 incomplete [truncated]"]);
+}
+
+#[test]
 fn other_protocols_that_are_joined_are_not_taken_for_it() {
     for first in [
         &b"\0\0\0\x2c\0\x12\0\x04\0\0\0\x01kafka-ish payload, long enough"[..],

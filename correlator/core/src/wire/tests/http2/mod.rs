@@ -7,5 +7,6 @@ mod join;
 mod midway;
 mod oracle;
 mod peers;
+mod run;
 mod streams;
 mod upgrade;
