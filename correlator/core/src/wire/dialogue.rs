@@ -42,6 +42,14 @@ impl Dialogue {
         }
     }
 
+    /// Up to which stream offset bytes of a direction may have passed of which the kernel gives a record only later.
+    pub(super) fn gathered_until(&self, direction: Direction) -> u64 {
+        match self {
+            Self::Other(conversation) => conversation.gathered_until(direction),
+            Self::Http2(_) => 0,
+        }
+    }
+
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.
     pub(super) fn needed_from(&self, direction: Direction) -> Option<u64> {
         match self {

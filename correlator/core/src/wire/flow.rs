@@ -320,12 +320,13 @@ impl Flow {
         act: impl FnOnce(Reassembly<'_, '_, '_, &mut dyn FnMut(Delivery<'_>, &mut Work<'_>)>),
     ) {
         let link = self.link();
+        let gathered_until = self.dialogue.gathered_until(direction);
         let unread_until = self.dialogue.unread_until(direction, direction.of(&self.streams).next());
         let dialogue = &mut self.dialogue;
         let mut deliver = |delivery: Delivery<'_>, work: &mut Work<'_>| {
             dialogue.deliver(&link, direction, delivery, work);
         };
         let stream = direction.of_mut(&mut self.streams);
-        act(Reassembly { stream, direction, unread_until, work, deliver: &mut deliver });
+        act(Reassembly { stream, direction, unread_until, gathered_until, work, deliver: &mut deliver });
     }
 }

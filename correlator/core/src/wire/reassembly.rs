@@ -20,6 +20,8 @@ pub(super) struct Reassembly<'s, 'w, 'c, F> {
     pub(super) direction: Direction,
     /// Of bytes before this offset nothing but their number is of use.
     pub(super) unread_until: u64,
+    /// The kernel may have bytes before this offset that passed, and give their record later.
+    pub(super) gathered_until: u64,
     pub(super) work: &'w mut Work<'c>,
     pub(super) deliver: F,
 }
@@ -137,13 +139,13 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
     }
 
     /// What is acknowledged has passed: its record would be here. The programs write a segment's record before
-    /// the segment goes on, so no acknowledgement of it overtakes it.
+    /// the segment goes on, so no acknowledgement of it overtakes it. But the record of a run is written when it ends.
     fn hopeless(&mut self) -> bool {
         let Some(first) = self.stream.behind_gap() else { return false };
         let cost = self.stream.held.as_deref().map_or(0, OutOfOrder::cost);
         let too_much = cost > self.room();
         self.work.tally.held_overflows += u64::from(too_much);
-        too_much || first <= self.stream.acked
+        too_much || first <= self.stream.acked && self.stream.next >= self.gathered_until
     }
 
     /// What may wait behind this direction's gap. With half of all room in use it is a share only: who holds much gives

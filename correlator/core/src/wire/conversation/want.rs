@@ -67,6 +67,15 @@ impl Conversation {
         }
     }
 
+    /// Up to which stream offset bytes of a direction may have passed of which the kernel gives a record only later.
+    pub(in super::super) fn gathered_until(&self, direction: Direction) -> u64 {
+        match *direction.of(&self.wanted) {
+            Wanted::Everything => 0,
+            Wanted::From(offset) => offset,
+            Wanted::Headers => u64::MAX,
+        }
+    }
+
     /// Takes back what the kernel was told.
     pub(super) fn unwant(&mut self, link: &Link, work: &mut Work<'_>) {
         for direction in Direction::BOTH {

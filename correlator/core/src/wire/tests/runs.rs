@@ -72,6 +72,22 @@ fn a_segment_of_a_run_that_comes_again_is_noted_and_counted_once() {
     assert_eq!(spans(&bench), spans(&run(&whole.records)));
 }
 
+/// What fills a gap may be the first that a slot sees, and wait in a run while its acknowledgement is recorded.
+#[test]
+fn an_acknowledgement_may_overtake_a_run() {
+    let mut talk = upload(|talk, segment| {
+        if segment == 6 {
+            talk.server("");
+        }
+    });
+    let acknowledged = talk.records.len() - 4;
+    let late = run_of(&[talk.records.remove(acknowledged - 4)]);
+    talk.records.insert(acknowledged, late);
+    let bench = run(&talk.records);
+    assert_eq!(bench.lines(), ["PUT /big 200 100000/0"]);
+    assert_eq!((bench.total().gap, bench.total().duplicate, bench.counted(Anomaly::Gap)), (0, 0, 0));
+}
+
 #[test]
 fn a_run_that_was_taken_before_what_lies_in_the_ring_waits_for_it() {
     let mut talk = upload(|talk, segment| {
