@@ -3,6 +3,7 @@
 //! again. Needs root, Go, iptables and tcpdump.
 
 use anyhow::Result;
+use serde_json::Value;
 use weft_lab::disorder::Mess;
 use weft_lab::load::Load;
 use weft_lab::observed::Loss;
@@ -55,6 +56,10 @@ fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) ->
     for ((exchanges, segments), resent) in exchanges.iter().zip(&segments).zip(resent) {
         let disordered = pair::out_of_time(exchanges);
         assert!(disordered.len() as u64 <= resent.out_of_order, "{disordered:?}");
+        let says_so = |row: &&&Value| {
+            row["anomalies"].as_array().is_some_and(|odd| odd.contains(&"out_of_order".into()))
+        };
+        assert_eq!(disordered.iter().find(|row| !says_so(row)), None);
         let delayed = delayed::compare(exchanges, segments)?;
         let wrong: Vec<_> = delayed.iter().filter(|one| one.by_capture != one.by_weft).collect();
         eprintln!(
