@@ -2,10 +2,9 @@
 use super::{
     block::Head,
     connection::{Connection, Cx},
-    grpc::Walk,
-    stream::{Extent, Message, Phase, Role, Slot, Stream, touch},
+    stream::{Extent, Message, Phase, Role, Slot, touch},
 };
-use crate::{Anomalies, Anomaly, Exchange, Ktime, MessageSpan, Protocol, Side, wire::direction::Direction};
+use crate::{Anomalies, Anomaly, Ktime, MessageSpan, Protocol};
 
 /// What a part of a frame adds to a message.
 #[derive(Clone, Copy)]
@@ -84,61 +83,6 @@ impl Connection {
         self.streams.insert(slot, self.all_seen, cx.work);
     }
 
-    /// A stream that begins with this request.
-    fn slot(&self, cx: &mut Cx<'_, '_>, id: u32, head: Head) -> Slot {
-        let Head { fields, mut anomalies, start, time, bytes, odd, .. } = head;
-        let missing =
-            fields.method.is_none() || fields.path.is_none() && fields.method.as_deref() != Some("CONNECT");
-        if missing {
-            let anomaly = if fields.unknown { Anomaly::UnknownHeaders } else { Anomaly::ProtocolError };
-            cx.work.tally.count(anomaly);
-            anomalies.insert(anomaly);
-            self.doubt.filter(|_| fields.unknown).into_iter().for_each(|doubt| anomalies.insert(doubt));
-        }
-        anomalies |= odd;
-        let protocol = if fields.grpc { Protocol::Grpc } else { Protocol::Http2 };
-        let span = MessageSpan { first_byte: start.time, last_byte: time, bytes, body_bytes: 0 };
-        // The server sends a promise, and is no client for it.
-        let of_client = self.requests.unwrap_or(cx.direction);
-        let exchange = Exchange {
-            flow: cx.link.id,
-            vantage: cx.link.vantage,
-            side: if of_client == Direction::FromPod { Side::Client } else { Side::Server },
-            protocol,
-            method: fields.method.unwrap_or_default(),
-            path: fields.path.unwrap_or_default(),
-            authority: fields.authority,
-            status: None,
-            stream_id: id,
-            socket_cookie: cx.link.cookie,
-            request_seq: cx.link.seq_of(cx.direction, start.offset),
-            request_ack: start.ack.map_or(0, |at| cx.link.seq_of(cx.direction.reverse(), at)),
-            request: span,
-            response: None,
-            grpc: None,
-            flow_control: None,
-            reset: None,
-            connection: None,
-            complete: false,
-            anomalies,
-        };
-        let walk = if fields.grpc { Walk::default() } else { Walk::lost() };
-        let message = Message { walk, ..Message::default() };
-        Slot {
-            id,
-            extents: Default::default(),
-            stream: Box::new(Stream {
-                exchange,
-                messages: [message, Message::default()],
-                answer_from: start.reverse_end.max(start.ack.unwrap_or(0)),
-                type_unknown: fields.unknown && !fields.grpc,
-                timeout_ns: fields.grpc_timeout,
-                grpc_status: None,
-                cancelled: false,
-            }),
-        }
-    }
-
     fn response(&mut self, cx: &mut Cx<'_, '_>, head: Head) {
         let id = head.stream_id;
         let Some(slot) = self.streams.get(id) else {
@@ -171,24 +115,22 @@ impl Connection {
         exchange.status = fields.status;
         exchange.response =
             Some(MessageSpan { first_byte: start.time, last_byte: *time, bytes: *bytes, body_bytes: 0 });
+        exchange.anomalies |= head.odd;
         if fields.status.is_none() {
             let anomaly = if fields.unknown { Anomaly::UnknownHeaders } else { Anomaly::ProtocolError };
             exchange.anomalies.insert(anomaly);
             cx.work.tally.count(anomaly);
         }
-        exchange.anomalies |= head.odd;
         let tunnel = exchange.method == "CONNECT" && fields.status.is_some_and(|status| status < 300);
-        slot.extents[1] = Extent { start: start.offset, end: *end };
+        *Role::Response.of_mut(&mut slot.extents) = Extent { start: start.offset, end: *end };
+        // With its head here, nothing of it was missed, whatever was missed before.
         let message = slot.message(Role::Response);
-        message.phase = Phase::Open;
-        message.unsure = false;
-        let window = &cx.direction.of(&self.halves).window;
-        message.window.begin(window, *time);
+        *message = Message { phase: Phase::Open, ..Message::default() };
+        message.window.begin(&cx.direction.of(&self.halves).window, *time);
         slot.learn_of_call(fields);
         if tunnel {
-            return self.end_at_response(cx, id);
-        }
-        if head.ends_stream {
+            self.end_at_response(cx, id);
+        } else if head.ends_stream {
             self.end_message(cx, id);
         }
     }

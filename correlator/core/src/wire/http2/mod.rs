@@ -1,7 +1,7 @@
 //! Stage 3 and 4, HTTP/2 (RFC 9113): frames, streams, and the exchanges that they are.
 //!
 //! `connection` reads both directions' frames: header blocks (`block`), bodies (`data`), all others (`control`,
-//! `settings`). `messages` makes exchanges of them, which `stream` holds while they are open. `lost` and `sync` say what
+//! `settings`). `request` and `messages` make exchanges of them, which `stream` holds while they are open. `lost` and `sync` say what
 //! is done where bytes are missing.
 mod block;
 mod connection;
@@ -14,6 +14,7 @@ mod half;
 mod hpack;
 mod lost;
 mod messages;
+mod request;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the program that reads frames, and its records, come next")

@@ -167,6 +167,24 @@ fn what_is_never_heard_of_again_is_given_up_after_a_while() {
 }
 
 #[test]
+fn a_response_whose_head_comes_behind_a_gap_is_whole() {
+    let mut peers = Peers::new(Side::Server);
+    let requests = [peers.call(1, "/s.S/1"), peers.call(3, "/s.S/3")].concat();
+    peers.talk.client([requests, data(1, END_STREAM, message(1)), data(3, END_STREAM, message(3))].concat());
+    let first = [peers.answer(1), data(1, 0, message(1)), peers.status(1, "0")].concat();
+    peers.talk.server(first).lost();
+    // What the second answer's head refers to was inserted by the first one's.
+    let block = peers.server_block(&[(":status", "200")]);
+    let second = [frame(HEADERS, END_HEADERS, 3, block), data(3, 0, message(3))].concat();
+    let status = peers.status(3, "5");
+    peers.talk.server([second, status].concat()).client(frame(PING, 0, 0, [0; 8]));
+    let bench = peers.run();
+    assert_eq!(bench.lines(), ["POST /s.S/3 200 8/8 [gap]", "POST /s.S/1 - 6/- incomplete [gap]"]);
+    let call = of_stream(&bench, 3).grpc.as_deref().copied().unwrap();
+    assert_eq!(call.response.map(|messages| (messages.count, messages.bytes)), Some((1, 3)));
+}
+
+#[test]
 fn a_response_that_goes_on_is_not_given_up() {
     let mut peers = Peers::new(Side::Server);
     let request = peers.request(1, "POST", "/1", 0);
