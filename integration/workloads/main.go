@@ -21,6 +21,7 @@ func commands() []command {
 		{"inventory", "GET /stock/{id}: answers by itself", runInventory},
 		{"loadgen", "sends requests at a rate or as fast as possible, and counts", runLoadgen},
 		{"h2get", "sends requests over HTTP/2 without TLS, and counts by status", runH2Get},
+		{"tlsserver", "the test routes over TLS", runTLSServer},
 		{"grpcserver", "a gRPC service with calls of every kind", runGRPCServer},
 		{"grpcload", "makes gRPC calls of one kind, and counts by status", runGRPCLoad},
 		{"hostile", "misbehaves towards a server in chosen ways", runHostile},

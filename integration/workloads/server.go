@@ -14,6 +14,9 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
 )
 
 // What every service is told.
@@ -21,6 +24,7 @@ type serviceFlags struct {
 	listen   string
 	upstream string
 	h2c      bool
+	upgrade  bool
 }
 
 func parseServiceFlags(name string, args []string, needsUpstream bool) (serviceFlags, error) {
@@ -28,6 +32,7 @@ func parseServiceFlags(name string, args []string, needsUpstream bool) (serviceF
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	set.StringVar(&flags.listen, "listen", ":8080", "address to listen on; every family when the host is empty")
 	set.BoolVar(&flags.h2c, "h2c", false, "also speak HTTP/2 without TLS, where the client begins with it")
+	set.BoolVar(&flags.upgrade, "upgrade", false, "also speak HTTP/2 where the client asks for an upgrade (h2c)")
 	if needsUpstream {
 		set.StringVar(&flags.upstream, "upstream", "", "host:port of the service that this one asks")
 	}
@@ -53,6 +58,9 @@ func serve(flags serviceFlags, routes http.Handler) error {
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(os.Stderr, "", 0)}
 	if flags.h2c {
 		server.Protocols = unencrypted(true)
+	}
+	if flags.upgrade {
+		server.Handler = h2c.NewHandler(routes, &http2.Server{})
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

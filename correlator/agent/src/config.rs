@@ -10,8 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
-use weft_abi::MAX_CAPTURE;
 use weft_loader::AttachMode;
+
+/// The most that `capture.max_header_bytes` may be. Servers take up to about as much, and an HTTP/2 head that is larger
+/// than a frame (16 KiB) goes on in CONTINUATION frames.
+const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -142,8 +145,8 @@ impl Config {
             bail!("capture.ring_bytes is {ring}: a power of two from 65536 to 1073741824 is allowed");
         }
         let head = self.capture.max_header_bytes;
-        if !(256..=MAX_CAPTURE).contains(&head) {
-            bail!("capture.max_header_bytes is {head}: 256 to {MAX_CAPTURE} is allowed");
+        if !(256..=MAX_HEADER_BYTES).contains(&head) {
+            bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
         }
         self.attach_mode().map(drop)
     }

@@ -163,6 +163,21 @@ impl RunningLoad {
     }
 }
 
+/// Asks for URLs from `pod` over one connection of HTTP/2 without TLS, as the options say (`mesh h2get -h` lists them).
+/// Returns the client's report: statuses, and what failed.
+///
+/// # Errors
+/// When the program fails; requests that failed are in the report.
+pub fn h2get(pod: &Pod, options: &[&str], urls: &[&str]) -> Result<Value> {
+    let report = report_file(pod)?;
+    let mut command = mesh(pod, "h2get");
+    command.arg("-json").arg(&report).args(options).args(urls);
+    let mut process = Process::start(pod.lab(), Some(pod.netns()), "h2get", &mut command)?;
+    let status = process.wait(Duration::from_secs(60))?;
+    ensure!(status.success(), "h2get failed ({status}): {}", process.stderr());
+    read_json(&report)
+}
+
 /// Sends the named attacks (`mesh hostile -h` lists them; `all`) from `pod` to `target` (`host:port`), `repeat`
 /// times each. Returns the peer's report: what was sent, and what the server did.
 ///

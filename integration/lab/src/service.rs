@@ -45,6 +45,30 @@ impl Service {
         Self::start(pod, "gateway", Some(orders))
     }
 
+    /// The test routes over HTTP/1.1 and over HTTP/2 without TLS (h2c), on `port`.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn h2c(pod: &Pod, port: u16) -> Result<Self> {
+        Self::listen(pod, "inventory", port, &["-h2c"])
+    }
+
+    /// The test routes over TLS on `port`, with a certificate for `tls.lab.test` that nobody trusts.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn tls(pod: &Pod, port: u16) -> Result<Self> {
+        Self::listen(pod, "tlsserver", port, &[])
+    }
+
+    fn listen(pod: &Pod, kind: &str, port: u16, how: &[&str]) -> Result<Self> {
+        let mut command = mesh(pod, kind);
+        command.args(["-listen", &format!(":{port}")]).args(how);
+        let mut process = Process::start(pod.lab(), Some(pod.netns()), kind, &mut command)?;
+        process.wait_listening(port, START)?;
+        Ok(Self { process })
+    }
+
     fn start(pod: &Pod, kind: &str, upstream: Option<SocketAddr>) -> Result<Self> {
         let mut command = mesh(pod, kind);
         command.args(["-listen", &format!(":{PORT}")]);

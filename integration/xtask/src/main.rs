@@ -28,7 +28,7 @@ enum Command {
     /// Every test that this machine can run, and all that they need.
     Test(test::Options),
     /// Makes the recordings of real traffic anew that the replay tests stand on, with what is expected of them.
-    Recordings,
+    Recordings(recordings::Options),
     /// Any bytes whatever, for a while, against what the pipeline promises.
     Fuzz(fuzz::Options),
     /// Builds the eBPF object from its sources, and installs what that needs.
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::execute(&options),
         Command::Bench(options) => bench::execute(&options),
         Command::Test(options) => test::execute(&options),
-        Command::Recordings => recordings::execute(),
+        Command::Recordings(options) => recordings::execute(&options),
         Command::Fuzz(options) => fuzz::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
     };

@@ -2,10 +2,11 @@
 //! and every later build is held against.
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
 use serde_json::json;
 use weft_lab::{
-    Process, Shop,
+    Process, Service, Shop, grpc as calls,
     load::{self, Load},
     tools::{self, RustBinaries},
 };
@@ -15,13 +16,28 @@ use crate::run::workspace;
 /// A scenario: its file's name, and what happens while it is recorded.
 type Scenario = (&'static str, fn(&Shop) -> Result<()>);
 
-const SCENARIOS: [Scenario; 3] = [("three_hops", three_hops), ("bodies", bodies), ("attacks", attacks)];
+const SCENARIOS: [Scenario; 6] = [
+    ("three_hops", three_hops),
+    ("bodies", bodies),
+    ("attacks", attacks),
+    ("http2", http2),
+    ("grpc", grpc),
+    ("tls", tls),
+];
 
-pub fn execute() -> Result<()> {
+/// Options of `cargo xtask recordings`.
+#[derive(Args)]
+pub struct Options {
+    /// Only these, by their names; all by default.
+    names: Vec<String>,
+}
+
+pub fn execute(options: &Options) -> Result<()> {
+    let wanted = |name: &str| options.names.is_empty() || options.names.iter().any(|wanted| wanted == name);
     let binaries = tools::rust_binaries()?;
     let folder = workspace().join("correlator/agent/tests/recordings");
     fs::create_dir_all(&folder)?;
-    for (name, scenario) in SCENARIOS {
+    for (name, scenario) in SCENARIOS.into_iter().filter(|(name, _)| wanted(name)) {
         let shop = Shop::open(&binaries, json!({}))?;
         let recording = folder.join(format!("{name}.weftrec"));
         record(&shop, &binaries, &recording, scenario)?;
@@ -77,4 +93,57 @@ fn bodies(shop: &Shop) -> Result<()> {
 fn attacks(shop: &Shop) -> Result<()> {
     let kinds = "garbage,half,long-body,one-byte,bare-reset";
     load::hostile(&shop.client, &shop.inventory.endpoint().to_string(), kinds, 1).map(drop)
+}
+
+/// Streams beside each other, bodies both ways, heads in CONTINUATION frames, requests that the client gives up.
+fn http2(shop: &Shop) -> Result<()> {
+    const PORT: u16 = 8185;
+    let _server = Service::h2c(&shop.inventory, PORT)?;
+    let url = |path: &str| format!("http://{}:{PORT}{path}", shop.inventory.ipv4());
+    let get = |options: &[&str], paths: &[&str]| {
+        let urls: Vec<String> = paths.iter().map(|path| url(path)).collect();
+        load::h2get(&shop.client, options, &urls.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    get(&["-requests", "8", "-concurrency", "8"], &["/stock/a?b=c", "/status/404", "/bytes/3000"])?;
+    get(&["-requests", "2", "-concurrency", "2", "-method", "POST", "-body", "9000"], &["/echo"])?;
+    get(&["-header", "20000"], &["/stock/large", "/stock/small"])?;
+    get(&["-requests", "2", "-concurrency", "2", "-cancel-after", "50ms"], &["/slow?ms=3000"]).map(drop)
+}
+
+/// Each kind of call, and each way to end.
+fn grpc(shop: &Shop) -> Result<()> {
+    const PORT: u16 = 8186;
+    let _server = calls::serve(&shop.inventory, PORT)?;
+    let target = format!("{}:{PORT}", shop.inventory.ipv4());
+    for options in [
+        &["-calls", "12", "-concurrency", "4"][..],
+        &["-kind", "server", "-calls", "2", "-messages", "5", "-reply", "300"],
+        &["-kind", "client", "-calls", "2", "-messages", "5"],
+        &["-kind", "bidi", "-calls", "2", "-messages", "5"],
+        &["-calls", "2", "-status", "5"],
+        &["-calls", "2", "-status", "13", "-late"],
+        &["-calls", "2", "-sleep", "3s", "-deadline", "50ms"],
+        &["-kind", "bidi", "-calls", "2", "-sleep", "3s", "-cancel-after", "50ms"],
+    ] {
+        calls::call(&shop.client, &target, options)?;
+    }
+    Ok(())
+}
+
+/// Connections of which weft sees no more than that they are TLS, for whom, and for how long.
+fn tls(shop: &Shop) -> Result<()> {
+    const PORT: u16 = 8443;
+    let _server = Service::tls(&shop.inventory, PORT)?;
+    let resolve = format!("tls.lab.test:{PORT}:{}", shop.inventory.ipv4());
+    let url = format!("https://tls.lab.test:{PORT}/bytes/2000");
+    for how in [&["--http1.1"][..], &["--http2"], &["--http1.1", "--tls-max", "1.2"]] {
+        let mut curl = Command::new(tools::find_program("curl").context("no curl: install it")?);
+        curl.args(["--silent", "--insecure", "--output", "/dev/null", "--resolve", &resolve])
+            .args(how)
+            .arg(&url);
+        let mut process = Process::start(shop.client.lab(), Some(shop.client.netns()), "curl", &mut curl)?;
+        let status = process.wait(std::time::Duration::from_secs(20))?;
+        ensure!(status.success(), "curl {how:?}: {}", process.stderr());
+    }
+    Ok(())
 }

@@ -45,7 +45,9 @@ impl Bench {
         apt::ensure_programs(&[apt::PEERS.as_slice(), &[apt::TSHARK, apt::TCPDUMP]].concat())?;
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
-        let config = json!({"redact": {"query": false}, "capture": {"max_header_bytes": 16384}});
+        // A ring for all of a scenario: what a busy machine loses proves nothing here.
+        let capture = json!({"max_header_bytes": 65536, "ring_bytes": 64 << 20});
+        let config = json!({"redact": {"query": false}, "capture": capture});
         let agent = Agent::start(&lab, &binaries.weft, config)?;
         let pod = |name| Pod::create(&lab, NAMESPACE, name);
         let (client, server, backend) = (pod("client")?, pod("server")?, pod("backend")?);
@@ -89,9 +91,10 @@ impl Bench {
     fn attempt(&self, program: &str, arguments: &[&str]) -> Result<(String, bool, String)> {
         let path = tools::find_program(program).with_context(|| format!("no {program}"))?;
         let printed = self.lab().file("printed", &format!("{:08x}", crate::lab::random()?))?;
-        let mut command = Command::new(path);
+        let mut command = Command::new(&path);
         command.args(arguments).stdout(File::create(&printed)?).current_dir(self.lab().dir());
-        self.run_command(program, &mut command, &printed)
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.run_command(&name, &mut command, &printed)
     }
 
     fn run_command(

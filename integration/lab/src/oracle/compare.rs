@@ -65,6 +65,7 @@ fn compare_exchange(weft: Option<&Seen>, tshark: Option<&Seen>) -> Vec<Differenc
     fields.check("authority", &one.authority, &other.authority);
     fields.check("status", &one.status, &other.status);
     fields.check("grpc_status", &one.grpc_status, &other.grpc_status);
+    fields.check("reset", &one.reset, &other.reset);
     // What one of them does not measure cannot be compared.
     fields.check_known("request_body", one.request_body, other.request_body);
     fields.check_known("response_body", one.response_body, other.response_body);

@@ -46,6 +46,10 @@ pub struct Seen {
     pub status: Option<u16>,
     /// gRPC's status.
     pub grpc_status: Option<u32>,
+    /// The name of the error with which one end broke the stream off.
+    pub reset: Option<String>,
+    /// gRPC messages of the request and of the response; tshark does not count them.
+    pub messages: [Option<u64>; 2],
     /// When the request's last byte passed, and the response's, in ns since the epoch. Of live exchanges nothing: tcpdump
     /// looks at another place, some microseconds away.
     pub ends: [Option<u64>; 2],
@@ -69,6 +73,8 @@ impl Seen {
             authority: None,
             status: None,
             grpc_status: None,
+            reset: None,
+            messages: [None; 2],
             ends: [None; 2],
             request_body: None,
             response_body: None,

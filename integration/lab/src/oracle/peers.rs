@@ -28,14 +28,29 @@ pub mod port {
     pub const PYTHON_1_0: u16 = 8183;
     /// node's http.
     pub const NODE: u16 = 8084;
+    /// node's http2.
+    pub const NODE_H2: u16 = 8184;
+    /// The same with as much padding as there can be.
+    pub const NODE_PADDED: u16 = 8284;
     /// Go's net/http.
     pub const GO: u16 = crate::service::PORT;
+    /// The same as HTTP/2 without TLS.
+    pub const GO_H2: u16 = 8185;
+    /// Go's x/net/http2/h2c: HTTP/1 until the client asks for an upgrade.
+    pub const GO_UPGRADE: u16 = 8285;
+    /// grpc-go.
+    pub const GRPC: u16 = 8186;
+    /// A peer that the test itself is: the `h2` crate.
+    pub const H2: u16 = 8187;
+    /// Of those, where HTTP/2 begins with the first byte.
+    pub const HTTP2: &[u16] = &[NGINX_H2, NGINX_FEW, HAPROXY_H2, NODE_H2, NODE_PADDED, GO_H2, GRPC, H2];
 }
 
 const START: Duration = Duration::from_secs(10);
 const NGINX_CONF: &str = include_str!("../../peers/nginx.conf");
 const HAPROXY_CFG: &str = include_str!("../../peers/haproxy.cfg");
 const NODE_HTTP1: &str = include_str!("../../peers/http1.js");
+const NODE_HTTP2: &str = include_str!("../../peers/http2.js");
 
 /// A server program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +65,18 @@ pub enum Server {
     Python10,
     /// On [`port::NODE`].
     Node,
+    /// On [`port::NODE_H2`].
+    NodeH2,
+    /// On [`port::NODE_PADDED`].
+    NodePadded,
     /// On [`port::GO`].
     Go,
+    /// On [`port::GO_H2`].
+    GoH2,
+    /// On [`port::GO_UPGRADE`].
+    GoUpgrade,
+    /// On [`port::GRPC`].
+    Grpc,
 }
 
 impl Server {
@@ -62,8 +87,13 @@ impl Server {
             Self::Haproxy => (haproxy(pod, backend)?, port::HAPROXY),
             Self::Python => (python(pod, port::PYTHON, "HTTP/1.1")?, port::PYTHON),
             Self::Python10 => (python(pod, port::PYTHON_1_0, "HTTP/1.0")?, port::PYTHON_1_0),
-            Self::Node => (node(pod, "http1.js", NODE_HTTP1, port::NODE)?, port::NODE),
-            Self::Go => (go(pod), port::GO),
+            Self::Node => (node(pod, NODE_HTTP1, port::NODE, "")?, port::NODE),
+            Self::NodeH2 => (node(pod, NODE_HTTP2, port::NODE_H2, "")?, port::NODE_H2),
+            Self::NodePadded => (node(pod, NODE_HTTP2, port::NODE_PADDED, "padded")?, port::NODE_PADDED),
+            Self::Go => (go(pod, "inventory", port::GO, &[]), port::GO),
+            Self::GoH2 => (go(pod, "inventory", port::GO_H2, &["-h2c"]), port::GO_H2),
+            Self::GoUpgrade => (go(pod, "inventory", port::GO_UPGRADE, &["-upgrade"]), port::GO_UPGRADE),
+            Self::Grpc => (go(pod, "grpcserver", port::GRPC, &[]), port::GRPC),
         };
         let name = format!("{self:?}").to_lowercase();
         let mut process = Process::start(pod.lab(), Some(pod.netns()), &name, command.stdout(Stdio::null()))?;
@@ -91,12 +121,12 @@ fn nginx(pod: &Pod) -> Result<Command> {
 
 fn haproxy(pod: &Pod, backend: Ipv4Addr) -> Result<Command> {
     let conf = folder(pod, "haproxy")?.join("haproxy.cfg");
-    let ports = [port::HAPROXY, port::HAPROXY_H2, port::NGINX, port::NGINX_H2].map(|port| port.to_string());
-    let [http1, http2, nginx1, nginx2] = &ports;
+    let ports = [port::HAPROXY, port::HAPROXY_H2, port::NGINX, port::NGINX_H2, port::GRPC];
+    let [http1, http2, nginx1, nginx2, grpc] = &ports.map(|port| port.to_string());
     let backend = backend.to_string();
-    let names =
-        [("BACKEND", &backend), ("NGINX1", nginx1), ("NGINX2", nginx2), ("HTTP1", http1), ("HTTP2", http2)];
-    fs::write(&conf, filled(HAPROXY_CFG, &names))?;
+    let behind = [("BACKEND", &backend), ("NGINX1", nginx1), ("NGINX2", nginx2), ("GRPC", grpc)];
+    let text = filled(HAPROXY_CFG, &behind);
+    fs::write(&conf, filled(&text, &[("HTTP1", http1), ("HTTP2", http2)]))?;
     let mut command = program("haproxy")?;
     command.args(["-db", "-q", "-f"]).arg(&conf);
     Ok(command)
@@ -111,17 +141,17 @@ fn python(pod: &Pod, port: u16, version: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn node(pod: &Pod, name: &str, script: &str, port: u16) -> Result<Command> {
-    let path = folder(pod, "node")?.join(name);
+fn node(pod: &Pod, script: &str, port: u16, how: &str) -> Result<Command> {
+    let path = folder(pod, "node")?.join(format!("{port}.js"));
     fs::write(&path, script)?;
     let mut command = program("node")?;
-    command.arg(&path).arg(port.to_string());
+    command.arg(&path).args([&port.to_string(), how]);
     Ok(command)
 }
 
-fn go(pod: &Pod) -> Command {
-    let mut command = service::mesh(pod, "inventory");
-    command.args(["-listen", &format!(":{}", port::GO)]);
+fn go(pod: &Pod, service: &str, port: u16, how: &[&str]) -> Command {
+    let mut command = service::mesh(pod, service);
+    command.args(["-listen", &format!(":{port}")]).args(how);
     command
 }
 

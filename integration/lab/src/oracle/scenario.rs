@@ -1,5 +1,7 @@
 //! A named scenario: who talks to whom, what the client counted, and which differences are known and why.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::{Bench, Difference};
@@ -11,6 +13,10 @@ pub struct Claim {
     pub requests: u64,
     /// Requests of which it does not know whether they count: they were under way when it ended.
     pub under_way: u64,
+    /// gRPC messages that it sent and got.
+    pub messages: Option<[u64; 2]>,
+    /// gRPC statuses and how many calls ended with each.
+    pub grpc_statuses: Option<BTreeMap<u32, u64>>,
     /// The final status of each answered request, in any order; absent where it does not say.
     pub statuses: Option<Vec<u16>>,
 }
@@ -21,9 +27,28 @@ impl Claim {
         Self { requests, ..Self::default() }
     }
 
+    /// At least so many requests: the rest is for tshark to say.
+    pub fn at_least(requests: u64) -> Self {
+        Self { under_way: u64::from(u32::MAX), ..Self::requests(requests) }
+    }
+
     /// These statuses, one for each request.
     pub fn statuses(statuses: Vec<u16>) -> Self {
         Self { statuses: Some(statuses.clone()), ..Self::requests(statuses.len() as u64) }
+    }
+}
+
+impl Claim {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let both = |one: Option<Vec<u16>>, other: Option<Vec<u16>>| Some([one?, other?].concat());
+        Self {
+            requests: self.requests + other.requests,
+            under_way: self.under_way + other.under_way,
+            statuses: both(self.statuses, other.statuses),
+            ..Self::default()
+        }
     }
 }
 
@@ -32,8 +57,10 @@ impl Claim {
 pub struct Explained {
     /// Its row.
     pub name: &'static str,
-    /// How many differences of this scenario it explains, exactly.
+    /// How many differences of this scenario it explains, exactly; at most, where the peers race.
     pub count: usize,
+    /// Fewer are fine.
+    pub races: bool,
     /// Which.
     pub applies: fn(&Difference) -> bool,
 }
@@ -41,7 +68,12 @@ pub struct Explained {
 impl Explained {
     /// So many differences in which `applies` holds.
     pub const fn new(name: &'static str, count: usize, applies: fn(&Difference) -> bool) -> Self {
-        Self { name, count, applies }
+        Self { name, count, races: false, applies }
+    }
+
+    /// At most so many: which of the peers is first is not the same in every run.
+    pub const fn at_most(name: &'static str, count: usize, applies: fn(&Difference) -> bool) -> Self {
+        Self { name, count, races: true, applies }
     }
 }
 

@@ -36,7 +36,7 @@ pub fn decode(file: &Path, http2_ports: &[u16]) -> Result<Vec<Seen>> {
         packet.layers("http").for_each(|layer| http1.take(&packet, layer));
         packet.layers("http2").for_each(|layer| http2.take(&packet, layer));
     }
-    let mut exchanges = http1.finish();
+    let mut exchanges = http1.finish(&mut http2);
     exchanges.extend(http2.finish());
     Ok(exchanges)
 }

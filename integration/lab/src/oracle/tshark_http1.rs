@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Seen;
 use super::tshark::{Packet, fields, number, text};
+use super::tshark_http2::Http2;
 
 /// The messages of each connection.
 #[derive(Default)]
@@ -34,9 +35,18 @@ impl Http1 {
         }
     }
 
-    /// The exchanges; a response that answers no request is one without a request.
-    pub(super) fn finish(self) -> Vec<Seen> {
-        self.connections.into_values().flat_map(Connection::exchanges).collect()
+    /// The exchanges; a response that answers no request is one without a request. Those that asked for HTTP/2 and got
+    /// it are `http2`'s.
+    pub(super) fn finish(self, http2: &mut Http2) -> Vec<Seen> {
+        let mut exchanges = Vec::new();
+        for (connection, messages) in self.connections {
+            let upgraded = |seen: Seen| match seen.status {
+                Some(101) => http2.upgrade(connection, seen),
+                _ => Some(seen),
+            };
+            exchanges.extend(messages.exchanges().into_iter().filter_map(upgraded));
+        }
+        exchanges
     }
 }
 

@@ -1,6 +1,7 @@
 //! tshark's HTTP/2 frames as exchanges: one stream, one request and one final response (RFC 9113, 8.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
@@ -11,11 +12,17 @@ use super::tshark::{Packet, fields, members, number, text};
 #[derive(Default)]
 pub(super) struct Http2 {
     streams: BTreeMap<(u64, u64), Seen>,
+    /// Streams whose header block goes on in CONTINUATION frames, and ends the message.
+    ending: BTreeSet<(u64, u64)>,
 }
+
+/// The stream of a request that asked for HTTP/2.
+const UPGRADED: u64 = 1;
 
 /// Frame types (RFC 9113, 6).
 const DATA: u64 = 0;
 const HEADERS: u64 = 1;
+const RST_STREAM: u64 = 3;
 const PUSH_PROMISE: u64 = 5;
 const CONTINUATION: u64 = 9;
 
@@ -25,23 +32,37 @@ impl Http2 {
         for frame in members(&layer["http2.stream"]) {
             let of = |name: &str| fields(frame, name).first().and_then(|value| number(value));
             let (Some(kind), Some(stream)) = (of("http2.type"), of("http2.streamid")) else { continue };
-            let padding = if text(frame, "http2.flags.padded").is_some_and(|padded| padded == "1") {
-                of("http2.pad_length").unwrap_or(0) + 1
-            } else {
-                0
-            };
             match kind {
-                DATA => self.data(packet, stream, of("http2.length").unwrap_or(0).saturating_sub(padding)),
+                DATA => {
+                    self.data(packet, stream, of("http2.length").unwrap_or(0).saturating_sub(padding(frame)))
+                }
                 HEADERS | CONTINUATION => self.headers(packet, stream, frame),
                 PUSH_PROMISE => self.promise(packet, of("http2.push_promise.promised_stream_id"), frame),
+                RST_STREAM => self.reset(packet, stream, of("http2.rst_stream.error")),
                 _ => {}
             }
+            self.note_end(packet, stream, kind, frame);
         }
     }
 
     /// The exchanges.
     pub(super) fn finish(self) -> Vec<Seen> {
         self.streams.into_values().collect()
+    }
+
+    /// The request in HTTP/1 with which the client asked for HTTP/2 is that of stream 1 (RFC 7540, 3.2). Gives it back
+    /// where nothing of the kind followed.
+    pub(super) fn upgrade(&mut self, connection: u64, request: Seen) -> Option<Seen> {
+        let unasked = |seen: &&mut Seen| seen.method.is_empty();
+        let Some(seen) = self.streams.get_mut(&(connection, UPGRADED)).filter(unasked) else {
+            return Some(request);
+        };
+        let answer = seen.clone();
+        let (status, response_body) = (answer.status, answer.response_body);
+        let ends = [request.ends[0], answer.ends[1]];
+        let stream_id = answer.stream_id;
+        *seen = Seen { protocol: "http/2", stream_id, status, response_body, ends, ..request };
+        None
     }
 
     fn data(&mut self, packet: &Packet<'_>, stream: u64, length: u64) {
@@ -51,6 +72,31 @@ impl Http2 {
         *body = Some(body.unwrap_or(0) + length);
     }
 
+    /// A message's last frame; where its fields go on in CONTINUATION, the last of these.
+    fn note_end(&mut self, packet: &Packet<'_>, stream: u64, kind: u64, frame: &Value) {
+        let key = (packet.connection, stream);
+        if is_set(frame, "http2.flags.end_stream") && !is_set(frame, "http2.flags.eh") && kind == HEADERS {
+            self.ending.insert(key);
+        }
+        let ends = match kind {
+            DATA | HEADERS => is_set(frame, "http2.flags.end_stream") && !self.ending.contains(&key),
+            CONTINUATION => is_set(frame, "http2.flags.eh") && self.ending.remove(&key),
+            _ => false,
+        };
+        let Some(seen) = self.streams.get_mut(&key).filter(|_| ends) else { return };
+        let [request, response] = &mut seen.ends;
+        *(if packet.source == seen.client { request } else { response }) = Some(packet.time);
+    }
+
+    /// A stream is broken off, where its response was not whole.
+    fn reset(&mut self, packet: &Packet<'_>, stream: u64, code: Option<u64>) {
+        let Some(seen) = self.streams.get_mut(&(packet.connection, stream)) else { return };
+        if seen.ends[1].is_none() {
+            let name = code.and_then(|code| ERRORS.get(usize::try_from(code).ok()?).copied());
+            seen.reset.get_or_insert_with(|| name.unwrap_or("unknown").to_owned());
+        }
+    }
+
     /// A request's fields, a response's, or trailers.
     fn headers(&mut self, packet: &Packet<'_>, stream: u64, frame: &Value) {
         let fields = header_fields(frame);
@@ -58,7 +104,12 @@ impl Http2 {
             let client_first = (packet.source, packet.destination);
             return self.request(packet, client_first, stream, &fields);
         }
-        let Some(seen) = self.streams.get_mut(&(packet.connection, stream)) else { return };
+        let key = (packet.connection, stream);
+        if stream == UPGRADED && fields.contains_key(":status") {
+            let unasked = || Seen::begun(packet.destination, packet.source, 1, packet.time);
+            self.streams.entry(key).or_insert_with(unasked);
+        }
+        let Some(seen) = self.streams.get_mut(&key) else { return };
         if packet.source == seen.server {
             respond(seen, &fields);
         }
@@ -73,7 +124,7 @@ impl Http2 {
     fn request(
         &mut self,
         packet: &Packet<'_>,
-        (client, server): (std::net::SocketAddr, std::net::SocketAddr),
+        (client, server): (SocketAddr, SocketAddr),
         stream: u64,
         fields: &BTreeMap<String, String>,
     ) {
@@ -90,6 +141,34 @@ impl Http2 {
         };
         self.streams.insert((packet.connection, stream), seen);
     }
+}
+
+/// Error codes by their numbers (RFC 9113, 7).
+const ERRORS: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
+fn is_set(frame: &Value, flag: &str) -> bool {
+    text(frame, flag).is_some_and(|flag| flag == "1")
+}
+
+/// Bytes of a DATA frame that are no data: the padding, and the byte that says how long it is (RFC 9113, 6.1).
+fn padding(frame: &Value) -> u64 {
+    let length = fields(frame, "http2.pad_length").first().and_then(|length| number(length));
+    if is_set(frame, "http2.flags.padded") { length.unwrap_or(0) + 1 } else { 0 }
 }
 
 /// Takes a response's fields or its trailers; interim responses leave nothing behind.

@@ -36,6 +36,8 @@ fn seen(line: &Value, protocol: &'static str) -> Result<Seen> {
         authority: text("authority"),
         status: number("status").and_then(|status| u16::try_from(status).ok()),
         grpc_status: number("grpc_status"),
+        reset: text("reset"),
+        messages: ["request_messages", "response_messages"].map(|name| line["grpc"][name].as_u64()),
         ends: [last_byte("request"), last_byte("response")],
         request_body: line["request"]["body_bytes"].as_u64(),
         response_body: line["response"]["body_bytes"].as_u64(),

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use weft_lab::load;
 use weft_lab::oracle::{Bench, Claim};
 
 /// How long a server may be silent.
@@ -13,6 +14,14 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// curl asks for each path over as few connections as it can, and says the status of each answer.
 pub fn curl(bench: &Bench, options: &[&str], port: u16, paths: &[&str]) -> Result<Claim> {
     curl_urls(bench, options, paths.iter().map(|path| bench.url(port, path)).collect())
+}
+
+/// The same over HTTP/2 without TLS, each path on a connection of its own: curl 7.88 cannot use one a second time.
+pub fn curl2(bench: &Bench, options: &[&str], port: u16, paths: &[&str]) -> Result<Claim> {
+    let options = [&["--http2-prior-knowledge"], options].concat();
+    let claims = paths.iter().map(|path| curl(bench, &options, port, &[path]));
+    let claims = claims.collect::<Result<Vec<_>>>()?;
+    Ok(claims.into_iter().reduce(Claim::and).unwrap_or_default())
 }
 
 /// The same for whole URLs.
@@ -39,6 +48,47 @@ pub fn wrk(bench: &Bench, options: &[&str], url: &str) -> Result<Claim> {
     let counted = printed.lines().find_map(|line| line.trim().split_once(" requests in "));
     let requests = counted.with_context(|| printed.clone())?.0.parse().with_context(|| printed.clone())?;
     Ok(Claim { under_way: 8, ..Claim::requests(requests) })
+}
+
+/// nghttp asks for all paths at once on one connection, and says what it got, pushed answers too.
+pub fn nghttp(bench: &Bench, options: &[&str], port: u16, paths: &[&str]) -> Result<Claim> {
+    let urls: Vec<String> = paths.iter().map(|path| bench.url(port, path)).collect();
+    let mut arguments = vec!["--null-out", "--stat", "--timeout=20"];
+    arguments.extend(options);
+    arguments.extend(urls.iter().map(String::as_str));
+    let printed = bench.failing_client("nghttp", &arguments)?;
+    // id responseEnd requestStart process code size path
+    let status = |line: &str| -> Option<u16> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [id, .., code, _size, path] = words[..] else { return None };
+        id.parse::<u32>().ok().filter(|_| path.starts_with('/'))?;
+        code.parse().ok()
+    };
+    let statuses: Vec<u16> = printed.lines().filter_map(status).collect();
+    ensure!(!statuses.is_empty(), "nghttp printed {printed:?}");
+    Ok(Claim::statuses(statuses))
+}
+
+/// h2load, and its count of answers.
+pub fn h2load(bench: &Bench, options: &[&str], url: &str) -> Result<Claim> {
+    let printed = bench.client("h2load", &[options, &[url]].concat())?;
+    // requests: 4 total, 4 started, 4 done, 4 succeeded, 0 failed, 0 errored, 0 timeout
+    let line = printed.lines().find(|line| line.starts_with("requests: ")).context("no count")?;
+    let done = line.split(", ").find_map(|part| part.strip_suffix(" done")).context("no count")?;
+    Ok(Claim::requests(done.parse()?))
+}
+
+/// net/http of Go asks for the paths in turn over one HTTP/2 connection, and says the status of each answer.
+pub fn h2get(bench: &Bench, options: &[&str], port: u16, paths: &[&str]) -> Result<Claim> {
+    let urls: Vec<String> = paths.iter().map(|path| bench.url(port, path)).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let report = load::h2get(&bench.client, options, &urls)?;
+    let by_status = report["by_status"].as_object().into_iter().flatten();
+    let statuses = by_status.map(|(status, count)| -> Result<Vec<u16>> {
+        Ok(vec![status.parse()?; usize::try_from(count.as_u64().unwrap_or(0))?])
+    });
+    let statuses = statuses.collect::<Result<Vec<_>>>()?.concat();
+    Ok(Claim { statuses: Some(statuses), ..Claim::requests(report["requests"].as_u64().unwrap_or(0)) })
 }
 
 /// Sends bytes as they are, and reads to the connection's end.
