@@ -1,8 +1,9 @@
 //! The pipeline from the kernel's records to exchanges, histograms and the account of every byte. A function of
 //! its inputs: no clock, no I/O, no threads, so that a recording replays to the same bytes anywhere.
 //!
-//! One stage, one module, one type out: `decode` (ProbeEvent), `reassemble` (Chunk), `protocol` (MessageEvent),
-//! `pair` (Exchange), `join` (JoinedExchange), `attribute` (AttributedExchange), `aggregate` (series).
+//! One stage, one module, one type out: `decode` (ProbeEvent), `reassembly` (Chunk), `dialogue` (Exchange: what the ends
+//! speak, and which response answers which request), `join` (JoinedExchange), `attribute` (AttributedExchange),
+//! `aggregate` (series).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
