@@ -39,7 +39,7 @@ fn every_recording_gives_its_exchanges() {
         }
         replayed += 1;
     }
-    assert!(replayed >= 3, "the recordings are not where they should be");
+    assert!(replayed >= 6, "the recordings are not where they should be");
 }
 
 #[test]

@@ -104,9 +104,9 @@ fn http2(shop: &Shop) -> Result<()> {
         let urls: Vec<String> = paths.iter().map(|path| url(path)).collect();
         load::h2get(&shop.client, options, &urls.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    get(&["-requests", "8", "-concurrency", "8"], &["/stock/a?b=c", "/status/404", "/bytes/3000"])?;
-    get(&["-requests", "2", "-concurrency", "2", "-method", "POST", "-body", "9000"], &["/echo"])?;
-    get(&["-header", "20000"], &["/stock/large", "/stock/small"])?;
+    get(&["-requests", "8", "-concurrency", "8"], &["/stock/a?b=c", "/status/404", "/bytes/1000"])?;
+    get(&["-requests", "2", "-concurrency", "2", "-method", "POST", "-body", "4000"], &["/echo"])?;
+    get(&["-header", "17000"], &["/stock/large"])?;
     get(&["-requests", "2", "-concurrency", "2", "-cancel-after", "50ms"], &["/slow?ms=3000"]).map(drop)
 }
 
