@@ -69,10 +69,26 @@ impl Sockets {
         self.ranges.iter().map(VecDeque::len).sum()
     }
 
+    /// How many exchanges it believes to be in the queue.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     #[cfg(test)]
     pub(super) fn buffers(&self) -> usize {
         let ranges = self.ranges.iter().filter(|ranges| ranges.capacity() > 0).count();
         ranges + usize::from(self.waiting.capacity() > 0)
+    }
+
+    /// An exchange is in the queue with this number; those before `first` are not there any more. They are dropped here,
+    /// too, because calls may never come.
+    fn wait(&mut self, number: u64, first: u64) {
+        let gone = self.waiting.partition_point(|number| *number < first);
+        if 2 * gone >= self.waiting.len() {
+            self.waiting.drain(..gone);
+        }
+        self.waiting.push(number);
     }
 
     fn find(&self, direction: Direction, byte: u64) -> Option<IoRange> {
@@ -168,7 +184,7 @@ impl Join {
         while self.queue.len() >= limit.max(1) {
             self.evicted += u64::from(self.pop(down));
         }
-        sockets.waiting.push(self.first + self.queue.len() as u64);
+        sockets.wait(self.first + self.queue.len() as u64, self.first);
         self.queue.push_back(Some(waiting));
         self.waiting += 1;
     }

@@ -201,3 +201,19 @@ fn a_connections_life_is_told() {
         ]
     );
 }
+
+/// Where the kernel tells of no calls (before 6.3), or a program splices, nobody ever asks for those who waited.
+#[test]
+fn a_connection_whose_calls_never_come_keeps_nothing_of_its_exchanges() {
+    let mut talk = Talk::new(Side::Server);
+    let mut bench = Bench::new(Config::default());
+    for _ in 0..2000 {
+        talk.client(REQUEST).server(response(200, "hi"));
+        bench.records(&talk.records);
+        talk.records.clear();
+        talk.now += 10_000_000;
+    }
+    assert!(bench.notes.exchanges.len() > 1990);
+    let kept = bench.wire.table.peek(0).unwrap().sockets.waiting();
+    assert!(kept < 10, "{kept}");
+}
