@@ -154,6 +154,10 @@ impl Walk {
         let [compressed, length @ ..] = self.prefix;
         self.have = 0;
         self.lost = compressed > 1;
+        if self.lost && self.messages.count == 0 {
+            // It was no message's.
+            self.first = None;
+        }
         self.compressed |= compressed == 1;
         self.size = u64::from(u32::from_be_bytes(length));
         self.left = self.size;

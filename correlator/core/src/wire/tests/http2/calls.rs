@@ -116,3 +116,16 @@ fn bytes_that_nobody_captured_take_the_counts_along() {
     assert_eq!((call.request, call.response), (messages(1, 1000), None));
     assert_eq!(bench.counted(Anomaly::Gap), 0);
 }
+
+/// A proxy answers a call with a page of its own: its first byte is no message's.
+#[test]
+fn what_is_no_message_has_no_first_message() {
+    let mut peers = Peers::new(Side::Server);
+    let request = [peers.call(1, "/s.S/M"), data(1, END_STREAM, message(10))].concat();
+    peers.talk.client(request);
+    let answer = [peers.response(1, "503", 0), data(1, END_STREAM, "<html>no</html>")].concat();
+    peers.talk.server(answer);
+    let bench = peers.run();
+    let call = of_stream(&bench, 1).grpc.as_deref().copied().unwrap();
+    assert_eq!((call.first_message, call.response), (None, None));
+}
