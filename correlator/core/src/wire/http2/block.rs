@@ -3,7 +3,7 @@ use super::{
     super::stream::Chunk,
     connection::{Connection, Cx},
     fields::Fields,
-    frame::{FrameHeader, FrameType, HEADER, flag},
+    frame::{self, FrameHeader, FrameType, HEADER, flag},
     half::{Block, Start},
     hpack::Literals,
 };
@@ -28,19 +28,22 @@ pub(super) struct Head {
 }
 
 impl Connection {
-    /// A header block must be followed by its continuation, and by nothing else (6.10).
-    pub(super) fn expect_continuation(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader) {
+    /// A header block must be followed by its continuation, and by nothing else (6.10). Gives the frame as what it is for
+    /// us: a continuation of nothing begins no block.
+    pub(super) fn expect_continuation(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader) -> FrameHeader {
         let half = self.half(cx.direction);
         let continues = frame.kind == FrameType::Continuation;
         let expected = half.block.as_deref().map(|block| block.frame.stream_id);
         if continues && expected == Some(frame.stream_id) {
-            return;
+            return frame;
         }
         if let Some(mut block) = half.block.take() {
             block.abandon(cx.direction, cx.work);
         }
         half.forget_table(cx.work);
         cx.violation();
+        let kind = if continues { FrameType::Unknown(frame::CONTINUATION) } else { frame.kind };
+        FrameHeader { kind, ..frame }
     }
 
     /// A part of a frame's payload.
@@ -95,6 +98,9 @@ impl Connection {
 
     /// A frame of a block is complete.
     pub(super) fn end_fragment(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, end: u64, time: Ktime) {
+        if frame.length == 0 && frame.kind != FrameType::Continuation {
+            self.begin_empty(cx, frame);
+        }
         let half = self.half(cx.direction);
         let Some(block) = half.block.as_deref_mut() else { return };
         block.wire_bytes += HEADER as u64 + u64::from(frame.length);
@@ -107,6 +113,15 @@ impl Connection {
         let Some(mut block) = half.block.take() else { return };
         let bytes = block.release(cx.direction, cx.work);
         self.end_block(cx, &block, &bytes, end, time);
+    }
+
+    /// A block may begin with nothing, and end with it: then it has no fields.
+    fn begin_empty(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader) {
+        cx.work.forget_block(cx.direction);
+        let half = self.half(cx.direction);
+        let mut block = Box::new(Block::new(frame, half.start));
+        block.odd = half.odd;
+        half.block = Some(block);
     }
 
     fn end_block(&mut self, cx: &mut Cx<'_, '_>, block: &Block, bytes: &[u8], end: u64, time: Ktime) {
@@ -141,8 +156,13 @@ impl Connection {
         } else {
             let scratch = &mut cx.work.out.scratch;
             let done = decoder.decode(bytes, scratch, |field| fields.take(&field, redact));
-            done.err().map(|_| Anomaly::ProtocolError)
+            match done {
+                Ok(summary) => (summary.oversized > 0).then_some(Anomaly::HeaderTooLarge),
+                Err(_) => Some(Anomaly::ProtocolError),
+            }
         };
+        // What was not handed on may be any of them.
+        fields.unknown |= wrong == Some(Anomaly::HeaderTooLarge);
         self.half(cx.direction).weigh(cx.work);
         self.confirmed |= wrong.is_none() && (fields.of_request || fields.of_response);
         if let Some(anomaly) = wrong {

@@ -203,7 +203,7 @@ impl Connection {
     }
 
     /// A frame's header is complete; the chunk begins behind it. Says whether it is one.
-    fn open_frame(&mut self, cx: &mut Cx<'_, '_>, frame: FrameHeader, chunk: &Chunk<'_>) -> bool {
+    fn open_frame(&mut self, cx: &mut Cx<'_, '_>, mut frame: FrameHeader, chunk: &Chunk<'_>) -> bool {
         let (all_seen, guessed) = (self.all_seen, self.is_guessed());
         let half = self.half(cx.direction);
         let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
@@ -221,7 +221,8 @@ impl Connection {
         half.seen = true;
         half.at = At::Payload(frame, frame.length);
         if half.block.is_some() || frame.kind == FrameType::Continuation {
-            self.expect_continuation(cx, frame);
+            frame = self.expect_continuation(cx, frame);
+            self.half(cx.direction).at = At::Payload(frame, frame.length);
         }
         match frame.kind {
             FrameType::Data => self.begin_data(cx, frame, chunk),

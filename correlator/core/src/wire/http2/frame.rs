@@ -7,6 +7,9 @@ pub(super) const DEFAULT_MAX_FRAME: u32 = 1 << 14;
 /// The largest that may be announced.
 pub(super) const MAX_FRAME: u32 = (1 << 24) - 1;
 
+/// The type that nothing but a header block is followed by (6.10).
+pub(super) const CONTINUATION: u8 = 0x09;
+
 /// Flags, by the frames that have them (6).
 pub(super) mod flag {
     pub(in super::super) const END_STREAM: u8 = 0x01;
@@ -45,7 +48,7 @@ impl FrameType {
             0x06 => Self::Ping,
             0x07 => Self::GoAway,
             0x08 => Self::WindowUpdate,
-            0x09 => Self::Continuation,
+            CONTINUATION => Self::Continuation,
             other => Self::Unknown(other),
         }
     }

@@ -255,3 +255,22 @@ fn a_preface_in_any_pieces() {
         assert_eq!((bench.notes.exchanges.len(), bench.total().opaque), (1, 0), "{cut}");
     }
 }
+
+/// RFC 9113, 4.3 and 8.1: a block may be empty, as the trailers of a program that has none to say, and its first frame, too.
+#[test]
+fn empty_frames_of_header_blocks() {
+    let mut peers = Peers::new(Side::Server);
+    let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"");
+    let request = [peers.request(1, "POST", "/a", 0), data(1, 0, "abc"), trailers.clone()].concat();
+    let block = peers.client_block(&[(":method", "GET"), (":scheme", "http"), (":path", "/b")]);
+    let split = [frame(HEADERS, END_STREAM, 3, b""), frame(CONTINUATION, END_HEADERS, 3, block)].concat();
+    let answers = [peers.response(1, "200", 0), trailers, peers.response(3, "200", END_STREAM)].concat();
+    for size in [1, 9, 10, 1000] {
+        let mut talk = peers.talk.clone();
+        talk.client_in(size, [&request[..], &split].concat()).server_in(size, &answers);
+        let bench = super::super::run(&talk.records);
+        assert_eq!(bench.lines(), ["POST /a 200 3/0", "GET /b 200 0/0"], "segments of {size}");
+        assert_eq!((bench.total().opaque, bench.counted(Anomaly::ProtocolError)), (0, 0));
+        assert_eq!(of_stream(&bench, 3).request.bytes as usize, split.len());
+    }
+}
