@@ -1,10 +1,7 @@
 //! Stage 4: requests and responses of one connection become [`Exchange`]s, in the order of the requests.
 use std::collections::VecDeque;
 
-use super::{
-    join::Finished,
-    work::{OPEN_BYTES, Work},
-};
+use super::{join::Finished, work::Work};
 use crate::{Anomaly, Exchange, MessageSpan};
 
 /// A request whose exchange is not over.
@@ -84,7 +81,8 @@ impl Pairing {
     /// Takes a request in; not if too many wait.
     pub(super) fn push(&mut self, open: Open, work: &mut Work<'_>) -> bool {
         let cost = open.cost();
-        if self.open.len() >= work.config.limits.pending_requests || work.tally.open + cost > OPEN_BYTES {
+        let room = work.tally.has_room(cost, self.open.iter().map(Open::cost));
+        if self.open.len() >= work.config.limits.pending_requests || !room {
             work.tally.open_overflows += 1;
             return false;
         }

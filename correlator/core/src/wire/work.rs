@@ -8,6 +8,10 @@ pub(super) const HEAD_BYTES: u64 = 64 << 20;
 /// The most bytes of requests that wait for their response, of all connections together.
 pub(super) const OPEN_BYTES: u64 = 128 << 20;
 
+/// What one connection may hold of these when half of all is in use: who holds much gives way before the many that hold
+/// little.
+const OPEN_SHARE: u64 = OPEN_BYTES / 2048;
+
 /// The most bytes of HTTP/2's header tables, of all connections together.
 pub(super) const HEADER_TABLE_BYTES: u64 = 64 << 20;
 
@@ -35,6 +39,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Whether a request of this cost may wait, in a connection in which requests of `own` costs do.
+    pub(super) fn has_room(&self, cost: u64, mut own: impl Iterator<Item = u64>) -> bool {
+        let mut held = cost;
+        let fits = |cost| {
+            held += cost;
+            held <= OPEN_SHARE
+        };
+        self.open + cost <= OPEN_BYTES && (self.open <= OPEN_BYTES / 2 || own.all(fits))
+    }
+
     pub(super) fn count(&mut self, anomaly: Anomaly) {
         if let Some(count) = self.anomalies.get_mut(anomaly as usize) {
             *count += 1;

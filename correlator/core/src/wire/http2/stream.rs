@@ -1,9 +1,6 @@
 //! The open streams of one connection (RFC 9113, 5.1), and how far their messages came.
 use super::{
-    super::{
-        join::Finished,
-        work::{OPEN_BYTES, Work},
-    },
+    super::{join::Finished, work::Work},
     grpc::Walk,
     window::StreamWindow,
 };
@@ -206,7 +203,7 @@ impl Streams {
     /// together hold too much.
     pub(super) fn insert(&mut self, slot: Slot, all_seen: bool, work: &mut Work<'_>) {
         let cost = slot.cost();
-        if work.tally.open + cost > OPEN_BYTES {
+        if !work.tally.has_room(cost, self.slots.iter().map(Slot::cost)) {
             work.tally.open_overflows += 1;
             return work.tally.count(Anomaly::TooManyPending);
         }

@@ -231,3 +231,66 @@ fn header_tables_of_all_connections_together_are_bounded() {
     let left = tables.iter().find(|table| table.name == "header_table_bytes").unwrap();
     assert_eq!(left.entries, 0, "connections that are over hold nothing");
 }
+
+/// RFC 9113, 6.10: without HEADERS before it a CONTINUATION begins nothing; receivers end the connection.
+#[test]
+fn a_continuation_of_nothing_is_no_request() {
+    let mut peers = Peers::new(Side::Server);
+    let block = peers.client_block(&[(":method", "GET"), (":scheme", "http"), (":path", "/index.html")]);
+    let bench = client_sends(1448, frame(CONTINUATION, END_HEADERS, 1, block));
+    assert_eq!(bench.notes.exchanges.len(), 1, "{:?}", bench.lines());
+    assert_eq!(bench.counted(Anomaly::ProtocolError), 1);
+}
+
+/// What of a block is too much to look at is unknown, not absent.
+#[test]
+fn fields_behind_a_bomb_are_unknown() {
+    let mut peers = Peers::new(Side::Server);
+    // 80 fields of 1,001 bytes, and a path of 1,000 behind them.
+    let big = [&[0x40, 1, b'a', 0x7f, 0xe9, 6][..], &[b'v'; 1000]].concat();
+    let path = [&[0x04, 0x7f, 0xe9, 6][..], &[b'p'; 1000]].concat();
+    let block = [&[0x82, 0x86][..], &big, &[0xbe; 79], &path].concat();
+    peers.talk.client(frame(HEADERS, END_HEADERS | END_STREAM, 1, block));
+    let answer = peers.response(1, "200", END_STREAM);
+    peers.talk.server(answer);
+    assert_eq!(peers.run().lines(), ["GET  200 0/0 [header_too_large,unknown_headers]"]);
+}
+
+#[test]
+fn few_that_hold_much_leave_room_for_others() {
+    let path = format!("/{}", "p".repeat(8000));
+    let mut bench = Bench::new(Config::default());
+    for port in 2..42 {
+        // The last ones fill the room that is left.
+        let path = if port < 40 { path.as_str() } else { "" };
+        let mut peers = Peers::silent(Talk::from_port(Side::Server, port));
+        peers.talk.client([PREFACE, &settings(&[])].concat());
+        for stream in (1..2000).step_by(2) {
+            let literal = match path {
+                "" => vec![0x82, 0x84, 0x86],
+                path => [&[0x82, 0x86, 0x04, 0x7f, 0xc2, 0x3d][..], path.as_bytes()].concat(),
+            };
+            peers.talk.client(frame(HEADERS, END_HEADERS | END_STREAM, stream, literal));
+        }
+        peers.talk.records.iter().for_each(|record| bench.wire.record(record, &mut bench.notes));
+    }
+    bounded(&bench);
+    bench.notes.exchanges.clear();
+    let mut good = Talk::from_port(Side::Server, 1);
+    good.cookie = 0;
+    good.records.clear();
+    good.next = [1_000_000, 5_000_000];
+    good.handshake();
+    good.client("GET /good HTTP/1.1\r\n\r\n").server(response(200, "hi"));
+    bench.records(&good.records);
+    assert_eq!(bench.lines(), ["GET /good 200 0/2"]);
+    let mut good = Peers::silent(Talk { cookie: 0, ..Talk::midway(Side::Server) });
+    good.talk.handshake();
+    let request = good.request(1, "GET", "/two", END_STREAM);
+    good.talk.client([PREFACE, &settings(&[]), &request].concat());
+    let answer = [settings(&[]), good.response(1, "200", END_STREAM)].concat();
+    good.talk.server(answer);
+    bench.records(&good.talk.records);
+    assert_eq!(bench.lines(), ["GET /good 200 0/2", "GET /two 200 0/0"]);
+    bench.finish();
+}
