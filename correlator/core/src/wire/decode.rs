@@ -34,6 +34,8 @@ pub(super) struct SegmentEvent<'a> {
     pub(super) vantage: u8,
     pub(super) bank: u8,
     pub(super) time: Ktime,
+    /// When its first byte passed: of a run that is before `time`.
+    pub(super) first_time: Ktime,
     /// Sequence number of the first payload byte, or of the FIN where there is no payload.
     pub(super) seq: u32,
     /// Acknowledgement number, where the flag says that there is one.
@@ -87,6 +89,7 @@ fn segment(record: &[u8]) -> Option<ProbeEvent<'_>> {
         vantage: segment.header.vantage,
         bank: segment.header.bank,
         time: Ktime(segment.header.time),
+        first_time: Ktime(segment.header.time),
         seq: segment.seq.wrapping_add(syn),
         ack: (segment.tcp_flags & tcp_flag::ACK != 0).then_some(segment.ack),
         len: segment.payload_len,
@@ -112,6 +115,7 @@ fn run<'a>(run: &Run) -> Option<ProbeEvent<'a>> {
         vantage: run.header.vantage,
         bank: run.header.bank,
         time: Ktime(run.header.time),
+        first_time: Ktime(run.first_time.min(run.header.time)),
         seq: run.seq,
         ack: (run.ack != 0).then_some(run.ack),
         len: run.len,

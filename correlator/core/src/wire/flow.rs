@@ -147,6 +147,7 @@ impl Flow {
             hole: u64::from(segment.hole),
             data: segment.data,
             time: segment.time,
+            first_time: segment.first_time,
             ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
             reverse_end: if reverse.started() { reverse.highest() } else { FIRST },
             segment_start: segment.begins,

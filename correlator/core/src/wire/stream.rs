@@ -15,6 +15,8 @@ pub(super) struct Chunk<'a> {
     pub(super) hole: u64,
     pub(super) data: &'a [u8],
     pub(super) time: Ktime,
+    /// When its first byte passed: of a run that is before `time`.
+    pub(super) first_time: Ktime,
     /// The acknowledgement number of its segment, as an offset in the reverse stream.
     pub(super) ack: Option<u64>,
     /// How far the reverse stream had been seen when the segment passed.

@@ -197,9 +197,10 @@ impl Conversation {
         let early = self.is_early(direction);
         let (span, end, odd) = self.reader(direction).finish();
         self.pairing.grow_response(span, end);
-        let mut tunnel = None;
+        let (mut tunnel, mut refused) = (None, None);
         if let Some(open) = self.pairing.awaited() {
             tunnel = is_tunnel(open).then_some(open.request.1);
+            refused = (tunnel.is_none() && open.exchange.method == "CONNECT").then_some(open.request.1);
             open.exchange.anomalies |= odd;
         }
         if rest > 0 && tunnel.is_none() && self.pairing.awaits_one() {
@@ -214,6 +215,11 @@ impl Conversation {
             let mut ends = [end; 2];
             *direction.reverse().of_mut(&mut ends) = request_end;
             self.begin_tunnel(direction.reverse(), ends, work);
+        }
+        if refused.is_some_and(|end| self.was_early(direction.reverse(), end)) {
+            // What was meant for the tunnel is for the proxy now, and nobody followed it.
+            self.pairing.pipelined = true;
+            self.lose(direction.reverse(), Anomaly::Gap, work);
         }
     }
 

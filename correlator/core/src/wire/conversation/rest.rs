@@ -65,7 +65,7 @@ impl Rest {
         }
         let part = direction.of_mut(&mut self.parts);
         if part.bytes == 0 {
-            part.first_byte = chunk.time;
+            part.first_byte = chunk.first_time;
         }
         part.last_byte = chunk.time;
         part.bytes += chunk.len;
@@ -166,6 +166,12 @@ impl Conversation {
         }
         self.rest.take(direction, chunk);
         spend(direction, chunk, work);
+    }
+
+    /// Whether the client sent something behind its CONNECT, which ends at `end`, before it had the answer.
+    pub(super) fn was_early(&self, client: Direction, end: u64) -> bool {
+        let part = client.of(&self.rest.parts);
+        part.start == end && part.bytes > 0
     }
 
     /// The connection has ended: hands on its row, if it has one. `ended`: both ends said that they send no more.

@@ -97,7 +97,7 @@ fn until(body: &Body, before: Wanted, at: u64) -> Wanted {
         Body::Chunked(_) if left <= WORTH_CHUNK && stays => before,
         Body::Chunked(_) if left <= WORTH_CHUNK => Wanted::Everything,
         _ if left > WORTH || before != Wanted::Everything => {
-            Wanted::From((at + left).min(at / STEP * STEP + 2 * STEP))
+            Wanted::From(at.saturating_add(left).min(at / STEP * STEP + 2 * STEP))
         }
         _ => Wanted::Everything,
     }

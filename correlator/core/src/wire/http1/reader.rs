@@ -80,6 +80,7 @@ impl Reader {
             hole: 0,
             data,
             time: self.span.last_byte,
+            first_time: self.span.first_byte,
             ack: self.ack,
             reverse_end: 0,
             segment_start: true,

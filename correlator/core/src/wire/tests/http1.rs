@@ -311,3 +311,35 @@ fn connections_that_are_not_followed_are_not_captured() {
     assert_eq!(wants, [Some(weft_abi::WANT_NONE), None]);
     assert_eq!(bench.notes.wants[0].0.tuple.source_port, 8080);
 }
+
+/// As long as a number of 64 bits says: nothing of that may overflow.
+#[test]
+fn the_longest_bodies_that_can_be_said() {
+    for (head, begin) in [
+        ("Content-Length: 18446744073709551615\r\n\r\n", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n", "ffffffffffffffff\r\n"),
+    ] {
+        let mut talk = Talk::new(Side::Server);
+        talk.client(format!("POST /a HTTP/1.1\r\n{head}{begin}")).client([b'x'; 5000]).client([b'x'; 5000]);
+        talk.client([b'x'; 5000]).gathered(1).client("x").lost().client([b'x'; 5000]).client_fin();
+        let bench = run(&talk.records);
+        assert_eq!(bench.lines(), ["POST /a - 20001/- incomplete [gap,truncated]"]);
+        let begin = 1_000_001 + 18 + head.len() as u32 + begin.len() as u32;
+        let wants: Vec<_> = bench.notes.wants.iter().flat_map(|(_, want)| want).collect();
+        assert!(wants.iter().all(|want| want.argument.wrapping_sub(begin) > 1 << 28), "{wants:?}");
+        assert!(!wants.is_empty());
+    }
+}
+
+/// A proxy that refuses a CONNECT reads on: what its client sent meanwhile was not followed, so what comes behind that may
+/// be within a body.
+#[test]
+fn behind_a_refused_connect_nothing_is_invented() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client("CONNECT a:443 HTTP/1.1\r\n\r\n").client("POST /b HTTP/1.1\r\nContent-Length: 22\r\n\r\n");
+    talk.server(response(407, "")).client("GET /fake HTTP/1.1\r\n\r\n").server(response(200, ""));
+    talk.client("GET /c HTTP/1.1\r\n\r\n").server(response(201, ""));
+    let bench = run(&talk.records);
+    assert!(bench.lines().iter().all(|line| !line.contains("/fake")), "{:?}", bench.lines());
+    assert_eq!(bench.lines()[0], "CONNECT a:443 407 0/0");
+}

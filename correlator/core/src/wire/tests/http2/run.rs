@@ -48,6 +48,7 @@ impl Line {
             hole: 0,
             data,
             time: Ktime(time),
+            first_time: Ktime(time),
             ack,
             reverse_end,
             segment_start: true,
