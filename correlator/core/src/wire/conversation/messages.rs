@@ -50,6 +50,7 @@ impl Conversation {
             return self.early(direction, end, chunk, work);
         }
         if self.begins(direction, chunk, work) {
+            self.end_until_close(link, direction.reverse(), chunk.ack, work);
             self.pairing.note_pipelining(chunk.ack, chunk.reverse_end);
             if self.pairing.pipelined && self.pairing.resumed {
                 return self.give_up(work);

@@ -8,7 +8,7 @@ use super::{
         stream::Chunk,
         work::Work,
     },
-    Conversation, Spoken, spend,
+    Conversation, Link, Spoken, spend,
 };
 use crate::{Anomaly, Protocol};
 
@@ -151,6 +151,25 @@ impl Conversation {
         if chunk.offset == at && chunk.len > 0 {
             self.pairing.resumed = true;
             self.reader(direction).state = State::Head;
+        }
+    }
+
+    /// A request begins. A client that has received of a response, and goes on, does not read that up to the connection's
+    /// end, whatever its head says: where it ends nobody can tell then.
+    pub(super) fn end_until_close(
+        &mut self,
+        link: &Link,
+        responses: Direction,
+        received: Option<u64>,
+        work: &mut Work<'_>,
+    ) {
+        let reader = self.reader(responses);
+        let begun = received.is_some_and(|received| received > reader.start);
+        if begun && reader.state == State::Body(Body::UntilClose) {
+            work.tally.count(Anomaly::ConflictingLength);
+            self.lose(responses, Anomaly::ConflictingLength, work);
+            // The kernel was told that nothing is wanted of it.
+            self.want(link, responses, 0, 0, work);
         }
     }
 

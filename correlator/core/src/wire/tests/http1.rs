@@ -343,3 +343,20 @@ fn behind_a_refused_connect_nothing_is_invented() {
     assert!(bench.lines().iter().all(|line| !line.contains("/fake")), "{:?}", bench.lines());
     assert_eq!(bench.lines()[0], "CONNECT a:443 407 0/0");
 }
+
+/// RFC 9112, 6.3 has such a response end with the connection; clients that go by its length send their next request.
+#[test]
+fn a_body_until_the_end_that_its_client_does_not_wait_for() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nhi";
+    let mut talk = Talk::new(Side::Server);
+    talk.client("GET /a HTTP/1.1\r\n\r\n").server(answer);
+    talk.client("GET /b HTTP/1.1\r\n\r\n").server(response(201, "hi"));
+    talk.client("GET /c HTTP/1.1\r\n\r\n").server(response(202, "hi")).client_fin().server_fin();
+    let bench = run(&talk.records);
+    assert_eq!(
+        bench.lines(),
+        ["GET /a 200 0/2 incomplete [conflicting_length]", "GET /b 201 0/2", "GET /c 202 0/2"]
+    );
+    let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.kind)).collect();
+    assert_eq!(wants, [Some(weft_abi::WANT_NONE), None]);
+}
