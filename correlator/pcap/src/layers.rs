@@ -29,6 +29,9 @@ struct Ip {
     fragmented: bool,
 }
 
+/// The pipeline takes no longer segment, and no kernel sends one: BIG TCP's limit is 512 KiB.
+const LONGEST: usize = 1 << 24;
+
 /// The segment in a frame of which `wire_len` bytes were on the wire, link header included.
 pub(crate) fn segment<'a>(frame: &Frame<'a>, wire_len: u32) -> Result<TcpPacket<'a>, Skipped> {
     let sliced = match frame.ether_type {
@@ -82,6 +85,9 @@ fn tcp_packet<'a>(tcp: &TcpSlice<'a>, ip: &Ip, frame: &Frame<'a>, wire_len: u32)
     let payload_start = offset_in(frame.data, tcp.slice())? + tcp.header_slice().len();
     // A device may pad the frame behind the packet; no device makes it shorter.
     let on_wire = (wire_len as usize).saturating_sub(frame.offset).max(frame.data.len());
+    if on_wire > LONGEST {
+        return None;
+    }
     let end = Some(ip.start + ip.length).filter(|end| ip.length > 0 && *end <= on_wire).unwrap_or(on_wire);
     let captured = frame.data.get(payload_start..end.min(frame.data.len())).unwrap_or_default();
     Some(TcpPacket {

@@ -3,7 +3,7 @@ mod capture;
 
 use capture::*;
 use proptest::{collection::vec, prelude::*};
-use weft_pcap::ImportError;
+use weft_pcap::{ImportError, Skipped};
 
 fn whole() -> Vec<u8> {
     pcap(false, true, 1, timed(talk_v4().iter().map(|packet| ethernet(packet))))
@@ -47,6 +47,18 @@ fn a_packet_that_nobody_sends_is_damage() {
     let expected = ImportError::Damaged { what: "packet", offset, length: 0x7fff_ffff };
     assert_eq!(imported.error, Some(expected));
     assert_eq!(imported.exchanges.len(), 1);
+}
+
+/// Found by fuzzing: its bytes were counted as seen, and the pipeline took no such record.
+#[test]
+fn a_segment_that_nobody_sends_is_malformed() {
+    let mut packets = timed(talk_v4());
+    packets[4].1 = 0x2f3c_0000;
+    // Without a length of its own, the packet is as long as the capture says.
+    packets[4].2[2..4].fill(0);
+    let imported = import(&pcap(false, true, 101, packets));
+    assert_eq!(imported.summary.skipped(Skipped::Malformed), 1);
+    assert_eq!((imported.snapshot.loss.total.seen, imported.summary.payload_bytes), (41, 41));
 }
 
 #[test]
