@@ -30,6 +30,9 @@ const RUSTFLAGS: [&str; 7] = [
 /// How long one input may take, in s, and how much memory, in MiB.
 const BOUNDS: [&str; 2] = ["-timeout=10", "-rss_limit_mb=1024"];
 
+/// Inputs that are committed of a target: a beginning, not a record.
+const MOST_KEPT: usize = 48;
+
 #[derive(Args)]
 pub struct Options {
     /// The targets; all of them if none is named.
@@ -38,7 +41,7 @@ pub struct Options {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Afterwards, make the committed corpora anew: the fewest inputs that reach all that was ever reached.
+    /// Afterwards, make the committed corpora anew, of the inputs that reached most.
     #[arg(long)]
     keep: bool,
 }
@@ -155,7 +158,7 @@ impl Target {
         Ok(command)
     }
 
-    /// The fewest inputs that reach every branch that the committed and the working corpus reach.
+    /// Of the inputs that reach every branch that the committed and the working corpus reach, those that reach most.
     fn keep(&self) -> Result<()> {
         let fewest = self.working.with_extension("fewest");
         let _ = fs::remove_dir_all(&fewest);
@@ -164,12 +167,23 @@ impl Target {
         run(self.fuzzer(&folders)?.args(["-set_cover_merge=1", "-use_counters=0"]))?;
         fs::remove_dir_all(&self.committed)?;
         fs::create_dir_all(&self.committed)?;
-        for input in fs::read_dir(&fewest)? {
-            let input = input?;
-            fs::copy(input.path(), self.committed.join(input.file_name()))?;
+        for input in oldest_first(&fewest)?.iter().take(MOST_KEPT) {
+            let name = input.file_name().context("an input without a name")?;
+            fs::copy(input, self.committed.join(name))?;
         }
         Ok(())
     }
+}
+
+/// libFuzzer writes the input first that adds most.
+fn oldest_first(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut inputs = Vec::new();
+    for input in fs::read_dir(folder)? {
+        let input = input?;
+        inputs.push((input.metadata()?.modified()?, input.path()));
+    }
+    inputs.sort();
+    Ok(inputs.into_iter().map(|(_, path)| path).collect())
 }
 
 /// What a log says of a finding: the panic, and where the input is.
