@@ -9,6 +9,10 @@ use super::{
 };
 use crate::{Anomalies, Anomaly, Ktime};
 
+/// A block of at most so many bytes is kept, however few of a head are configured to be: without it the header table, and
+/// with it the connection's later heads, would not be known.
+const MAX_BLOCK: u64 = 64 * 1024;
+
 /// A header block with its place on the wire.
 pub(super) struct Head {
     pub(super) stream_id: u32,
@@ -53,7 +57,7 @@ impl Connection {
             cx.work.opaque(cx.direction, part.len);
             return self.lose(cx, Anomaly::Gap, part.time);
         }
-        let limit = cx.work.config.max_header_bytes as u64;
+        let limit = MAX_BLOCK.max(cx.work.config.max_header_bytes as u64);
         let half = self.half(cx.direction);
         if half.block.is_none() {
             cx.work.forget_block(cx.direction);

@@ -274,3 +274,27 @@ fn empty_frames_of_header_blocks() {
         assert_eq!(of_stream(&bench, 3).request.bytes as usize, split.len());
     }
 }
+
+#[test]
+fn a_head_larger_than_is_configured_is_read_and_keeps_the_table_in_step() {
+    let mut peers = Peers::new(Side::Server);
+    let large = "x".repeat(20_000);
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/large"),
+        (":authority", "shop:80"),
+        ("x-l", &large),
+    ];
+    let block = peers.client_block(&fields);
+    let (first, rest) = block.split_at(16_000);
+    peers.talk.client(frame(HEADERS, END_STREAM, 1, first));
+    peers.talk.client(frame(CONTINUATION, END_HEADERS, 1, rest));
+    let answer = peers.response(1, "200", END_STREAM);
+    let next = peers.request(3, "GET", "/large", END_STREAM);
+    peers.talk.server(answer).client(next);
+    let answer = peers.response(3, "200", END_STREAM);
+    peers.talk.server(answer);
+    let bench = peers.run();
+    assert_eq!(bench.lines(), ["GET /large 200 0/0", "GET /large 200 0/0"]);
+}
