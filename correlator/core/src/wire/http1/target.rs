@@ -1,5 +1,8 @@
 //! What a request is for (RFC 9112, 3.2), as text that is safe to show.
-use super::{super::text::printable, RequestHead};
+use super::{
+    super::text::{printable, without_user},
+    RequestHead,
+};
 
 /// A request's target, in its parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,12 +15,12 @@ pub(in super::super) struct Target {
 
 impl Target {
     /// Bytes that no URI has are percent-encoded (RFC 3986, 2.1), so that whoever decodes the path gets what the server
-    /// got. User information in an absolute target is nobody's business (RFC 9110, 4.2.4).
+    /// got. User information is nobody's business, in an absolute target or in the Host field.
     pub(in super::super) fn of(head: &RequestHead<'_>, redact_query: bool) -> Self {
         let (authority, path) = parts(head.method, head.target);
         let end = if redact_query { path.iter().position(|byte| *byte == b'?') } else { None };
         let path = path.get(..end.unwrap_or(path.len())).unwrap_or(path);
-        Self { authority: authority.or(head.host).map(printable), path: printable(path) }
+        Self { authority: authority.or(head.host).map(without_user).map(printable), path: printable(path) }
     }
 }
 
@@ -32,8 +35,7 @@ fn parts<'a>(method: &str, target: &'a [u8]) -> (Option<&'a [u8]>, &'a [u8]) {
         Some(rest) if scheme > 0 => {
             let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
             let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, b""));
-            let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or(authority);
-            (Some(host), if path.is_empty() { b"/" } else { path })
+            (Some(authority), if path.is_empty() { b"/" } else { path })
         }
         _ => (None, target),
     }
@@ -71,6 +73,9 @@ mod tests {
             let expected = (Some(authority.to_owned()), path.to_owned());
             assert_eq!(of(line, true), expected, "{:?}", String::from_utf8_lossy(line));
         }
+        let text = b"GET / HTTP/1.1\r\nHost: me:secret@x:1\r\n\r\n";
+        let Parsed::Complete(head, _) = request(text, 8192) else { panic!("no head") };
+        assert_eq!(Target::of(&head, true).authority.as_deref(), Some("x:1"));
         assert_eq!(of(b"GET /a?b=\xff", false).1, "/a?b=%FF");
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of a message's header fields (RFC 9113, 8.3).
 use super::{
-    super::text::printable,
+    super::text::{printable, without_user},
     grpc,
     hpack::{Field, Text},
 };
@@ -33,7 +33,7 @@ impl Fields {
             b"content-type" => self.grpc |= field.value.known().is_some_and(grpc::is_grpc),
             b"grpc-status" => self.grpc_status = self.known(field.value).and_then(status_of_call),
             b"grpc-timeout" => self.grpc_timeout = field.value.known().and_then(grpc::timeout_ns),
-            b"host" if self.authority.is_none() => self.authority = field.value.known().map(printable),
+            b"host" if self.authority.is_none() => self.authority = field.value.known().map(host),
             _ => {}
         }
     }
@@ -45,7 +45,7 @@ impl Fields {
             b":path" => {
                 self.path = self.known(value).map(|path| printable(without_query(path, redact_query)))
             }
-            b":authority" => self.authority = self.known(value).map(printable),
+            b":authority" => self.authority = self.known(value).map(host),
             b":status" => {
                 self.of_response = true;
                 self.status = self.known(value).and_then(status_code);
@@ -58,6 +58,10 @@ impl Fields {
         self.unknown |= value == Text::Unknown;
         value.known()
     }
+}
+
+fn host(authority: &[u8]) -> String {
+    printable(without_user(authority))
 }
 
 fn without_query(path: &[u8], redact: bool) -> &[u8] {
@@ -94,7 +98,7 @@ mod tests {
             (":method", "POST"),
             (":path", "/a?token=secret"),
             ("host", "ignored where there is an authority"),
-            (":authority", "shop:80"),
+            (":authority", "me:secret@shop:80"),
             ("content-type", "application/grpc+proto"),
             ("grpc-timeout", "2S"),
         ];

@@ -1,5 +1,8 @@
 //! A head of HTTP/1 with nothing in it that the redaction list names, byte for byte as long as before.
-use super::super::protocol::{STATUS_LINE, is_request_line};
+use super::super::{
+    protocol::{STATUS_LINE, is_request_line},
+    text::user_end,
+};
 use crate::Config;
 
 /// What stands where something was.
@@ -51,7 +54,24 @@ fn start_line(line: &[u8], redact_query: bool) -> Vec<u8> {
     {
         query.fill(MASK);
     }
+    if let Some((begin, authority)) = absolute(line) {
+        masked
+            .iter_mut()
+            .skip(begin)
+            .take(user_end(authority).saturating_sub(1))
+            .for_each(|byte| *byte = MASK);
+    }
     masked
+}
+
+/// The authority of an absolute target, and where it begins.
+fn absolute(line: &[u8]) -> Option<(usize, &[u8])> {
+    let target = line.iter().position(|byte| *byte == b' ')? + 1;
+    let rest = line.get(target..)?;
+    let scheme = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+    let rest = rest.get(scheme..)?.strip_prefix(b"://").filter(|_| scheme > 0)?;
+    let end = rest.iter().position(|byte| b"/?# \r\n".contains(byte))?;
+    Some((target + scheme + 3, rest.get(..end)?))
 }
 
 /// One line; says whether what folds onto it is sensitive. `before`: whether the line before it was.
@@ -68,6 +88,11 @@ fn field(line: &[u8], before: bool, listed: &[String], masked: &mut Vec<u8>) -> 
         } else if listed {
             masked.extend_from_slice(name);
             masked.extend(masked_value(value));
+        } else if name.eq_ignore_ascii_case(b"host:") {
+            masked.extend_from_slice(name);
+            let (user, host) = value.split_at_checked(user_end(value).saturating_sub(1)).unwrap_or_default();
+            masked.extend(masked_value(user));
+            masked.extend_from_slice(host);
         } else {
             masked.extend_from_slice(part);
         }
@@ -108,6 +133,9 @@ mod tests {
             ("GET /a?b=c&d HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a?***** HTTP/1.1\r\nHost: x\r\n\r\n"),
             ("GET /a HTTP/1.1\nCookie: a=b; c\nX: ?\n\n", "GET /a HTTP/1.1\nCookie: ******\nX: ?\n\n"),
             ("HTTP/1.1 200 OK?\r\nSET-cookie :\ta\r\n\r\n", "HTTP/1.1 200 OK?\r\nSET-cookie :\t*\r\n\r\n"),
+            ("GET http://a:b@x/@?c HTTP/1.1\r\n", "GET http://***@x/@?* HTTP/1.1\r\n"),
+            ("GET /http://a:b@x HTTP/1.1\r\n", "GET /http://a:b@x HTTP/1.1\r\n"),
+            ("GET / HTTP/1.1\r\nHOST: a:b@c@x\r\n", "GET / HTTP/1.1\r\nHOST: *****@x\r\n"),
             ("\r\n\r\nGET / HTTP/1.0\r\n", "\r\n\r\nGET / HTTP/1.0\r\n"),
             (
                 "GET / HTTP/1.1\r\nAuthorization: Basic\r\n  abc\r\n\td:e\r\nX: y\r\n z\r\n",
