@@ -61,6 +61,7 @@ pub fn run(options: &Options, config: &Config) -> Result<()> {
     let mut importer = Importer::new(weft_pcap::Options { local: options.local.clone(), config });
     let whole = import(&mut Feed::new(input), &mut importer, &mut output);
     if output.failed {
+        recording::remove_empty(&options.output, &output.file);
         return whole;
     }
     let summary = importer.summary();
@@ -69,7 +70,7 @@ pub fn run(options: &Options, config: &Config) -> Result<()> {
         return whole.with_context(|| format!("{path}: nothing was imported"));
     }
     importer.finish(&mut |input| output.input(&input));
-    output.finish()?;
+    output.finish().inspect_err(|_| recording::remove_empty(&options.output, &output.file))?;
     summarise(&summary, options);
     whole.with_context(|| format!("{path}: everything before this was imported"))?;
     match summary.unknown_link_type {
@@ -165,7 +166,7 @@ impl Output {
         self.failed = written.is_err();
         written.with_context(|| {
             format!(
-                "{}: cannot write on (is the disk full?); what is in it can be replayed",
+                "{}: cannot write on (is the disk full?); what is in it, if anything, can be replayed",
                 self.path.display()
             )
         })

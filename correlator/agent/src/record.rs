@@ -4,20 +4,31 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
 
 use crate::{agent::tee::SOCKET, boundary::Boundary, output::complaint, recording, redact};
+
+/// The longest that a signal waits to be seen where the agent gives nothing.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Options of `weft record`.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The file to write; readable by its owner alone.
     file: PathBuf,
-    /// How long to record.
+    /// How long to record; Ctrl-C ends it sooner, and what was recorded is kept.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86400))]
     seconds: u64,
     /// Mask what the redaction list of the agent's configuration names, bodies, and what weft does not understand: the recording
@@ -29,10 +40,19 @@ pub struct Options {
     state_dir: PathBuf,
 }
 
+/// Why nothing more was copied.
+enum End {
+    /// The time is over, or somebody stopped it.
+    Done,
+    /// The agent stopped, or found this program too slow.
+    Early,
+    Failed(io::Error),
+}
+
 /// Records for the time that was asked for.
 ///
 /// # Errors
-/// When no agent is running, the file exists or cannot be written, or the recording ended early.
+/// When no agent is running, the file exists or cannot be written, or the recording ended early: what came before is kept.
 pub fn run(options: &Options) -> Result<()> {
     let socket = options.state_dir.join(SOCKET);
     let mut stream = UnixStream::connect(&socket).with_context(|| {
@@ -41,47 +61,109 @@ pub fn run(options: &Options) -> Result<()> {
             socket.display()
         )
     })?;
+    let stopped = catch_signals()?;
     let mut file = recording::create(&options.file)?;
-    let duration = Duration::from_secs(options.seconds);
-    let mut raw = if options.redact { redact::unnamed(&options.file)? } else { file.try_clone()? };
-    let (boundary, ended_early) = copy(&mut stream, &mut raw, duration)
-        .with_context(|| format!("{}: the recording is not complete", options.file.display()))?;
-    let bytes = boundary.whole();
-    // It was stopped anywhere: what follows the last whole input is of no use.
-    raw.set_len(bytes).with_context(|| format!("{}: cannot cut", options.file.display()))?;
+    let kept = copy_and_cut(&mut stream, &mut file, options, &stopped)
+        .inspect_err(|_| recording::remove_empty(&options.file, &file));
+    let (bytes, end) = kept?;
     if bytes == 0 {
         // Nothing is in it, and it would be in the way of the next try.
         let _ = fs::remove_file(&options.file);
-        bail!("the agent gave nothing: it is stopping, or another recording is running");
-    }
-    if options.redact {
-        redact::redact(&raw, &mut file)
-            .with_context(|| format!("{}: not complete", options.file.display()))?;
+        return nothing(end, options);
     }
     complaint(&format!("{bytes} bytes in {} ({})", options.file.display(), recording::holds(options.redact)));
-    if ended_early {
-        bail!("the recording ended early: the agent stopped, or this disk is too slow for the traffic");
+    match end {
+        End::Done => Ok(()),
+        End::Early => {
+            bail!("the recording ended early: the agent stopped, or this disk is too slow for the traffic")
+        }
+        End::Failed(error) => Err(error).with_context(|| format!("{}: not complete", options.file.display())),
     }
-    Ok(())
 }
 
-/// Copies until the time is over or the agent ends it; gives where the last whole input ends, and which of both it was.
-fn copy(stream: &mut UnixStream, file: &mut File, duration: Duration) -> io::Result<(Boundary, bool)> {
+/// Nothing came, or nothing could be written.
+fn nothing(end: End, options: &Options) -> Result<()> {
+    match end {
+        End::Failed(error) => {
+            Err(error).with_context(|| format!("{}: nothing recorded", options.file.display()))
+        }
+        End::Done | End::Early => {
+            bail!("the agent gave nothing: it is stopping, or another recording is running")
+        }
+    }
+}
+
+/// From now on signals that would end the program end the recording: a redacted one is made from what there is by then.
+fn catch_signals() -> Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // The second one ends the program: masking a large recording takes its time.
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopped))
+            .context("cannot catch signals")?;
+        flag::register(signal, Arc::clone(&stopped)).context("cannot catch signals")?;
+    }
+    Ok(stopped)
+}
+
+/// Gives how many bytes are in the recording, and why there are no more.
+fn copy_and_cut(
+    stream: &mut UnixStream,
+    file: &mut File,
+    options: &Options,
+    stopped: &AtomicBool,
+) -> Result<(u64, End)> {
+    let path = options.file.display();
+    let mut raw = if options.redact { redact::unnamed(&options.file)? } else { file.try_clone()? };
+    let (boundary, end) = copy(stream, &mut raw, Duration::from_secs(options.seconds), stopped);
+    let bytes = boundary.whole();
+    // It was stopped anywhere: what follows the last whole input is of no use.
+    raw.set_len(bytes).with_context(|| format!("{path}: cannot cut"))?;
+    if options.redact && bytes > 0 {
+        redact::redact(&raw, file).with_context(|| format!("{path}: not complete"))?;
+    }
+    Ok((bytes, end))
+}
+
+/// Copies until the time is over, somebody stops it, or the agent ends it; gives where the last whole input ends.
+fn copy(
+    stream: &mut UnixStream,
+    file: &mut File,
+    duration: Duration,
+    stopped: &AtomicBool,
+) -> (Boundary, End) {
     let end = Instant::now() + duration;
     let mut block = vec![0; 256 * 1024];
     let mut boundary = Boundary::default();
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut block) {
-            Ok(0) => return Ok((boundary, true)),
-            Ok(read) => {
-                let block = block.get(..read).unwrap_or_default();
-                file.write_all(block)?;
-                boundary.pass(block);
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error),
+        if stopped.load(Ordering::Relaxed) {
+            break;
+        }
+        match pass(stream, file, &mut block, left.min(PATIENCE)) {
+            Ok(None) => {}
+            Ok(Some([])) => return (boundary, End::Early),
+            Ok(Some(block)) => boundary.pass(block),
+            Err(error) => return (boundary, End::Failed(error)),
         }
     }
-    Ok((boundary, false))
+    (boundary, End::Done)
+}
+
+/// One block from the agent to the file; nothing where none came in time, an empty one at the end.
+fn pass<'a>(
+    stream: &mut UnixStream,
+    file: &mut File,
+    block: &'a mut [u8],
+    patience: Duration,
+) -> io::Result<Option<&'a [u8]>> {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    stream.set_read_timeout(Some(patience))?;
+    match stream.read(block) {
+        Ok(read) => {
+            let block = block.get(..read).unwrap_or_default();
+            file.write_all(block)?;
+            Ok(Some(block))
+        }
+        Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

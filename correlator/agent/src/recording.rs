@@ -1,6 +1,6 @@
 //! A recording as a file: read as a stream, created for its owner alone.
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -97,12 +97,17 @@ impl RecordingFile {
 /// # Errors
 /// When it exists, or cannot be created.
 pub fn create(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{}: cannot create; an existing file is not overwritten", path.display()))
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| {
+        let exists = if path.exists() { "; an existing file is not overwritten" } else { "" };
+        format!("{}: cannot create{exists}", path.display())
+    })
+}
+
+/// Removes a recording in which nothing is: it would be in the way of the next try.
+pub fn remove_empty(path: &Path, file: &File) {
+    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// What a recording holds, for people.

@@ -113,7 +113,7 @@ fn assert_refused(name: &str, bytes: &[u8], sentence: &str) {
 fn what_is_no_capture_is_refused() {
     assert_refused("none", b"not a capture", "this is no capture");
     assert_refused("empty", b"", "the file is empty");
-    assert_refused("gzip", b"\x1f\x8b\x08\0\0\0\0\0", "this is no capture");
+    assert_refused("gzip", b"\x1f\x8b\x08\0\0\0\0\0", "unpack a compressed one first");
     let mut unknown = capture();
     unknown[20] = 147;
     assert_refused("link", &unknown, "link type 147 is not known");
@@ -130,4 +130,13 @@ fn an_existing_file_is_not_overwritten() {
     assert_eq!(code, Some(1));
     assert!(said.contains("a.weftrec: cannot create; an existing file is not overwritten"), "{said}");
     assert_eq!(fs::read(&recording).unwrap(), b"precious");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_existing_file() {
+    let folder = Folder::new("nowhere");
+    let capture = folder.file("a.pcap", &capture());
+    let (code, said) = import(&capture, &folder.0.join("none/a.weftrec"), &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("cannot create: No such file") && !said.contains("overwritten"), "{said}");
 }

@@ -3,7 +3,8 @@
 pub enum ImportError {
     /// It does not begin as a capture.
     #[error(
-        "this is no capture: it begins neither as pcap nor as pcapng (tcpdump -w and dumpcap write these)"
+        "this is no capture: it begins neither as pcap nor as pcapng (tcpdump -w and dumpcap write these; unpack a \
+         compressed one first)"
     )]
     NotACapture,
     /// Another version of the format.

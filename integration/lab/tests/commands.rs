@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use counting::{PODS, brief, counts_exactly, pods};
 use host::{PATIENCE, device, instances};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weft_lab::tools::{self, RustBinaries};
 use weft_lab::{Agent, Lab, LabOptions, Process, Shop};
@@ -178,6 +179,32 @@ fn a_recording_of_the_running_agent_replays_to_the_same_bytes_without_privileges
     }
     let again = run(lab, &mut record)?;
     ensure!(again.code == Some(1) && again.stderr.contains("not overwritten"), "{again:?}");
+    Ok(())
+}
+
+#[test]
+fn a_recording_that_is_stopped_is_kept_and_the_next_begins_at_once() -> Result<()> {
+    let (binaries, shop) = shop()?;
+    let lab = shop.client.lab();
+    for (signal, more) in [(Signal::SIGINT, &["--redact"][..]), (Signal::SIGTERM, &[])] {
+        let recording = tempfile(lab, "stopped.weftrec")?;
+        let mut record = Command::new(&binaries.weft);
+        record.arg("record").arg(&recording).args(["--seconds", "3600", "--state-dir"]).arg(lab.state_dir());
+        let mut recorder = Process::start(lab, None, "record", record.args(more))?;
+        recorder.wait_until(PATIENCE, "to record", || recording.exists())?;
+        shop.run(&brief(&shop))?;
+        // A debugger, or somebody's Ctrl-Z, interrupts its system calls, and nothing else.
+        recorder.signal(Signal::SIGSTOP)?;
+        recorder.signal(Signal::SIGCONT)?;
+        recorder.signal(signal)?;
+        let code = recorder.wait(PATIENCE)?.code();
+        ensure!(code == Some(0), "{signal}: {}", recorder.stderr());
+        let replayed = run(lab, Command::new(&binaries.weft).arg("replay").arg(&recording).arg("--json"))?;
+        ensure!(replayed.code == Some(0), "{signal}: {replayed:?}");
+        for pod in PODS {
+            ensure!(replayed.stdout.contains(&format!("\"pod\":\"{pod}\"")), "{signal}: none of {pod}");
+        }
+    }
     Ok(())
 }
 

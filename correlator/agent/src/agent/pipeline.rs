@@ -267,7 +267,7 @@ impl Pipeline {
     /// A recording begins with what the pipeline knows by now besides the connections. One at a time: a second one gets
     /// nothing, and says so.
     fn begin(&mut self, tee: Tee) {
-        if self.tee.is_some() {
+        if self.tee.as_ref().is_some_and(|tee| !tee.is_over()) {
             return;
         }
         // What lies in the ring is counted already: it is not of the recording's time.

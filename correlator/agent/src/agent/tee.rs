@@ -4,16 +4,19 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
 };
 use weft_core::{Input, KernelCounters, recording};
 
 use super::pipeline::PipelineHandle;
 
-/// Blocks that wait for the reader; with one more the recording ends.
-const BLOCKS: usize = 64;
+/// Blocks that wait for the reader.
+const BLOCKS: usize = 32;
+/// How far the next block grows while so many wait; then the recording ends. Where little happens blocks are small, and a disk
+/// may take its time.
+const BACKLOG_BYTES: usize = 8 << 20;
 /// A block is handed over when it is this large, or with the next look at the clock.
 const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -57,6 +60,11 @@ impl TeeWriter {
         }
     }
 
+    /// Whether its reader is gone, or was too slow.
+    pub fn is_over(&self) -> bool {
+        self.ended || self.tee.blocks.is_closed()
+    }
+
     /// Hands over what there is; says whether the recording goes on.
     pub fn flush(&mut self) -> bool {
         if !self.block.is_empty() && !self.ended {
@@ -66,10 +74,16 @@ impl TeeWriter {
     }
 
     fn hand_over(&mut self) {
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES));
-        if self.tee.blocks.try_send(block).is_err() {
-            tracing::warn!("the recording ends: its reader is too slow, or gone");
-            self.ended = true;
+        match self.tee.blocks.try_reserve() {
+            Ok(place) => {
+                place.send(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES)));
+            }
+            Err(TrySendError::Full(())) if self.block.len() < BACKLOG_BYTES => {}
+            Err(TrySendError::Full(())) => {
+                tracing::warn!("the recording ends: its reader is too slow");
+                self.ended = true;
+            }
+            Err(TrySendError::Closed(())) => self.ended = true,
         }
     }
 }
@@ -99,10 +113,19 @@ pub async fn serve(listener: UnixListener, pipeline: PipelineHandle) {
     }
 }
 
-async fn copy(mut blocks: Receiver<Vec<u8>>, mut stream: UnixStream) {
-    while let Some(block) = blocks.recv().await {
-        if stream.write_all(&block).await.is_err() {
-            return;
+/// Until the recording ends, or its reader goes away, which ends it.
+async fn copy(mut blocks: Receiver<Vec<u8>>, stream: UnixStream) {
+    let (mut reader, mut writer) = stream.into_split();
+    let write = async {
+        while let Some(block) = blocks.recv().await {
+            if writer.write_all(&block).await.is_err() {
+                return;
+            }
         }
+    };
+    // It says nothing: what can be read is its end.
+    tokio::select! {
+        () = write => {}
+        _ = reader.read_u8() => {}
     }
 }
