@@ -38,8 +38,8 @@ pub struct Options {
     /// The targets; all of them if none is named.
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
-    /// How long each target runs.
-    #[arg(long, default_value_t = 60)]
+    /// How long each target runs; libFuzzer would take 0 for ever.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Afterwards, make the committed corpora anew, of the inputs that reached most.
     #[arg(long)]
