@@ -6,6 +6,8 @@ mod node;
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use host::{device, instances};
@@ -16,8 +18,8 @@ use weft_abi::{VANTAGE_SOCKETS, VANTAGE_VETH};
 use weft_lab::plugin::{Answer, Call};
 use weft_lab::{LabOptions, Observed, Pod, Service, Traces, WeftCni};
 use weft_loader::{
-    AttachMode, Pins, Vantages, attach, attached_programs, detach, host_vantage, netns::current_cookie,
-    pod_sockets, remove_all,
+    AttachMode, Device, Pins, Vantages, attach, attached_programs, detach, host_vantage,
+    netns::current_cookie, pod_sockets, remove_all,
 };
 
 /// Of the map `VANTAGES` (tc-probes/ebpf, maps.rs).
@@ -94,7 +96,7 @@ fn del_undoes_it_all_whatever_is_left_of_the_netns() -> Result<()> {
         let del = node.call_for("DEL", &record.container_id, &pod).env("CNI_NETNS", path);
         let answer = del.run()?;
         ensure!((answer.code, answer.stdout.as_str()) == (Some(0), ""), "{netns}: {answer:?}");
-        ensure!(instances(&node.pins(), &device(&pod)?)? == [0, 0], "{netns}: still attached");
+        ensure!(settle_at(&node.pins(), &device(&pod)?, [0, 0])?, "{netns}: still attached");
         ensure!(node.pins().tc_links()?.is_empty() && node.record(&pod)?.is_none(), "{netns}");
     }
     Ok(())
@@ -136,7 +138,7 @@ fn somebody_elses_programs_stay() -> Result<()> {
     for (command, ours) in [("ADD", [1, 1]), ("DEL", [0, 0]), ("DEL", [0, 0])] {
         let answer = node.call(command, &pod).run()?;
         ensure!(answer.code == Some(0), "{command}: {answer:?}");
-        ensure!(instances(&node.pins(), &veth)? == ours, "{command}: {answer:?}");
+        ensure!(settle_at(&node.pins(), &veth, ours)?, "{command}: {answer:?}");
         ensure!(instances(&foreign, &veth)? == [1, 1], "{command} touched what is not its own");
     }
     remove_all(&foreign)?;
@@ -210,9 +212,33 @@ fn read_only(folder: &Path) -> Result<()> {
 fn fill_vantages(pins: &Pins) -> Result<()> {
     let mut vantages = Vantages::open(pins)?;
     for netns in 0..MAX_VANTAGES {
-        vantages.insert(host_vantage(u64::MAX - netns, 1), u64::MAX, VANTAGE_VETH)?;
+        insert(&mut vantages, netns)?;
     }
     Ok(())
+}
+
+/// The kernel makes pages for per-CPU values behind the scenes, and may be behind somebody who takes thousands at once.
+fn insert(vantages: &mut Vantages, netns: u64) -> Result<()> {
+    let mut insert = || vantages.insert(host_vantage(u64::MAX - netns, 1), u64::MAX, VANTAGE_VETH);
+    for _ in 0..200 {
+        if insert().is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    insert().map(drop).map_err(Into::into)
+}
+
+/// Whether so many of the programs' instances are attached, at the latest in a moment: the kernel detaches those of a link
+/// that was unlinked when nobody looks at it any more.
+fn settle_at(pins: &Pins, device: &Device, expected: [usize; 2]) -> Result<bool> {
+    for _ in 0..200 {
+        if instances(pins, device)? == expected {
+            return Ok(true);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(false)
 }
 
 /// ADD by hand for a pod that the chain made without weft-cni, on a node in trouble.
