@@ -76,6 +76,8 @@ impl Correlator {
                 }
                 meaning.workload(update, sink);
             }
+            // Nothing depends on it yet.
+            Input::Process(_) => {}
             Input::KernelCounters(counters) => {
                 wire.set_bank(counters.bank);
                 meaning.reconciliation.update(&counters);

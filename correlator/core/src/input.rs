@@ -31,6 +31,8 @@ pub enum Input<'a> {
     Probe(&'a [u8]),
     /// A pod came, changed or went.
     Workload(WorkloadUpdate),
+    /// A Go process was understood, or is gone.
+    Process(ProcessUpdate),
     /// What the kernel counted.
     KernelCounters(KernelCounters),
     /// The configuration, whole.
@@ -57,6 +59,49 @@ pub enum WorkloadUpdate {
         /// Its cookie.
         netns: u64,
     },
+}
+
+/// A change in what is known of the processes behind sockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessUpdate {
+    /// A Go process, and what is listened at in it; replaces what was said of it before.
+    Go(GoProcess),
+    /// The process is gone.
+    Gone {
+        /// Its id.
+        pid: u32,
+    },
+}
+
+/// A Go process of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GoProcess {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Cookie of its netns.
+    pub netns: u64,
+    /// Go's version: `1.26.8`.
+    pub version: String,
+    /// What is listened at.
+    pub probes: Probes,
+}
+
+/// Which functions of a Go process have probes: what needs one that is off is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Probes {
+    /// Where servers begin to handle a request.
+    pub serve: bool,
+    /// Where clients send a request.
+    pub call: bool,
+    /// Where the world is stopped and goes on.
+    pub gc: bool,
+    /// Where goroutines help the garbage collector.
+    pub assist: bool,
+    /// Where goroutines change their state.
+    pub sched: bool,
 }
 
 /// A pod, as far as it is known.

@@ -37,7 +37,8 @@ pub use exchange::{
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};
 pub use input::{
-    ClockOffset, DirectionCount, Input, KernelCounters, Ktime, Pod, VantageCounters, WorkloadUpdate,
+    ClockOffset, DirectionCount, GoProcess, Input, KernelCounters, Ktime, Pod, Probes, ProcessUpdate,
+    VantageCounters, WorkloadUpdate,
 };
 pub use loss::{Balance, LossReport, VantageBalance};
 pub use phase::Phases;

@@ -48,6 +48,7 @@ const KIND_COUNTERS: u8 = 3;
 const KIND_CONFIG: u8 = 4;
 const KIND_CLOCK: u8 = 5;
 const KIND_TICK: u8 = 6;
+const KIND_PROCESS: u8 = 7;
 
 /// Why an input cannot be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +169,7 @@ pub fn encode(input: &Input<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         Input::Config(config) => json(KIND_CONFIG, config.as_ref(), out),
         Input::Clock(offset) => json(KIND_CLOCK, offset, out),
         Input::Tick(now) => json(KIND_TICK, now, out),
+        Input::Process(update) => json(KIND_PROCESS, update, out),
     }
 }
 
@@ -190,7 +192,7 @@ fn frame(kind: u8, body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
 fn limit(kind: u8) -> Option<usize> {
     match kind {
         KIND_PROBE => Some(MAX_RECORD),
-        KIND_WORKLOAD..=KIND_TICK => Some(MAX_JSON),
+        KIND_WORKLOAD..=KIND_PROCESS => Some(MAX_JSON),
         _ => None,
     }
 }
@@ -253,6 +255,7 @@ fn input(kind: u8, body: &[u8], offset: u64) -> Result<Input<'_>, RecordingError
         KIND_CONFIG => Input::Config(Arc::new(parse::<Config>("configuration", body, offset)?)),
         KIND_CLOCK => Input::Clock(parse("clock's offset", body, offset)?),
         KIND_TICK => Input::Tick(parse::<Ktime>("time", body, offset)?),
+        KIND_PROCESS => Input::Process(parse("process", body, offset)?),
         kind => return Err(RecordingError::UnknownKind { offset, kind }),
     })
 }

@@ -24,6 +24,14 @@ pub enum LossReason {
     Mptcp = 9,
     /// A run's record found no room in the ring.
     RingFullRun = 10,
+    /// A Go function's call or a goroutine's change found no room in the ring.
+    RingFullGo = 11,
+    /// A Go function was called, or a goroutine changed its state, while no agent drained the ring.
+    NoAgentGo = 12,
+    /// A process's record found no room in the ring: it is found by the next look at /proc.
+    RingFullProcess = 13,
+    /// A goroutine's memory could not be read: the record has no goroutine.
+    GoUnreadable = 14,
 }
 
 impl LossReason {
@@ -41,12 +49,16 @@ impl LossReason {
             Self::Malformed => "malformed",
             Self::Mptcp => "mptcp",
             Self::RingFullRun => "ring_full_run",
+            Self::RingFullGo => "ring_full_go",
+            Self::NoAgentGo => "no_agent_go",
+            Self::RingFullProcess => "ring_full_process",
+            Self::GoUnreadable => "go_unreadable",
         }
     }
 }
 
 /// Every reason, in the order of the map's indexes.
-pub const LOSS_REASONS: [LossReason; 11] = [
+pub const LOSS_REASONS: [LossReason; 15] = [
     LossReason::RingFullSegment,
     LossReason::RingFullSockEvent,
     LossReason::RingFullSockIo,
@@ -58,4 +70,8 @@ pub const LOSS_REASONS: [LossReason; 11] = [
     LossReason::Malformed,
     LossReason::Mptcp,
     LossReason::RingFullRun,
+    LossReason::RingFullGo,
+    LossReason::NoAgentGo,
+    LossReason::RingFullProcess,
+    LossReason::GoUnreadable,
 ];

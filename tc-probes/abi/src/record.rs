@@ -9,6 +9,12 @@ pub const KIND_SOCK_EVENT: u8 = 2;
 pub const KIND_SOCK_IO: u8 = 3;
 /// Segments of a flow that passed one after the other and whose payload nobody wanted: [`Run`].
 pub const KIND_RUN: u8 = 4;
+/// A Go function was called: [`GoCall`](crate::GoCall), then its contexts.
+pub const KIND_GO_CALL: u8 = 5;
+/// A goroutine changed its state: [`GoSched`](crate::GoSched).
+pub const KIND_GO_SCHED: u8 = 6;
+/// A process came or went: [`Process`](crate::Process).
+pub const KIND_PROCESS: u8 = 7;
 
 /// `Header::detail` of a segment: it entered the vantage's device. On a pod's host-side veth: sent by the pod.
 pub const DIRECTION_INGRESS: u8 = 0;

@@ -1,0 +1,122 @@
+//! What a Go executable says of itself: its version, where its structures have their members, and where its functions
+//! begin. From bytes alone: nothing here opens a file, runs a program or looks at a process. Everything in a binary is
+//! hostile until it is checked.
+
+use std::fmt;
+
+use weft_abi::{GoCallLayout, GoProcess};
+
+/// A version of Go, as the binary's build information says it (`go1.26.8`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoVersion {
+    /// 1.
+    pub major: u16,
+    /// 26.
+    pub minor: u16,
+    /// 8; 0 where there is none.
+    pub patch: u16,
+}
+
+impl fmt::Display for GoVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// A function that weft can listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GoFunction {
+    /// `net/http.serverHandler.ServeHTTP`.
+    HttpServe,
+    /// `runHandler` of net/http's or x/net's HTTP/2 server.
+    H2Serve,
+    /// `handleStream` of grpc-go's server.
+    GrpcServe,
+    /// `net/http.(*persistConn).roundTrip`.
+    HttpCall,
+    /// `encodeAndWriteHeaders` of net/http's or x/net's HTTP/2 client.
+    H2Call,
+    /// `(*http2Client).write` (or `Write`) of grpc-go.
+    GrpcCall,
+    /// `runtime.stopTheWorldWithSema`.
+    StopWorld,
+    /// `runtime.startTheWorldWithSema`.
+    StartWorld,
+    /// `runtime.gcStart`.
+    GcStart,
+    /// `runtime.gcMarkTermination`.
+    GcMarkTermination,
+    /// `runtime.gcAssistAlloc`.
+    GcAssist,
+    /// `runtime.casgstatus`.
+    Status,
+}
+
+/// A place to attach a program at, and what to read there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbePoint {
+    /// Which function.
+    pub function: GoFunction,
+    /// Its name in the binary.
+    pub symbol: String,
+    /// Offset in the file: of the first `push %rbp`, which the kernel emulates, else of the function's entry.
+    pub file_offset: u64,
+    /// It is at such a push. The entry's instruction is single-stepped, at ten times the cost.
+    pub emulated: bool,
+    /// What to read there; `function` is set, and of runtime functions nothing else.
+    pub layout: GoCallLayout,
+}
+
+/// Where the runtime keeps what it always counts: virtual addresses of the binary as linked (a PIE's are moved by where it
+/// is loaded).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeAddresses {
+    /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
+    pub time_to_run: Option<u64>,
+    /// `runtime.sched.stwTotalTimeGC` (a `timeHistogram`): how long the world was stopped for the garbage collector.
+    pub stw_gc: Option<u64>,
+    /// `runtime.memstats.numgc`: u32.
+    pub gc_cycles: Option<u64>,
+    /// `runtime.memstats.pause_total_ns`: u64.
+    pub gc_pause_total: Option<u64>,
+    /// `runtime.gcController.heapLive`: u64.
+    pub heap_live: Option<u64>,
+    /// `runtime.gcController.gcPercentHeapGoal` or what stands for the goal in this version: u64.
+    pub heap_goal: Option<u64>,
+    /// `runtime.allglen`: uintptr, all goroutines that ever were at a time.
+    pub all_goroutines: Option<u64>,
+    /// `runtime.sched.gFree.n`: i32, of these the dead ones that wait to be used again.
+    pub free_goroutines: Option<u64>,
+    /// `runtime.gomaxprocs`: i32.
+    pub gomaxprocs: Option<u64>,
+    /// Buckets of a `timeHistogram` of this version.
+    pub histogram: TimeHistogram,
+}
+
+/// The shape of the runtime's `timeHistogram` (runtime/histogram.go): `counts` of u64, then underflow and overflow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeHistogram {
+    /// `timeHistMinBucketBits`.
+    pub min_bucket_bits: u32,
+    /// `timeHistMaxBucketBits`.
+    pub max_bucket_bits: u32,
+    /// `timeHistSubBucketBits`.
+    pub sub_bucket_bits: u32,
+}
+
+/// What is known of a binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoBinary {
+    /// The compiler's version.
+    pub version: GoVersion,
+    /// Go's build id, else the GNU one, else nothing.
+    pub build_id: Option<String>,
+    /// How the goroutine of a thread is found.
+    pub process: GoProcess,
+    /// Where to attach, in no particular order.
+    pub points: Vec<ProbePoint>,
+    /// Where the runtime counts.
+    pub runtime: RuntimeAddresses,
+    /// What is not there or not known, in sentences for the log; at most a few.
+    pub missing: Vec<String>,
+}
