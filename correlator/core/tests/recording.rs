@@ -13,7 +13,11 @@ fn counters() -> KernelCounters {
     let count = DirectionCount { segments: 3, bytes_seen: u64::MAX, bytes_unrecorded: 7 };
     let vantage =
         VantageCounters { netns: u64::MAX - 1, ifindex: 2, directions: [count, DirectionCount::default()] };
-    KernelCounters { bank: 1, vantages: vec![vantage], losses: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] }
+    KernelCounters {
+        bank: 1,
+        vantages: vec![vantage],
+        losses: std::array::from_fn(|reason| reason as u64 + 1),
+    }
 }
 
 fn pod() -> Pod {

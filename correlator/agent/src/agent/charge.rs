@@ -158,8 +158,19 @@ mod tests {
 
     #[test]
     fn what_nobody_drained_is_what_was_not_reported() {
-        let reported = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let now = [3, 1, 0, 10, 0, 5, 7, 0, 0, 0, 0];
+        let counts = |counted: &[(LossReason, u64)]| {
+            let mut counts = LossCounts::default();
+            counted.iter().for_each(|(reason, count)| counts[*reason as usize] = *count);
+            counts
+        };
+        let reported = counts(&[(LossReason::RingFullSegment, 1)]);
+        let now = counts(&[
+            (LossReason::RingFullSegment, 3),
+            (LossReason::RingFullSockEvent, 1),
+            (LossReason::NoAgentSegment, 10),
+            (LossReason::NoAgentSockIo, 5),
+            (LossReason::PayloadUnreadable, 7),
+        ]);
         assert_eq!(undrained(&reported, &now), Undrained { segments: 12, socket_records: 6 });
     }
 }

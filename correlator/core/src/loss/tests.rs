@@ -1,3 +1,5 @@
+use weft_abi::{LOSS_REASONS, LossReason};
+
 use super::*;
 use crate::{Ktime, VantageCounters, WorkloadUpdate, testing::pod};
 
@@ -7,7 +9,10 @@ fn kernel(netns: u64, bytes_seen: u64, bytes_unrecorded: u64) -> VantageCounters
 }
 
 fn counters(vantages: &[VantageCounters]) -> KernelCounters {
-    KernelCounters { bank: 0, vantages: vantages.to_vec(), losses: [0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0] }
+    let mut losses = [0; LOSS_REASONS.len()];
+    losses[LossReason::RingFullSockEvent as usize] = 1;
+    losses[LossReason::Mptcp as usize] = 5;
+    KernelCounters { bank: 0, vantages: vantages.to_vec(), losses }
 }
 
 fn account(netns: u64, ingress: ByteAccount) -> VantageAccount {
