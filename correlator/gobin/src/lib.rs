@@ -13,10 +13,15 @@ mod functions;
 mod inflate;
 mod layouts;
 mod members;
+mod moduledata;
+mod offsets;
+mod pclntab;
 mod points;
 mod prologue;
 mod read;
+mod relocations;
 mod runtime;
+mod sources;
 mod symbols;
 mod tls;
 mod wanted;
@@ -24,7 +29,10 @@ mod wanted;
 use std::fmt;
 
 pub use error::Error;
+pub use members::{Member, Members};
+pub use offsets::{GO, Offsets, Release, table as offsets};
 pub use read::read;
+pub use sources::described;
 use weft_abi::{GoCallLayout, GoProcess};
 
 /// A version of Go, as the binary's build information says it (`go1.26.8`).
