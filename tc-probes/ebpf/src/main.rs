@@ -5,18 +5,24 @@
 #![feature(asm_experimental_arch)]
 
 mod flow;
+mod go_call;
+mod go_sched;
+mod goroutine;
 mod kernel;
 mod loss;
 mod maps;
 mod packet;
+mod probe;
+mod process;
+mod runnable;
 mod segment;
 mod sock_event;
 mod sock_io;
 mod vantage;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, classifier, sock_ops},
-    programs::{BtfTracePointContext, SockOpsContext, TcContext},
+    macros::{btf_tracepoint, classifier, sock_ops, uprobe},
+    programs::{BtfTracePointContext, ProbeContext, SockOpsContext, TcContext},
 };
 use weft_abi::{DIRECTION_EGRESS, DIRECTION_INGRESS, io};
 
@@ -51,6 +57,30 @@ pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
     sock_io::record(&ctx, io::RECV);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(_: BtfTracePointContext) -> i32 {
+    process::executes();
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(_: BtfTracePointContext) -> i32 {
+    process::exits();
+    0
+}
+
+#[uprobe]
+pub fn go_call(ctx: ProbeContext) -> u32 {
+    go_call::record(&ctx);
+    0
+}
+
+#[uprobe]
+pub fn go_status(ctx: ProbeContext) -> u32 {
+    go_sched::record(&ctx);
     0
 }
 

@@ -1,0 +1,144 @@
+//! What the agent says of Go processes, and the programs that it attaches to their functions. The programs are pinned, the
+//! attachments are not: they end with the agent, however it ends.
+mod cost;
+mod places;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use aya::{
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
+    programs::{
+        ProbeKind, ProgramError, UProbe,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
+    },
+};
+use weft_abi::{GoCallLayout, GoProcess};
+
+use crate::{
+    Pins,
+    error::{LoaderError, Result},
+    maps::{Plain, failed, open},
+};
+
+pub use cost::ProbeCost;
+use places::{Layouts, Place};
+
+/// The program that records calls.
+pub(crate) const CALL: &str = "go_call";
+/// The program that records what goroutines do.
+pub(crate) const STATUS: &str = "go_status";
+
+/// The maps and programs for Go processes, in the hands of the one agent in charge.
+pub struct GoProbes {
+    call: UProbe,
+    status: UProbe,
+    processes: HashMap<MapData, u32, Plain<GoProcess>>,
+    hits: PerCpuArray<MapData, u64>,
+    layouts: Arc<Mutex<Layouts>>,
+}
+
+impl GoProbes {
+    /// Opens what is pinned, and forgets what an agent before this one said.
+    ///
+    /// # Errors
+    /// When it is not pinned, or access is denied.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        let (call, status) = (pinned(pins, CALL)?, pinned(pins, STATUS)?);
+        let processes = HashMap::try_from(Map::HashMap(open(pins, "GO_PROCESSES")?));
+        let layouts = Array::try_from(Map::Array(open(pins, "GO_CALLS")?)).map_err(failed("GO_CALLS"))?;
+        let hits = PerCpuArray::try_from(Map::PerCpuArray(open(pins, "GO_HITS")?));
+        let mut this = Self {
+            call,
+            status,
+            processes: processes.map_err(failed("GO_PROCESSES"))?,
+            hits: hits.map_err(failed("GO_HITS"))?,
+            layouts: Arc::new(Mutex::new(Layouts::new(layouts)?)),
+        };
+        let known: Vec<u32> = this.processes.keys().flatten().collect();
+        known.into_iter().for_each(|pid| this.remove_process(pid));
+        Ok(this)
+    }
+
+    /// Says where the goroutines of a process are found. `pid` is its id in the initial pid namespace.
+    ///
+    /// # Errors
+    /// When the map is full (the kernel says E2BIG).
+    pub fn set_process(&mut self, pid: u32, process: GoProcess) -> Result<()> {
+        self.processes.insert(pid, Plain(process), 0).map_err(failed("GO_PROCESSES"))
+    }
+
+    /// From now on it is no Go process. One that is not known is fine.
+    pub fn remove_process(&mut self, pid: u32) {
+        let _ = self.processes.remove(&pid);
+    }
+
+    /// Whether the programs know the process: they forget it when it executes another program, and when it ends.
+    pub fn has_process(&self, pid: u32) -> bool {
+        self.processes.get(&pid, 0).is_ok()
+    }
+
+    /// Attaches to a place in an executable: all processes that run it, now and later, are listened to; recorded is what
+    /// those do that [`GoProbes::set_process`] has named. `path` may lead through /proc/PID/root or be /proc/PID/exe;
+    /// `file_offset` is of the instruction in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be used, the kernel refuses the place, or there are [`GO_CALLS`](weft_abi::GO_CALLS) attachments.
+    pub fn attach(&mut self, path: &Path, file_offset: u64, layout: GoCallLayout) -> Result<GoAttachment> {
+        let place = Place::take(&self.layouts, layout)?;
+        let link = attach(&mut self.call, path, file_offset, place.number)?;
+        Ok(self.attachment(link, place))
+    }
+
+    /// The same for `runtime.casgstatus`: what goroutines do is recorded.
+    ///
+    /// # Errors
+    /// As for [`GoProbes::attach`].
+    pub fn attach_status(&mut self, path: &Path, file_offset: u64) -> Result<GoAttachment> {
+        let place = Place::take(&self.layouts, GoCallLayout::default())?;
+        let link = attach(&mut self.status, path, file_offset, place.number)?;
+        Ok(self.attachment(link, place))
+    }
+
+    fn attachment(&self, link: UProbeLink, place: Place) -> GoAttachment {
+        GoAttachment { _link: link, before: self.count(place.number), place }
+    }
+
+    /// How often the attachment's place was come by, by whatever process.
+    pub fn hits(&self, attachment: &GoAttachment) -> u64 {
+        self.count(attachment.place.number).wrapping_sub(attachment.before)
+    }
+
+    fn count(&self, number: u32) -> u64 {
+        self.hits.get(&number, 0).map_or(0, |cpus| cpus.iter().fold(0, |sum, cpu| sum.wrapping_add(*cpu)))
+    }
+}
+
+/// A place that is attached to. Dropping it detaches.
+pub struct GoAttachment {
+    /// Detached before the place is free for another.
+    _link: UProbeLink,
+    place: Place,
+    /// What those counted that had the number before.
+    before: u64,
+}
+
+fn pinned(pins: &Pins, name: &'static str) -> Result<UProbe> {
+    let path = pins.program(name);
+    if !path.exists() {
+        return Err(LoaderError::NotInstalled { path: pins.root().into() });
+    }
+    UProbe::from_pin(path, ProbeKind::Entry)
+        .map_err(|source| LoaderError::Program { program: name.into(), source: Box::new(source) })
+}
+
+fn attach(program: &mut UProbe, path: &Path, offset: u64, number: u32) -> Result<UProbeLink> {
+    let location = UProbeAttachLocation::AbsoluteOffset(offset);
+    let point = UProbeAttachPoint { location, cookie: Some(u64::from(number)) };
+    let refused =
+        |source: ProgramError| LoaderError::Attach { path: path.into(), offset, source: Box::new(source) };
+    let id = program.attach(point, path, UProbeScope::AllProcesses).map_err(refused)?;
+    program.take_link(id).map_err(refused)
+}
