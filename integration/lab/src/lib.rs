@@ -17,6 +17,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod account;
 pub mod agent;
 pub mod apt;
 pub mod capture;
