@@ -71,13 +71,18 @@ pub fn run(options: &Options, config: &Config) -> Result<()> {
     }
     importer.finish(&mut |input| output.input(&input));
     output.finish().inspect_err(|_| recording::remove_empty(&options.output, &output.file))?;
-    summarise(&summary, options);
-    whole.with_context(|| format!("{path}: everything before this was imported"))?;
+    match whole.and_then(|()| all_links_known(&summary)) {
+        Ok(()) => summarise(&summary, options),
+        Err(error) => bail!("{path}: {error:#}; {}", kept(&summary, options)),
+    }
+    Ok(())
+}
+
+/// # Errors
+/// When packets were left out because nobody knows their interface's link type.
+fn all_links_known(summary: &Summary) -> Result<()> {
     match summary.unknown_link_type {
-        Some(link_type) => bail!(
-            "{path}: {} packets were left out: link type {link_type} is not known",
-            summary.skipped(Skipped::LinkType)
-        ),
+        Some(link_type) => bail!("link type {link_type} is not known"),
         None => Ok(()),
     }
 }
@@ -111,15 +116,8 @@ fn end(left: usize, importer: &Importer) -> Result<()> {
 }
 
 fn summarise(summary: &Summary, options: &Options) {
-    let Summary { packets, segments, payload_bytes, uncaptured_bytes, .. } = summary;
-    complaint(&format!(
-        "{packets} packets, {segments} TCP segments with {payload_bytes} bytes of payload ({uncaptured_bytes} not captured) in {} \
-         ({})",
-        options.output.display(),
-        recording::holds(options.redact)
-    ));
-    let skipped = Skipped::ALL.map(|reason| (reason, summary.skipped(reason)));
-    for (reason, count) in skipped.into_iter().filter(|(_, count)| *count > 0) {
+    complaint(&imported(summary, options));
+    for (reason, count) in left_out(summary) {
         complaint(&format!("{count} packets left out: {}", reason.text()));
     }
     if summary.back_in_time > 0 {
@@ -128,6 +126,32 @@ fn summarise(summary: &Summary, options: &Options) {
             summary.back_in_time
         ));
     }
+}
+
+/// Of a capture that could not be read to its end, or not all of it: the second half of the one sentence.
+fn kept(summary: &Summary, options: &Options) -> String {
+    let left_out: Vec<_> =
+        left_out(summary).map(|(reason, count)| format!("{count} ({})", reason.text())).collect();
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(", without {} that were left out", left_out.join(" and ")),
+    };
+    format!("what could be read is kept: {}{left_out}", imported(summary, options))
+}
+
+fn imported(summary: &Summary, options: &Options) -> String {
+    let Summary { packets, segments, payload_bytes, uncaptured_bytes, .. } = summary;
+    format!(
+        "{packets} packets, {segments} TCP segments with {payload_bytes} bytes of payload ({uncaptured_bytes} not captured) in {} \
+         ({})",
+        options.output.display(),
+        recording::holds(options.redact)
+    )
+}
+
+fn left_out(summary: &Summary) -> impl Iterator<Item = (Skipped, u64)> {
+    let skipped = Skipped::ALL.map(|reason| (reason, summary.skipped(reason)));
+    skipped.into_iter().filter(|(_, count)| *count > 0)
 }
 
 /// The recording in the course of being written.

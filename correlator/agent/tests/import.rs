@@ -95,7 +95,58 @@ fn what_can_be_read_of_a_capture_is_kept() {
     assert_eq!(code, Some(1));
     let place = format!("the capture ends within a packet, at byte {}", whole.len() - 10);
     assert!(said.contains(&place) && said.contains("59 packets"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     assert_eq!(replay(&recording).len(), 5);
+}
+
+/// Two interfaces of a pcapng file, of which one has a link type that nobody knows: one sentence about what is missing and
+/// what is kept.
+#[test]
+fn packets_of_an_unknown_link_type_are_said_in_the_same_sentence() {
+    let folder = Folder::new("links");
+    let (capture, recording) =
+        (folder.file("a.pcapng", &two_interfaces(147, &capture())), folder.0.join("a.weftrec"));
+    let (code, said) = import(&capture, &recording, &[]);
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(
+        said.contains("link type 147 is not known") && said.contains("1 (link type not known)"),
+        "{said}"
+    );
+    assert_eq!(replay(&recording).len(), 5);
+}
+
+/// The packets of a pcap file (little-endian, nanoseconds) as pcapng, and one of another interface before them.
+fn two_interfaces(link_type: u16, pcap: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap());
+    let mut file =
+        block(0x0a0d_0d0a, &[&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat());
+    let nanoseconds = [9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+    for link in [word(20) as u16, link_type] {
+        let fields = [&link.to_le_bytes()[..], &[0; 6], &nanoseconds].concat();
+        file.extend(block(1, &fields));
+    }
+    file.extend(packet(1, 0, b"what nobody knows"));
+    let mut at = 24;
+    while at < pcap.len() {
+        let len = word(at + 8) as usize;
+        let time = u64::from(word(at)) * 1_000_000_000 + u64::from(word(at + 4));
+        file.extend(packet(0, time, &pcap[at + 16..at + 16 + len]));
+        at += 16 + len;
+    }
+    file
+}
+
+/// An enhanced packet block.
+fn packet(interface: u32, time: u64, bytes: &[u8]) -> Vec<u8> {
+    let len = bytes.len() as u32;
+    let fields = [interface, (time >> 32) as u32, time as u32, len, len].map(u32::to_le_bytes).concat();
+    block(6, &[&fields, bytes].concat())
+}
+
+fn block(kind: u32, fields: &[u8]) -> Vec<u8> {
+    let padded = fields.len().next_multiple_of(4);
+    let len = (padded as u32 + 12).to_le_bytes();
+    [&kind.to_le_bytes()[..], &len, fields, &vec![0; padded - fields.len()], &len].concat()
 }
 
 /// One sentence, exit code 1, and nothing is left behind.

@@ -152,6 +152,13 @@ impl Reconciliation {
 }
 
 impl LossReport {
+    /// What is unexplained of each direction of each vantage, more or less than 0: they do not make up for each other.
+    pub fn unexplained_bytes(&self) -> u64 {
+        let directions = self.vantages.iter().flat_map(|vantage| [&vantage.ingress, &vantage.egress]);
+        let unexplained = directions.chain([&self.retired]).map(|balance| balance.unexplained.unsigned_abs());
+        unexplained.fold(0, u64::saturating_add)
+    }
+
     fn list(&mut self, (netns, ifindex): VantageId, [ingress, egress]: [Balance; 2], pods: &Pods) {
         let pod = pods.get(netns).and_then(|entry| entry.label.clone());
         self.total += ingress;

@@ -17,6 +17,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod account;
 pub mod agent;
 pub mod apt;
 pub mod capture;
@@ -45,6 +46,7 @@ pub mod resent;
 pub mod rules;
 pub mod service;
 pub mod shop;
+pub mod site;
 pub mod storm;
 mod subnet;
 pub mod tools;
@@ -64,4 +66,5 @@ pub use pod::Pod;
 pub use process::Process;
 pub use service::Service;
 pub use shop::Shop;
+pub use site::Site;
 pub use traces::Traces;

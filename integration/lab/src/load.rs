@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::service::mesh;
-use crate::{Pod, Process};
+use crate::{Lab, Pod, Process, Site};
 
 /// What to send.
 #[derive(Clone, Debug)]
@@ -118,28 +118,29 @@ pub struct RunningLoad {
     limit: Duration,
 }
 
-/// Starts the generator in `pod`.
+/// Starts the generator in a pod or on the host.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start(pod: &Pod, load: &Load) -> Result<RunningLoad> {
-    let report = report_file(pod)?;
-    let mut command = mesh(pod, "loadgen");
+pub fn start<'a>(at: impl Into<Site<'a>>, load: &Load) -> Result<RunningLoad> {
+    let site = at.into();
+    let report = report_file(site.lab())?;
+    let mut command = site.mesh("loadgen");
     command.args(["-url", &load.url, "-method", &load.method, "-json"]).arg(&report);
     command.args(["-body", &load.body.to_string(), "-rate", &load.rate.to_string()]);
     command.args(["-connections", &load.connections.to_string()]);
     command.args(["-duration", &format!("{}ms", load.duration.as_millis())]);
-    let process = Process::start(pod.lab(), Some(pod.netns()), "loadgen", &mut command)?;
+    let process = site.start("loadgen", &mut command)?;
     // The generator itself gives up 10 s after the schedule's end, and on an answer after 20 s.
     Ok(RunningLoad { process, report, limit: load.duration + Duration::from_secs(40) })
 }
 
-/// Runs the generator in `pod` to its end.
+/// Runs the generator in a pod or on the host to its end.
 ///
 /// # Errors
 /// When it fails as a program; failed requests are in the report.
-pub fn run(pod: &Pod, load: &Load) -> Result<LoadReport> {
-    start(pod, load)?.finish()
+pub fn run<'a>(at: impl Into<Site<'a>>, load: &Load) -> Result<LoadReport> {
+    start(at, load)?.finish()
 }
 
 impl RunningLoad {
@@ -169,7 +170,7 @@ impl RunningLoad {
 /// # Errors
 /// When the program fails; requests that failed are in the report.
 pub fn h2get(pod: &Pod, options: &[&str], urls: &[&str]) -> Result<Value> {
-    let report = report_file(pod)?;
+    let report = report_file(pod.lab())?;
     let mut command = mesh(pod, "h2get");
     command.arg("-json").arg(&report).args(options).args(urls);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "h2get", &mut command)?;
@@ -184,7 +185,7 @@ pub fn h2get(pod: &Pod, options: &[&str], urls: &[&str]) -> Result<Value> {
 /// # Errors
 /// When the program fails; a server's refusal is in the report.
 pub fn hostile(pod: &Pod, target: &str, kinds: &str, repeat: u32) -> Result<Value> {
-    let report = report_file(pod)?;
+    let report = report_file(pod.lab())?;
     let mut command = mesh(pod, "hostile");
     command.args(["-target", target, "-kind", kinds, "-repeat", &repeat.to_string(), "-json"]).arg(&report);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "hostile", &mut command)?;
@@ -210,7 +211,7 @@ pub struct Silence {
 /// # Errors
 /// When the program fails; connections that were refused are in the report.
 pub fn silence(pod: &Pod, target: &str, connections: u32, sources: &[String]) -> Result<Silence> {
-    let path = report_file(pod)?;
+    let path = report_file(pod.lab())?;
     let mut command = mesh(pod, "hostile");
     command.args(["-kind", "silent", "-target", target, "-connections", &connections.to_string()]);
     command.args(["-source", &sources.join(","), "-json"]).arg(&path);
@@ -228,7 +229,7 @@ pub fn silence(pod: &Pod, target: &str, connections: u32, sources: &[String]) ->
 /// # Errors
 /// When it does not start to listen.
 pub fn sink(pod: &Pod, port: u16, connections: u32) -> Result<Process> {
-    let ready = report_file(pod)?;
+    let ready = report_file(pod.lab())?;
     let mut command = mesh(pod, "sink");
     command.args(["-listen", &format!(":{port}"), "-connections", &connections.to_string()]);
     command.stdout(fs::File::create(&ready)?);
@@ -237,8 +238,8 @@ pub fn sink(pod: &Pod, port: u16, connections: u32) -> Result<Process> {
     Ok(process)
 }
 
-fn report_file(pod: &Pod) -> Result<PathBuf> {
-    pod.lab().file("reports", &format!("{:08x}.json", crate::lab::random()?))
+fn report_file(lab: &Lab) -> Result<PathBuf> {
+    lab.file("reports", &format!("{:08x}.json", crate::lab::random()?))
 }
 
 fn read_json<T: DeserializeOwned>(path: &PathBuf) -> Result<T> {

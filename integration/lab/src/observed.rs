@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Agent;
+use crate::account::{self, Account};
 
 /// Exchanges of one pod by the side that it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +48,6 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Whether seen = decoded + opaque + duplicate + lost.
-    pub fn adds_up(&self) -> bool {
-        self.bytes_seen == self.bytes_decoded + self.bytes_opaque + self.bytes_duplicate + self.bytes_lost
-    }
-
     /// What came since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -73,8 +69,14 @@ pub struct Observed {
     pub exchanges: BTreeMap<String, Sides>,
     /// Latency by `namespace/name`: as a server where it was one, else as a client.
     pub latency: BTreeMap<String, Quantiles>,
-    /// The account.
+    /// The account of all vantages and directions together.
     pub loss: Loss,
+    /// The account of each direction of each vantage.
+    pub accounts: Vec<Account>,
+    /// Those of them, and of their sums, that do not add up yet.
+    pub unsettled: Vec<Account>,
+    /// Records that found no room or no agent, by reason, without the reasons that did not occur.
+    pub events_lost: BTreeMap<String, u64>,
     /// Anomalies by kind, without those that did not occur.
     pub anomalies: BTreeMap<String, u64>,
 }
@@ -87,8 +89,14 @@ impl Observed {
     pub fn now(agent: &Agent) -> Result<Self> {
         let pods = agent.json("/api/v1/pods")?;
         let loss = agent.json("/api/v1/loss")?;
-        let mut observed =
-            Self { loss: read_loss(&loss), anomalies: read_counts(&loss["anomalies"]), ..Self::default() };
+        let mut observed = Self {
+            loss: read_loss(&loss),
+            accounts: account::read(&loss),
+            unsettled: account::unsettled(&loss),
+            events_lost: read_counts(&loss["events_lost"]),
+            anomalies: read_counts(&loss["anomalies"]),
+            ..Self::default()
+        };
         for pod in pods["pods"].as_array().into_iter().flatten() {
             let name = label(pod);
             let count = |side: &str| pod[side]["count"].as_u64().unwrap_or(0);
@@ -114,6 +122,11 @@ impl Observed {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Whether of every vantage, in every direction, every byte has its place: nothing waits, nothing is unexplained.
+    pub fn adds_up(&self) -> bool {
+        self.unsettled.is_empty()
     }
 
     /// The exchanges of one pod.

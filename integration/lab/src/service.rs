@@ -1,12 +1,12 @@
 //! The services that run in pods.
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::{Pod, Process};
+use crate::{Pod, Process, Site};
 
 /// The port that every service listens on, in both families.
 pub const PORT: u16 = 8080;
@@ -83,7 +83,5 @@ impl Service {
 
 /// A command of the `mesh` binary, for use in `pod`; its stdout goes nowhere unless the caller says otherwise.
 pub(crate) fn mesh(pod: &Pod, subcommand: &str) -> Command {
-    let mut command = Command::new(&pod.lab().binaries().mesh);
-    command.arg(subcommand).stdout(Stdio::null());
-    command
+    Site::from(pod).mesh(subcommand)
 }

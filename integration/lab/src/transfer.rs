@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::service::{PORT, mesh};
-use crate::{Pod, Process};
+use crate::{Pod, Process, Site};
 
 const START: Duration = Duration::from_secs(10);
 /// No transfer of a test takes longer, on whatever machine.
@@ -84,17 +84,18 @@ impl Transfer {
         Self { times, ..self }
     }
 
-    /// Runs the client in `pod` to its end.
+    /// Runs the client in a pod or on the host to its end.
     ///
     /// # Errors
     /// When a request fails: with what the client said.
-    pub fn run(&self, pod: &Pod) -> Result<Vec<Transferred>> {
-        let report = pod.lab().file("reports", &format!("transfer-{:08x}.json", crate::lab::random()?))?;
-        let mut command = mesh(pod, "transfer");
+    pub fn run<'a>(&self, at: impl Into<Site<'a>>) -> Result<Vec<Transferred>> {
+        let site = at.into();
+        let report = site.lab().file("reports", &format!("transfer-{:08x}.json", crate::lab::random()?))?;
+        let mut command = site.mesh("transfer");
         command.args(["-url", &self.url, "-upload", &self.upload.to_string()]);
         command.args(["-times", &self.times.to_string(), &format!("-http2={}", self.http2)]);
         command.arg(format!("-unknown-length={}", self.unknown_length)).stdout(File::create(&report)?);
-        let mut process = Process::start(pod.lab(), Some(pod.netns()), "transfer", &mut command)?;
+        let mut process = site.start("transfer", &mut command)?;
         let status = process.wait(LIMIT)?;
         ensure!(status.success(), "transfer failed ({status}): {}", process.stderr());
         let lines = fs::read_to_string(&report)?;

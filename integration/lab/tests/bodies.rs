@@ -40,10 +40,10 @@ impl Bench {
     /// The server's exchanges, once there are so many and every byte is accounted for.
     fn settled(&self, exchanges: u64) -> Result<(Vec<Value>, Observed)> {
         let seen = Observed::wait(&self.agent, SETTLE, |seen| {
-            seen.pod("bodies/server").server == exchanges && seen.loss.adds_up()
+            seen.pod("bodies/server").server == exchanges && seen.adds_up()
         })?;
         ensure!(seen.pod("bodies/server").server == exchanges, "{seen:?}");
-        ensure!(seen.loss.adds_up() && seen.loss.bytes_lost == 0 && seen.loss.events_lost == 0, "{seen:?}");
+        ensure!(seen.adds_up() && seen.loss.bytes_lost == 0 && seen.loss.events_lost == 0, "{seen:?}");
         Ok((self.agent.json_lines("/api/v1/exchanges?limit=1000&pod=bodies/server")?, seen))
     }
 

@@ -44,7 +44,7 @@ fn lose_at(link: &Pair, there: Place<'_>, back: Place<'_>, case: &str) -> Result
 fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) -> Result<()> {
     // What is on its way back when the last answer came may be sent again: the captures end when all is quiet.
     let segments = pair::finish(captures)?;
-    let loss = Observed::wait(&link.agent, SETTLE, |seen| seen.loss.adds_up())?.loss.since(&begin);
+    let loss = Observed::wait(&link.agent, SETTLE, |seen| seen.adds_up())?.loss.since(&begin);
     let exchanges = link.exchanges()?;
     let resent = segments.each_ref().map(|segments| resent::count(segments));
     eprintln!("at the client: {:?}, at the server: {:?}", resent[0], resent[1]);
@@ -110,7 +110,7 @@ fn bodies(link: &Pair) -> Traffic {
 }
 
 /// Runs the loads over disordered links; sees that it disordered something.
-fn disordered(link: &Pair, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
+fn disordered(link: &Pair, links: [Disorder<'_>; 2], mess: Mess, case: &str) -> Result<()> {
     let captures = link.capture()?;
     let begin = Observed::now(&link.agent)?.loss;
     let round = link.counts_exactly(case, &bodies(link))?;
@@ -118,6 +118,10 @@ fn disordered(link: &Pair, links: [Disorder<'_>; 2], case: &str) -> Result<()> {
         let done = link.finish()?;
         eprintln!("{case}: {} requests, {:?}, {done:?}", round.sent, round.loss);
         assert!(done.delayed > 0, "nothing was disordered: does the traffic pass the queue?");
+        assert_eq!(done.duplicated > 0, mess.duplicate > 0.0, "{done:?}");
+    }
+    if mess.duplicate > 0.0 {
+        assert!(round.loss.bytes_duplicate > 0, "{case}: nothing that came twice had payload: {round:?}");
     }
     agrees_with_the_captures(link, captures, begin)
 }
@@ -127,7 +131,7 @@ fn segments_that_come_twice_and_late() -> Result<()> {
     let link = Pair::open()?;
     let mess = Mess::usual()?;
     let links = [Disorder::of_output(&link.client, mess)?, Disorder::of_output(&link.server, mess)?];
-    disordered(&link, links, "twice and late before the vantage")
+    disordered(&link, links, mess, "twice and late before the vantage")
 }
 
 #[test]
@@ -135,5 +139,5 @@ fn segments_that_are_late_behind_the_vantage() -> Result<()> {
     let link = Pair::open()?;
     let mess = Mess { duplicate: 0.0, ..Mess::usual()? };
     let links = [Disorder::of_input(&link.client, mess)?, Disorder::of_input(&link.server, mess)?];
-    disordered(&link, links, "late behind the vantage")
+    disordered(&link, links, mess, "late behind the vantage")
 }

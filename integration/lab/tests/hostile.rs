@@ -59,12 +59,12 @@ fn attacks_are_counted_and_nothing_is_invented() -> Result<()> {
         total += sent;
         let more = |seen: &Observed, name: &str| seen.anomalies.get(name) > before.anomalies.get(name);
         let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
-            let counted = seen.pod(&orders).server == total && seen.loss.adds_up();
+            let counted = seen.pod(&orders).server == total && seen.adds_up();
             counted && anomaly.is_none_or(|name| more(seen, name))
         })?;
         assert_eq!(exchanges(&shop, begin, "GET")? as u64, sent, "{kind}: the load beside it");
         assert_eq!(exchanges(&shop, begin, "POST")?, 3 * posts, "{kind}");
-        assert!(seen.loss.adds_up(), "{kind}: {:?}", seen.loss);
+        assert!(seen.adds_up(), "{kind}: {:?}", seen.unsettled);
         assert_eq!(seen.loss.bytes_lost, 0, "{kind}");
         if let Some(name) = anomaly {
             assert!(more(&seen, name), "{kind}: no {name} in {:?}", seen.anomalies);
@@ -92,9 +92,9 @@ fn a_hundred_thousand_silent_connections_are_bounded() -> Result<()> {
     let sent = answered(&shop.run(&shop.load().rate(200).seconds(3).connections(8))?)?;
     let orders = format!("{NAMESPACE}/orders");
     let seen =
-        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&orders).server == sent && seen.loss.adds_up())?;
+        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&orders).server == sent && seen.adds_up())?;
     assert_eq!(seen.pod(&orders).server, sent, "the load beside them");
-    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    assert!(seen.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
     let tables = shop.agent.json("/api/v1/loss")?["tables"].clone();
     for table in tables.as_array().into_iter().flatten() {
         assert!(table["entries"].as_u64() <= table["limit"].as_u64(), "{table}");

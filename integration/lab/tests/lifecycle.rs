@@ -130,7 +130,7 @@ fn after_an_outage_the_agent_says_how_much_nobody_drained() -> Result<()> {
     let log = shop.agent.stderr();
     let said = log.lines().find(|line| line.contains("nobody drained")).context("not a word of it")?;
     let seen = quiet(&shop.agent)?;
-    ensure!(seen.loss.bytes_lost > 0 && seen.loss.adds_up(), "{seen:?}");
+    ensure!(seen.loss.bytes_lost > 0 && seen.adds_up(), "{seen:?}");
     let lost = &shop.agent.json("/api/v1/loss")?["events_lost"];
     let of = |reason: &str| lost[reason].as_u64().unwrap_or(0);
     let segments = of("no_agent_segment") + of("ring_full_segment");

@@ -62,7 +62,7 @@ fn what_few_clients_do_is_counted_exactly() -> Result<()> {
     assert!(counter(&link.server, "TCPFastOpenPassive")? > 0, "no SYN carried a request");
     eprintln!("{asked} requests, {:?}, {:?}", seen.loss, seen.anomalies);
     assert_eq!(link.counted(&seen), (asked, asked), "{:?}", seen.anomalies);
-    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    assert!(seen.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
     Ok(())
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use weft_lab::account::Account;
 use weft_lab::load::{self, Load, LoadReport};
 use weft_lab::observed::Sides;
 use weft_lab::shop::NAMESPACE;
@@ -25,7 +27,7 @@ fn expected(sent: u64) -> BTreeMap<String, Sides> {
 
 /// What weft saw once it adds up to `sent`, or what it saw last.
 fn settled(shop: &Shop, sent: u64) -> Result<Observed> {
-    Observed::wait(&shop.agent, SETTLE, |seen| seen.exchanges == expected(sent) && seen.loss.adds_up())
+    Observed::wait(&shop.agent, SETTLE, |seen| seen.exchanges == expected(sent) && seen.adds_up())
 }
 
 fn answered(report: &LoadReport) -> Result<u64> {
@@ -39,9 +41,29 @@ fn every_request_is_counted_on_both_sides() -> Result<()> {
     let sent = answered(&shop.run(&shop.load().rate(500).seconds(4).connections(16))?)?;
     let seen = settled(&shop, sent)?;
     assert_eq!(seen.exchanges, expected(sent), "{:?}", seen.anomalies);
-    assert!(seen.loss.adds_up(), "{:?}", seen.loss);
+    assert!(seen.adds_up(), "{:?}", seen.unsettled);
     assert_eq!((seen.loss.bytes_lost, seen.loss.bytes_opaque, seen.loss.events_lost), (0, 0, 0));
     Ok(())
+}
+
+/// How many exchanges one lost record can hide at a pod's side: that of the message whose bytes it had, and the next one on
+/// the connection, whose beginning is not certain then.
+const HIDDEN_BY_ONE: u64 = 2;
+
+/// The exchanges that the pods' sides lack, all together. None has one too many.
+fn missing(seen: &Observed, sent: u64) -> Result<u64> {
+    let mut missing = 0;
+    for (pod, Sides { server, client }) in expected(sent) {
+        let counted = seen.pod(&pod);
+        ensure!(counted.server <= server && counted.client <= client, "{pod} has {counted:?} of {sent}");
+        missing += server - counted.server + client - counted.client;
+    }
+    Ok(missing)
+}
+
+/// Records of segments that found no room in the ring.
+fn lost_records(seen: &Observed) -> u64 {
+    ["ring_full_segment", "ring_full_run"].iter().filter_map(|reason| seen.events_lost.get(*reason)).sum()
 }
 
 #[test]
@@ -49,9 +71,55 @@ fn at_full_speed_every_missing_exchange_is_explained() -> Result<()> {
     let shop = open_shop()?;
     let sent = answered(&shop.run(&shop.load().seconds(5))?)?;
     let seen = settled(&shop, sent)?;
-    assert!(seen.loss.adds_up(), "{:?}", seen.loss);
-    let explained = seen.loss.bytes_lost > 0 && seen.loss.events_lost > 0;
-    assert!(seen.exchanges == expected(sent) || explained, "{sent} sent: {seen:?}");
+    assert!(seen.adds_up(), "{:?}", seen.unsettled);
+    let (missing, lost) = (missing(&seen, sent)?, lost_records(&seen));
+    eprintln!("{sent} sent, {missing} of {} missing, {lost} records of segments lost", 6 * sent);
+    assert!(missing <= HIDDEN_BY_ONE * lost, "{missing} missing, {lost} records lost: {seen:?}");
+    assert_eq!(lost > 0, seen.loss.bytes_lost > 0, "{seen:?}");
+    Ok(())
+}
+
+/// One lost byte in so many, and one message more, may be missed by sequence numbers: what is sent again while nothing is
+/// recorded is counted by the kernel each time; and a connection that ends then, or speaks no more, has no later byte that
+/// shows what is missing. Mostly it is none at all.
+const UNNOTICED: u64 = 50;
+const MESSAGE: u64 = 500;
+
+/// The agent stands still under a load that fills its ring over and over. The kernel counts the bytes that it could not
+/// record; the pipeline knows nothing of that count, and finds the same bytes missing in its connections.
+#[test]
+fn what_the_kernel_could_not_record_is_missed_by_sequence_numbers() -> Result<()> {
+    let mut shop = Shop::open(&tools::rust_binaries()?, json!({"capture": {"ring_bytes": 256 << 10}}))?;
+    let load = shop.start(&shop.load().rate(300).seconds(9).connections(8))?;
+    std::thread::sleep(Duration::from_secs(3));
+    shop.agent.process()?.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(Duration::from_secs(2));
+    shop.agent.process()?.signal(Signal::SIGCONT)?;
+    let sent = answered(&load.finish()?)?;
+    let seen = Observed::wait(&shop.agent, SETTLE, |seen| seen.adds_up() && noticed(seen).is_ok())?;
+    assert!(seen.adds_up(), "{:?}", seen.unsettled);
+    noticed(&seen)?;
+    for Account { of, gap, unrecorded, .. } in &seen.accounts {
+        eprintln!("{of}: {unrecorded} bytes not recorded, {gap} found missing");
+    }
+    let directions = seen.accounts.iter().filter(|account| account.gap > 10 * MESSAGE).count();
+    assert_eq!(directions, 8, "both directions of four pods: {:?}", seen.events_lost);
+    let (missing, lost) = (missing(&seen, sent)?, lost_records(&seen));
+    eprintln!("{sent} sent, {missing} exchanges missing, {lost} records of segments lost");
+    assert!(missing <= HIDDEN_BY_ONE * lost, "{missing} missing, {lost} records lost: {seen:?}");
+    Ok(())
+}
+
+/// In every direction of every pod's device.
+fn noticed(seen: &Observed) -> Result<()> {
+    for Account { of, gap, unrecorded, .. } in &seen.accounts {
+        ensure!(gap <= unrecorded, "{of}: {gap} bytes are missing, the kernel recorded all but {unrecorded}");
+        let unnoticed = unrecorded - gap;
+        ensure!(
+            unnoticed <= unrecorded / UNNOTICED + MESSAGE,
+            "{of}: of {unrecorded} bytes only {gap} were found missing"
+        );
+    }
     Ok(())
 }
 
@@ -140,8 +208,8 @@ fn bodies_of_every_kind_are_counted_to_the_byte() -> Result<()> {
         assert_eq!(exchange["response"]["body_bytes"], receives, "{exchange}");
         assert_eq!(exchange["complete"], true, "{exchange}");
     }
-    let seen = Observed::wait(&shop.agent, SETTLE, |seen| seen.loss.adds_up())?;
-    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    let seen = Observed::wait(&shop.agent, SETTLE, |seen| seen.adds_up())?;
+    assert!(seen.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
     Ok(())
 }
 
@@ -153,14 +221,13 @@ fn large_chunked_bodies_do_not_blind_their_connection() -> Result<()> {
     let load =
         Load::get(shop.inventory.url("/stream?chunks=400&bytes=9000")).rate(10).seconds(2).connections(1);
     let sent = answered(&load::run(&shop.client, &load)?)?;
-    let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
-        seen.pod(&inventory).server == sent && seen.loss.adds_up()
-    })?;
+    let seen =
+        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&inventory).server == sent && seen.adds_up())?;
     let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=10000&pod={inventory}"))?;
     let whole =
         lines.iter().filter(|line| line["complete"] == true && line["response"]["body_bytes"] == 3_600_000);
     assert_eq!(whole.count() as u64, sent, "{:?} {:?}", seen.anomalies, seen.loss);
-    assert!(seen.loss.adds_up() && seen.loss.bytes_opaque == 0, "{:?}", seen.loss);
+    assert!(seen.adds_up() && seen.loss.bytes_opaque == 0, "{:?}", seen.loss);
     Ok(())
 }
 
@@ -170,11 +237,10 @@ fn ipv6_is_the_same() -> Result<()> {
     let url = format!("http://[{}]:8080/stock/{{id}}", shop.inventory.ipv6());
     let sent = answered(&load::run(&shop.client, &Load::get(url).rate(100).seconds(2).connections(4))?)?;
     let inventory = format!("{NAMESPACE}/inventory");
-    let seen = Observed::wait(&shop.agent, SETTLE, |seen| {
-        seen.pod(&inventory).server == sent && seen.loss.adds_up()
-    })?;
+    let seen =
+        Observed::wait(&shop.agent, SETTLE, |seen| seen.pod(&inventory).server == sent && seen.adds_up())?;
     assert_eq!(seen.pod(&inventory).server, sent);
-    assert!(seen.loss.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
+    assert!(seen.adds_up() && seen.loss.bytes_lost == 0, "{:?}", seen.loss);
     let lines = shop.agent.json_lines(&format!("/api/v1/exchanges?limit=1&pod={inventory}"))?;
     assert_eq!(lines[0]["local"], format!("[{}]:8080", shop.inventory.ipv6()));
     Ok(())
@@ -208,6 +274,15 @@ fn the_listener_answers_what_the_contract_says() -> Result<()> {
         "http_server_request_duration_seconds_count{{k8s_namespace_name=\"{NAMESPACE}\",k8s_pod_name=\"gateway\"}} {sent}"
     );
     assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    let seen = Observed::now(&shop.agent)?.loss.bytes_seen;
+    for line in [
+        format!("weft_capture_bytes_total{{outcome=\"seen\"}} {seen}"),
+        "weft_capture_bytes_total{outcome=\"lost\"} 0".to_owned(),
+        "weft_capture_unsettled_bytes{state=\"pending\"} 0".to_owned(),
+        "weft_capture_unsettled_bytes{state=\"unexplained\"} 0".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
     assert!(metrics.ends_with("# EOF\n"));
     let exchanges = shop.agent.json_lines("/api/v1/exchanges?limit=7")?;
     assert_eq!(exchanges.len(), 7);

@@ -49,6 +49,13 @@ impl Collector for SnapshotCollector {
             "outcome",
             bytes,
         )?;
+        gauges(
+            &mut encoder,
+            "weft_capture_unsettled_bytes",
+            "Bytes that passed and have no place in the account, or none for good",
+            "state",
+            [("pending", total.pending), ("unexplained", loss.unexplained_bytes())],
+        )?;
         let sides = [("server", exchanges.server), ("client", exchanges.client)];
         counters(&mut encoder, "weft_exchanges", "Exchanges that left the pipeline", "side", sides)?;
         named(

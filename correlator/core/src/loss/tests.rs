@@ -87,6 +87,7 @@ fn records_and_counters_that_disagree_are_not_hidden() {
     let report = reconciliation.report(&accounts, &pods(&[]));
     assert_eq!(report.vantages.iter().map(|row| row.ingress.unexplained).collect::<Vec<_>>(), [40, -60]);
     assert_eq!(identity(&report.total), report.total.seen as i64);
+    assert_eq!((report.total.unexplained, report.unexplained_bytes()), (-20, 100));
 }
 
 #[test]

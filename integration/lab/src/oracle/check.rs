@@ -8,6 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::account;
+
 use super::{Bench, Claim, Difference, Scenario, Seen, compare, tshark, weft};
 
 /// How long the account may take until it adds up. No test fails for being slow before that.
@@ -99,14 +101,13 @@ fn settle(bench: &Bench, lost_before: u64, since: u64) -> Result<Option<String>>
     let published = since + u64::try_from(PUBLISHED.as_nanos())?;
     loop {
         let loss = bench.agent.json("/api/v1/loss")?;
-        let total = &loss["bytes"]["total"];
-        let explained = total["pending"] == 0 && total["unexplained"] == 0;
-        if loss["time"].as_u64().is_some_and(|time| time >= published) && explained {
+        let unsettled = account::unsettled(&loss);
+        if loss["time"].as_u64().is_some_and(|time| time >= published) && unsettled.is_empty() {
             let lost = lost(&loss) - lost_before;
             return Ok((lost > 0).then(|| format!("{lost} bytes were lost: {}", loss["events_lost"])));
         }
         if Instant::now() >= end {
-            return Ok(Some(format!("bytes are not accounted for: {total}")));
+            return Ok(Some(format!("bytes are not accounted for: {unsettled:?}")));
         }
         sleep(Duration::from_millis(50));
     }

@@ -38,9 +38,9 @@ pub fn counts_exactly(shop: &Shop, load: &Load) -> Result<()> {
     let report = shop.run(load)?;
     ensure!(report.sent > 0 && report.ok == report.sent && report.errors.is_empty(), "{report:?}");
     let expected = after(&before, report.ok);
-    let seen = Observed::wait(&shop.agent, PATIENCE, |seen| sides(seen) == expected && seen.loss.adds_up())?;
+    let seen = Observed::wait(&shop.agent, PATIENCE, |seen| sides(seen) == expected && seen.adds_up())?;
     ensure!(sides(&seen) == expected, "{seen:?}, expected {expected:?}");
-    ensure!(seen.loss.adds_up(), "{:?}", seen.loss);
+    ensure!(seen.adds_up(), "{:?}", seen.unsettled);
     Ok(())
 }
 

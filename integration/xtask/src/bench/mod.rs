@@ -8,6 +8,7 @@ use weft_lab::tools;
 
 use crate::run::{cargo, output, run};
 
+mod kernel;
 mod replay;
 mod traffic;
 

@@ -7,7 +7,7 @@ use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use weft_lab::{apt, tools};
 
-use super::{build, measure, traffic};
+use super::{build, kernel, measure, traffic};
 
 #[derive(Args)]
 pub struct Options {
@@ -27,21 +27,25 @@ pub fn execute(options: &Options) -> Result<()> {
     let http1 = traffic::http1(&binaries)?;
     say("recording gRPC between two pods");
     let grpc = traffic::grpc(&binaries)?;
-    say("replaying both");
-    let result = results(&http1, &grpc)?;
+    say("moving bodies and messages between a pod and the host, for the kernel's statistics");
+    let kernel = kernel::measure(&binaries)?;
+    explain_kernel(&kernel);
+    say("replaying both recordings");
+    let result = results(&http1, &grpc, &kernel)?;
     if options.json {
         print(&result)?;
     }
     Ok(())
 }
 
-fn results(http1: &Path, grpc: &Path) -> Result<Value> {
+fn results(http1: &Path, grpc: &Path, kernel: &Value) -> Result<Value> {
     let (http1, grpc) = (replay("HTTP/1.1", http1)?, replay("gRPC", grpc)?);
     Ok(json!({
         "http1_exchanges_per_s": http1["throughput"]["exchanges_per_s"],
         "grpc_calls_per_s": grpc["throughput"]["exchanges_per_s"],
         "idle_connection_bytes": http1["idle"]["bytes_per_connection"],
         "idle_http2_connection_bytes": grpc["idle"]["bytes_per_connection"],
+        "kernel_ns_per_segment": kernel,
         "http1": http1,
         "grpc": grpc,
     }))
@@ -67,6 +71,22 @@ fn explain(what: &str, throughput: &Value, idle: &Value) {
         "{what}: {} idle connections hold {} MiB, {} bytes each",
         idle["connections"], idle["mib"], idle["bytes_per_connection"],
     ));
+}
+
+fn explain_kernel(kernel: &Value) {
+    for (program, ns) in kernel.as_object().into_iter().flatten() {
+        say(&format!(
+            "{program}: {} ns for a bare acknowledgement, {} for a message of {} bytes, {} for {} bytes of a body that nobody \
+             reads, {} for {} that are copied",
+            ns["ack"],
+            ns["payload"],
+            ns["payload_bytes"],
+            ns["body"],
+            ns["body_bytes"],
+            ns["copied"],
+            ns["copied_bytes"],
+        ));
+    }
 }
 
 fn say(line: &str) {

@@ -34,6 +34,8 @@ pub struct Phase {
     pub loss: Loss,
     /// Anomalies in the phase, by kind.
     pub anomalies: BTreeMap<String, u64>,
+    /// Whether of every vantage, in every direction, every byte has its place.
+    pub adds_up: bool,
     /// Whether every pod's every side equals what was sent.
     pub equal: bool,
     /// CPU time of the agent in us.
@@ -66,8 +68,7 @@ pub fn run(
     }
     live::keep(before.exchanges.len());
     let report = running.finish()?;
-    let after =
-        Observed::wait(&shop.agent, SETTLE, |now| equal(&before, now, report.sent) && adds_up(&before, now))?;
+    let after = Observed::wait(&shop.agent, SETTLE, |now| equal(&before, now, report.sent) && now.adds_up())?;
     let cpu = shop.agent.cpu_time()?.saturating_sub(cpu_before);
     Ok(Some(Phase::new(name, load.rate, &report, &before, &after, cpu)))
 }
@@ -96,6 +97,7 @@ impl Phase {
             sent: report.sent,
             ok: report.ok,
             per_second: report.ok_per_second,
+            adds_up: after.adds_up(),
             equal: equal(before, after, report.sent),
             exchanges,
             loss: after.loss.since(&before.loss),
@@ -108,7 +110,7 @@ impl Phase {
     /// # Errors
     /// When a count differs without a loss that explains it.
     pub fn verdict(&self) -> Result<()> {
-        ensure!(self.loss.adds_up(), "{}: the bytes do not add up: {:?}", self.name, self.loss);
+        ensure!(self.adds_up, "{}: the bytes do not add up: {:?}", self.name, self.loss);
         let explained = self.loss.bytes_lost > 0 && self.loss.events_lost > 0;
         ensure!(self.equal || explained, "{}: sent {}, counted {:?}", self.name, self.sent, self.exchanges);
         Ok(())
@@ -119,10 +121,6 @@ fn equal(before: &Observed, after: &Observed, sent: u64) -> bool {
     expected(sent)
         .into_iter()
         .all(|(pod, sides)| since(before, after, &format!("{NAMESPACE}/{pod}")) == sides)
-}
-
-fn adds_up(before: &Observed, after: &Observed) -> bool {
-    after.loss.since(&before.loss).adds_up()
 }
 
 fn since(before: &Observed, after: &Observed, pod: &str) -> Sides {

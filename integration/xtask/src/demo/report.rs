@@ -122,7 +122,7 @@ fn explain_phase(phase: &Phase) {
         "  {} | {bytes_seen} bytes seen = {bytes_decoded} decoded + {bytes_opaque} opaque + {bytes_duplicate} duplicate \
          + {bytes_lost} lost ({}); {events_lost} records lost",
         if phase.equal { "every count equals what was sent" } else { "COUNTS DIFFER" },
-        if phase.loss.adds_up() { "adds up" } else { "DOES NOT ADD UP" },
+        if phase.adds_up { "adds up" } else { "DOES NOT ADD UP" },
     );
     if !phase.anomalies.is_empty() {
         eprintln!("  anomalies: {:?}", phase.anomalies);
