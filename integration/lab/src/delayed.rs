@@ -27,6 +27,7 @@ struct Exchange {
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Message {
     first_byte: u64,
+    last_byte: u64,
     bytes: u64,
 }
 
@@ -39,6 +40,8 @@ pub struct Delayed {
     pub by_capture: bool,
     /// It has the anomaly.
     pub by_weft: bool,
+    /// What passed of it, where the two disagree: for the one who has to find out why.
+    pub story: String,
 }
 
 /// The exchanges of one pod over HTTP/1 that weft or the capture of its host-side device call delayed. Connections must
@@ -81,16 +84,67 @@ fn judge(
         let by_capture = requests.again(&request, over) || responses.again(&response, over);
         let by_weft = exchange.anomalies.iter().any(|anomaly| anomaly == "retransmit");
         if by_capture || by_weft {
-            delayed.push(Delayed { id: exchange.exchange_id.clone(), by_capture, by_weft });
+            let story = if by_capture == by_weft {
+                String::new()
+            } else {
+                story(exchange, &[("request", requests, request), ("response", responses, response)], over)
+            };
+            delayed.push(Delayed { id: exchange.exchange_id.clone(), by_capture, by_weft, story });
         }
     }
     Ok(())
 }
 
-/// One direction of a connection: what passed when. The place in the file stands for the time.
+/// Segments that the story tells before and after the end of an exchange.
+const BEFORE: usize = 40;
+const AFTER: usize = 10;
+
+/// The exchange, and what passed of its messages around its end.
+fn story(exchange: &Exchange, messages: &[(&str, &History, Range<u64>)], over: usize) -> String {
+    let Exchange { request, response, .. } = exchange;
+    let mut lines = vec![format!(
+        "{exchange:?}; it took {} us, and {} us to the request's last byte; the response was complete at {over}",
+        response.last_byte.saturating_sub(request.first_byte) / 1000,
+        request.last_byte.saturating_sub(request.first_byte) / 1000,
+    )];
+    let mut told: Vec<(usize, String)> = Vec::new();
+    for (name, history, range) in messages {
+        let of_message = |segment: &&Segment| segment.overlaps(range);
+        told.extend(history.segments.iter().filter(of_message).map(|segment| {
+            let Segment { place, time, range: part, again } = segment;
+            let us = time.cast_signed().wrapping_sub(response.last_byte.cast_signed()) as f64 / 1000.0;
+            let again = if *again { ", again" } else { "" };
+            (*place, format!("  {place}: {us:+.3} us from weft's end: {part:?} of {name} {range:?}{again}"))
+        }));
+    }
+    told.sort();
+    let end = told.partition_point(|(place, _)| *place <= over);
+    let from = end.saturating_sub(BEFORE);
+    lines.extend(told.into_iter().take(end + AFTER).skip(from).map(|(_, line)| line));
+    lines.join("\n")
+}
+
+/// A segment with payload.
+struct Segment {
+    /// In the file: stands for the time.
+    place: usize,
+    /// In ns since the epoch.
+    time: u64,
+    /// Stream offsets.
+    range: Range<u64>,
+    /// Some of it had passed before.
+    again: bool,
+}
+
+impl Segment {
+    fn overlaps(&self, message: &Range<u64>) -> bool {
+        self.range.start < message.end && message.start < self.range.end
+    }
+}
+
+/// One direction of a connection: what passed when.
 struct History {
-    /// Place, stream offsets, and whether any of it had passed before.
-    segments: Vec<(usize, Range<u64>, bool)>,
+    segments: Vec<Segment>,
 }
 
 impl History {
@@ -108,8 +162,8 @@ impl History {
             if let (Some(first), 1..) = (first, segment.payload_len) {
                 let start = u64::from(segment.seq.wrapping_add(u32::from(segment.syn)).wrapping_sub(first));
                 let range = start..start + u64::from(segment.payload_len);
-                let new = passed.add(&range);
-                own.push((place, range, new < u64::from(segment.payload_len)));
+                let again = passed.add(&range) < u64::from(segment.payload_len);
+                own.push(Segment { place, time: segment.time, range, again });
             }
         }
         Self { segments: own }
@@ -119,20 +173,19 @@ impl History {
     fn complete_at(&self, message: &Range<u64>) -> Option<usize> {
         let mut passed = Passed::default();
         let mut missing = message.end - message.start;
-        let complete = |(_, range, _): &&(usize, Range<u64>, bool)| {
-            let part = range.start.max(message.start)..range.end.min(message.end);
+        let complete = |segment: &&Segment| {
+            let part = segment.range.start.max(message.start)..segment.range.end.min(message.end);
             missing -= if part.is_empty() { 0 } else { passed.add(&part) };
             missing == 0
         };
-        self.segments.iter().find(complete).map(|(place, ..)| *place)
+        self.segments.iter().find(complete).map(|segment| segment.place)
     }
 
     /// Whether a part of the range passed again before that place. A segment of which only a part had passed may lie
     /// across a message's border; then it delayed the one or the other, and is held to have delayed both.
     fn again(&self, message: &Range<u64>, before: usize) -> bool {
-        let again = |(place, range, again): &&(usize, Range<u64>, bool)| {
-            *again && *place <= before && range.start < message.end && message.start < range.end
-        };
+        let again =
+            |segment: &&Segment| segment.again && segment.place <= before && segment.overlaps(message);
         self.segments.iter().any(|segment| again(&segment))
     }
 }

@@ -68,7 +68,8 @@ fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) ->
             delayed.len(),
             disordered.len()
         );
-        assert!(wrong.is_empty(), "{wrong:?}");
+        let stories: Vec<&str> = wrong.iter().map(|one| one.story.as_str()).collect();
+        assert!(wrong.is_empty(), "{} exchanges: {}", wrong.len(), stories.join("\n"));
     }
     Ok(())
 }
