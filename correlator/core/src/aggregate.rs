@@ -2,10 +2,10 @@
 use hashbrown::HashMap;
 
 use crate::{
-    AttributedExchange, Histogram, JoinedExchange, Phases, Protocol, Side,
+    AttributedExchange, Evidence, Exchange, Histogram, Phases, Protocol, Side,
     attribute::Pods,
     snapshot::{
-        ConnectionSnapshot, ExchangeCounts, PhaseSnapshot, PodSeries, PodSnapshot, SideSnapshot,
+        ConnectionSnapshot, ExchangeCounts, NamedCount, PhaseSnapshot, PodSeries, PodSnapshot, SideSnapshot,
         TableSnapshot,
     },
     wire::ConnectionEvent,
@@ -27,6 +27,7 @@ pub(crate) struct Aggregate {
     retired: Series,
     overflow: u64,
     counts: ExchangeCounts,
+    links: [u64; Evidence::ALL.len()],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,8 +45,7 @@ struct SideSeries {
     request_body_bytes: u64,
     response_body_bytes: u64,
     latency: Histogram,
-    network: Histogram,
-    socket_wait: Histogram,
+    phases: [Histogram; Phases::COUNT],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,12 @@ impl Aggregate {
             Side::Server => self.counts.server += 1,
             Side::Client => self.counts.client += 1,
         }
-        self.series(exchange.flow.netns).side(exchange.side).exchange(&attributed.joined);
+        if let (Side::Client, Some(links)) =
+            (exchange.side, self.links.get_mut(attributed.link.evidence as usize))
+        {
+            *links += 1;
+        }
+        self.series(exchange.flow.netns).side(exchange.side).exchange(exchange, &attributed.phases);
     }
 
     /// Counts what happened to a connection.
@@ -104,6 +109,12 @@ impl Aggregate {
         if let Some(series) = self.series.remove(&netns) {
             self.retired.merge(&series);
         }
+    }
+
+    /// Clients' exchanges by how their parent is known.
+    pub(crate) fn links(&self) -> Vec<NamedCount> {
+        let links = Evidence::ALL.iter().zip(self.links);
+        links.map(|(evidence, count)| NamedCount { name: evidence.name(), count }).collect()
     }
 
     pub(crate) fn counts(&self) -> ExchangeCounts {
@@ -186,9 +197,10 @@ impl Series {
 }
 
 impl SideSeries {
-    fn exchange(&mut self, joined: &JoinedExchange) {
-        self.phases(joined.phases());
-        let exchange = &joined.exchange;
+    fn exchange(&mut self, exchange: &Exchange, phases: &Phases) {
+        for (histogram, (_, ns)) in self.phases.iter_mut().zip(phases.by_name()) {
+            ns.into_iter().for_each(|ns| histogram.record(ns));
+        }
         let call_failed = exchange.grpc.as_deref().is_some_and(|grpc| grpc.status.unwrap_or(0) != 0);
         let failed = call_failed || exchange.status.is_some_and(|status| status >= SERVER_ERROR);
         self.count += 1;
@@ -202,31 +214,16 @@ impl SideSeries {
         }
     }
 
-    fn phases(&mut self, phases: Phases) {
-        let Phases { network, socket_wait } = phases;
-        network.into_iter().for_each(|ns| self.network.record(ns));
-        socket_wait.into_iter().for_each(|ns| self.socket_wait.record(ns));
-    }
-
     fn merge(&mut self, other: &Self) {
-        let Self {
-            count,
-            errors,
-            incomplete,
-            request_body_bytes,
-            response_body_bytes,
-            latency,
-            network,
-            socket_wait,
-        } = other;
+        let Self { count, errors, incomplete, request_body_bytes, response_body_bytes, latency, phases } =
+            other;
         self.count += count;
         self.errors += errors;
         self.incomplete += incomplete;
         self.request_body_bytes = self.request_body_bytes.saturating_add(*request_body_bytes);
         self.response_body_bytes = self.response_body_bytes.saturating_add(*response_body_bytes);
         self.latency.merge(latency);
-        self.network.merge(network);
-        self.socket_wait.merge(socket_wait);
+        self.phases.iter_mut().zip(phases).for_each(|(own, other)| own.merge(other));
     }
 
     fn snapshot(&self) -> SideSnapshot {
@@ -237,11 +234,15 @@ impl SideSeries {
             request_body_bytes: self.request_body_bytes,
             response_body_bytes: self.response_body_bytes,
             latency: self.latency.snapshot(),
-            phases: PhaseSnapshot {
-                network: self.network.snapshot(),
-                socket_wait: self.socket_wait.snapshot(),
-            },
+            phases: self.phases(),
         }
+    }
+
+    fn phases(&self) -> Vec<PhaseSnapshot> {
+        let names = Phases::default().by_name().map(|(name, _)| name);
+        let snapshot =
+            |(phase, histogram): (_, &Histogram)| PhaseSnapshot { phase, time: histogram.snapshot() };
+        names.into_iter().zip(&self.phases).map(snapshot).collect()
     }
 }
 

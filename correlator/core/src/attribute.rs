@@ -1,9 +1,9 @@
-//! Stage 6: whose exchange it is. Late metadata is waited for, a bounded time, and then the exchange goes on without.
+//! Stage 7: whose exchange it is. Late metadata is waited for, a bounded time, and then the exchange goes on without.
 use std::collections::VecDeque;
 
 use ipnetwork::IpNetwork;
 
-use crate::{AttributedExchange, Config, JoinedExchange, Ktime, WorkloadUpdate, snapshot::TableSnapshot};
+use crate::{AttributedExchange, Config, Ktime, TracedExchange, WorkloadUpdate, snapshot::TableSnapshot};
 
 mod pods;
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub(crate) struct Attribution {
 #[derive(Debug)]
 struct Waiting {
     until: Ktime,
-    joined: JoinedExchange,
+    traced: TracedExchange,
 }
 
 impl Attribution {
@@ -71,18 +71,18 @@ impl Attribution {
     /// An exchange came: it leaves at once when its netns is known, else it waits.
     pub(crate) fn exchange(
         &mut self,
-        joined: JoinedExchange,
+        traced: TracedExchange,
         now: Ktime,
         out: &mut impl FnMut(AttributedExchange),
     ) {
-        if self.pods.get(joined.exchange.flow.netns).is_some() {
-            return out(self.attributed(joined));
+        if self.pods.get(traced.joined.exchange.flow.netns).is_some() {
+            return out(self.attributed(traced));
         }
         while self.waiting.len() >= self.limit.max(1) {
             self.overflowed += 1;
             self.release_front(out);
         }
-        self.waiting.push_back(Waiting { until: now.after(self.identity_wait), joined });
+        self.waiting.push_back(Waiting { until: now.after(self.identity_wait), traced });
     }
 
     /// A netns got a name, or is gone. Gives the netns that had to be forgotten to remember it.
@@ -133,25 +133,26 @@ impl Attribution {
     }
 
     fn release_front(&mut self, out: &mut impl FnMut(AttributedExchange)) {
-        if let Some(Waiting { until: _, joined }) = self.waiting.pop_front() {
-            out(self.attributed(joined));
+        if let Some(Waiting { until: _, traced }) = self.waiting.pop_front() {
+            out(self.attributed(traced));
         }
     }
 
     fn release_netns(&mut self, netns: u64, out: &mut impl FnMut(AttributedExchange)) {
-        let is_its = |waiting: &Waiting| waiting.joined.exchange.flow.netns == netns;
+        let is_its = |waiting: &Waiting| waiting.traced.joined.exchange.flow.netns == netns;
         if !self.waiting.iter().any(is_its) {
             return;
         }
         let (released, waiting): (VecDeque<_>, _) =
             std::mem::take(&mut self.waiting).into_iter().partition(is_its);
         self.waiting = waiting;
-        for Waiting { until: _, joined } in released {
-            out(self.attributed(joined));
+        for Waiting { until: _, traced } in released {
+            out(self.attributed(traced));
         }
     }
 
-    fn attributed(&self, joined: JoinedExchange) -> AttributedExchange {
+    fn attributed(&self, traced: TracedExchange) -> AttributedExchange {
+        let TracedExchange { joined, link, phases } = traced;
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
         let peer_pod = self.pods.at(address).and_then(|entry| entry.label.clone());
@@ -164,6 +165,8 @@ impl Attribution {
             peer_network,
             clock_offset: self.clock_offset,
             joined,
+            link,
+            phases,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub identity_wait: u64,
     /// Exchanges that wait for either; the oldest goes on without.
     pub waiting_exchanges: usize,
+    /// Requests that are open or were lately, at both ends, for what they cause; the one that ended first gives way.
+    pub requests: usize,
     /// Vantages whose bytes are accounted for; further ones are counted together.
     pub vantages: usize,
     /// Pods that have series of their own; further ones share one.
@@ -70,6 +72,7 @@ impl Default for Limits {
             join_wait: 20_000_000,
             identity_wait: 1_000_000_000,
             waiting_exchanges: 16_384,
+            requests: 131_072,
             vantages: 8192,
             pods: 4096,
         }

@@ -8,9 +8,10 @@ use crate::{
     StreamPlace, WorkloadUpdate,
     aggregate::Aggregate,
     attribute::Attribution,
+    cause::{self, Causality},
     loss::Reconciliation,
     snapshot::{NamedCount, RecordCounts, TableSnapshot},
-    wire::{ConnectionEvent, Downstream, Wire, WireStats},
+    wire::{Began, ConnectionEvent, Downstream, Moved, Over, Wire, WireStats},
 };
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub struct Correlator {
 /// The stages behind the wire.
 struct Meaning {
     now: Ktime,
+    causality: Causality,
     attribution: Attribution,
     aggregate: Aggregate,
     reconciliation: Reconciliation,
@@ -42,6 +44,7 @@ impl Correlator {
         let limits = &config.limits;
         let meaning = Meaning {
             now: Ktime(0),
+            causality: Causality::new(limits.requests),
             attribution: Attribution::new(&config),
             aggregate: Aggregate::new(limits.pods),
             reconciliation: Reconciliation::new(limits.vantages),
@@ -60,6 +63,11 @@ impl Correlator {
     pub fn handle(&mut self, input: Input<'_>, sink: &mut impl Sink) {
         let Self { wire, meaning } = self;
         match input {
+            Input::Probe(record) if cause::is_go(record) => {
+                meaning.advance(record_time(record));
+                meaning.causality.record(record);
+                meaning.expire(sink);
+            }
             Input::Probe(record) => {
                 meaning.advance(record_time(record));
                 wire.record(record, &mut Downstage { meaning, sink });
@@ -76,8 +84,7 @@ impl Correlator {
                 }
                 meaning.workload(update, sink);
             }
-            // Nothing depends on it yet.
-            Input::Process(_) => {}
+            Input::Process(update) => meaning.causality.process(update),
             Input::KernelCounters(counters) => {
                 wire.set_bank(counters.bank);
                 meaning.reconciliation.update(&counters);
@@ -92,21 +99,23 @@ impl Correlator {
 
     /// When the next `Input::Tick` is useful.
     pub fn next_deadline(&self) -> Option<Ktime> {
-        self.wire.next_deadline().into_iter().chain(self.meaning.attribution.next_deadline()).min()
+        self.wire.next_deadline().into_iter().chain(self.meaning.next_deadline()).min()
     }
 
     /// The end of a recording: everything that waits goes on without what it waited for.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         let Self { wire, meaning } = self;
         wire.finish(&mut Downstage { meaning, sink });
-        let Meaning { attribution, aggregate, .. } = meaning;
-        attribution.flush(&mut |attributed| deliver(attributed, aggregate, sink));
+        let Meaning { now, causality, attribution, aggregate, .. } = meaning;
+        let out = &mut |attributed| deliver(attributed, aggregate, sink);
+        causality.flush(&mut |traced| attribution.exchange(traced, *now, out));
+        attribution.flush(out);
     }
 
     /// What was counted so far. Costs time in proportion to the pods: not for every input.
     pub fn snapshot(&self) -> Snapshot {
         let Self { wire, meaning } = self;
-        let Meaning { now, attribution, aggregate, reconciliation } = meaning;
+        let Meaning { now, causality, attribution, aggregate, reconciliation } = meaning;
         let (pods, stats, counts) = (attribution.pods(), wire.stats(), aggregate.counts());
         Snapshot {
             time: *now,
@@ -118,23 +127,23 @@ impl Correlator {
             loss: reconciliation.report(&wire.accounts(), pods),
             events_lost: reconciliation.losses(),
             anomalies: anomalies(wire),
-            // Causality comes with the goroutines; until then nothing is claimed.
-            parent_links: vec![NamedCount { name: "none", count: counts.server + counts.client }],
+            parent_links: aggregate.links(),
             flows: flows(&stats),
-            records: records(&stats),
+            records: records(&stats, causality.unused()),
             tables: self.tables(),
             series_overflow: aggregate.overflow(),
         }
     }
 
     fn tables(&self) -> Vec<TableSnapshot> {
-        let wire = self.wire.tables().into_iter().map(|table| TableSnapshot {
+        let tables = self.wire.tables().into_iter().chain(self.meaning.causality.tables());
+        let wire = tables.map(|table| TableSnapshot {
             table: table.name,
             entries: table.entries,
             limit: table.limit,
             evicted: table.evicted,
         });
-        let Meaning { now: _, attribution, aggregate, reconciliation } = &self.meaning;
+        let Meaning { now: _, causality: _, attribution, aggregate, reconciliation } = &self.meaning;
         wire.chain(attribution.tables()).chain([aggregate.table(), reconciliation.table()]).collect()
     }
 }
@@ -145,24 +154,32 @@ impl Meaning {
     }
 
     fn configure(&mut self, config: &Config) {
+        self.causality.set_limit(config.limits.requests);
         self.attribution.configure(config);
         self.aggregate.set_limit(config.limits.pods);
         self.reconciliation.set_limit(config.limits.vantages);
     }
 
+    fn next_deadline(&self) -> Option<Ktime> {
+        let Self { now: _, causality, attribution, aggregate: _, reconciliation: _ } = self;
+        causality.next_deadline().into_iter().chain(attribution.next_deadline()).min()
+    }
+
     fn expire(&mut self, sink: &mut impl Sink) {
-        if self.attribution.next_deadline().is_none_or(|deadline| deadline > self.now) {
+        let Self { now, causality, attribution, aggregate, reconciliation: _ } = self;
+        let mut out = |attributed| deliver(attributed, aggregate, sink);
+        causality.release(*now, &mut |traced| attribution.exchange(traced, *now, &mut out));
+        if attribution.next_deadline().is_none_or(|deadline| deadline > *now) {
             return;
         }
-        let Self { now, attribution, aggregate, reconciliation: _ } = self;
-        attribution.expire(*now, &mut |attributed| deliver(attributed, aggregate, sink));
+        attribution.expire(*now, &mut out);
         while let Some(netns) = attribution.forget(*now) {
             aggregate.retire(netns);
         }
     }
 
     fn workload(&mut self, update: WorkloadUpdate, sink: &mut impl Sink) {
-        let Self { now, attribution, aggregate, reconciliation: _ } = self;
+        let Self { now, causality: _, attribution, aggregate, reconciliation: _ } = self;
         let forgotten =
             attribution.workload(update, *now, &mut |attributed| deliver(attributed, aggregate, sink));
         if let Some(netns) = forgotten {
@@ -173,8 +190,21 @@ impl Meaning {
 
 impl<S: Sink> Downstream for Downstage<'_, S> {
     fn exchange(&mut self, joined: JoinedExchange) {
-        let Meaning { now, attribution, aggregate, reconciliation: _ } = &mut *self.meaning;
-        attribution.exchange(joined, *now, &mut |attributed| deliver(attributed, aggregate, self.sink));
+        let Meaning { now, causality, attribution, aggregate, reconciliation: _ } = &mut *self.meaning;
+        let out = &mut |attributed| deliver(attributed, aggregate, self.sink);
+        causality.exchange(joined, *now, &mut |traced| attribution.exchange(traced, *now, out));
+    }
+
+    fn began(&mut self, began: Began) {
+        self.meaning.causality.began(&began);
+    }
+
+    fn moved(&mut self, cookie: u64, moved: &Moved) {
+        self.meaning.causality.moved(cookie, moved);
+    }
+
+    fn over(&mut self, over: Over) {
+        self.meaning.causality.over(&over);
     }
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
@@ -220,13 +250,14 @@ fn flows(stats: &WireStats) -> Vec<NamedCount> {
     counts.map(|(name, count)| NamedCount { name, count }).into()
 }
 
-fn records(stats: &WireStats) -> RecordCounts {
+fn records(stats: &WireStats, (unplaced_calls, malformed): (u64, u64)) -> RecordCounts {
     RecordCounts {
         segments: stats.segments,
         runs: stats.runs,
         sock_events: stats.sock_events,
         sock_ios: stats.sock_ios,
-        malformed: stats.malformed,
+        malformed: stats.malformed + malformed,
+        unplaced_calls,
         unjoined_exchanges: stats.unjoined_exchanges,
         unjoined_ios: stats.unjoined_ios,
     }

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::{Connection, Ktime};
+use crate::{Connection, Ktime, Link, Phases, Propagation};
 
 /// Which end of the exchange the pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,8 @@ pub struct Exchange {
     pub response: Option<MessageSpan>,
     /// What gRPC adds to HTTP/2.
     pub grpc: Option<Box<Grpc>>,
+    /// What the request's fields say of its trace.
+    pub propagation: Option<Box<Propagation>>,
     /// How long flow control held the messages up; absent where the windows are unknown.
     pub flow_control: Option<FlowControl>,
     /// Why one of the ends broke the stream off, where it did.
@@ -224,11 +226,26 @@ pub struct JoinedExchange {
     pub app: App,
 }
 
+/// An exchange with its place in a trace, and where its time went.
+#[derive(Clone, Debug)]
+pub struct TracedExchange {
+    /// What was joined.
+    pub joined: JoinedExchange,
+    /// Its span's place.
+    pub link: Link,
+    /// Where its time went.
+    pub phases: Phases,
+}
+
 /// An exchange with the names of its two ends: what leaves the pipeline.
 #[derive(Clone, Debug)]
 pub struct AttributedExchange {
     /// What was joined.
     pub joined: JoinedExchange,
+    /// Its span's place.
+    pub link: Link,
+    /// Where its time went.
+    pub phases: Phases,
     /// `namespace/name` of the pod.
     pub pod: Option<String>,
     /// Inode number of the pod's netns; 0 while unknown.

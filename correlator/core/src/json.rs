@@ -8,11 +8,8 @@ use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 
 use crate::{
     Anomalies, App, AttributedExchange, Connection, ErrorCode, Exchange, ExchangeId, Grpc, JoinedExchange,
-    Ktime, MessageSpan, Phases, Protocol, Side, SpanId, Tcp, Tls, TlsVersion, TraceId,
+    Ktime, Link, MessageSpan, Phases, Protocol, Side, SpanId, Tcp, Tls, TlsVersion, TraceId,
 };
-
-/// The evidence for an exchange's parent until goroutines are known: none is claimed.
-const NO_EVIDENCE: &str = "none";
 
 impl Serialize for AttributedExchange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,12 +26,8 @@ impl Serialize for AttributedExchange {
         map.serialize_entry("request", &clock.message(&exchange.request))?;
         optional(&mut map, "response", exchange.response.as_ref().map(|response| clock.message(response)))?;
         optional(&mut map, "app", clock.app(app))?;
-        optional(
-            &mut map,
-            "phases_ns",
-            Some(self.joined.phases()).filter(|phases| *phases != Phases::default()),
-        )?;
-        trace(exchange, &mut map)?;
+        optional(&mut map, "phases_ns", Some(self.phases).filter(|phases| *phases != Phases::default()))?;
+        trace(exchange, &self.link, &mut map)?;
         map.serialize_entry("complete", &exchange.complete)?;
         map.serialize_entry("anomalies", &exchange.anomalies)?;
         map.end()
@@ -75,19 +68,17 @@ fn connection<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M
     optional(map, "tcp", Some(tcp).filter(|tcp| **tcp != Tcp::default()))
 }
 
-/// The span that this side is. Of a client's span no parent is known; a server's is the client's span, also where the
-/// client is nobody that is traced.
-fn trace<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M::Error> {
+/// The span that this side is, and where it has its place.
+fn trace<M: SerializeMap>(exchange: &Exchange, link: &Link, map: &mut M) -> Result<(), M::Error> {
     let id = exchange.id();
-    map.serialize_entry("trace_id", &id.trace_id())?;
-    match exchange.side {
-        Side::Server => {
-            map.serialize_entry("span_id", &id.server_span_id())?;
-            map.serialize_entry("parent_span_id", &id.client_span_id())?;
-        }
-        Side::Client => map.serialize_entry("span_id", &id.client_span_id())?,
-    }
-    map.serialize_entry("evidence", NO_EVIDENCE)
+    let span = match exchange.side {
+        Side::Server => id.server_span_id(),
+        Side::Client => id.client_span_id(),
+    };
+    map.serialize_entry("trace_id", &link.trace_id)?;
+    map.serialize_entry("span_id", &span)?;
+    optional(map, "parent_span_id", link.parent_span_id)?;
+    map.serialize_entry("evidence", link.evidence.name())
 }
 
 fn optional<M: SerializeMap>(

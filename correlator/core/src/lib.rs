@@ -2,13 +2,14 @@
 //! its inputs: no clock, no I/O, no threads, so that a recording replays to the same bytes anywhere.
 //!
 //! One stage, one module, one type out: `decode` (ProbeEvent), `reassembly` (Chunk), `dialogue` (Exchange: what the ends
-//! speak, and which response answers which request), `join` (JoinedExchange), `attribute` (AttributedExchange),
-//! `aggregate` (series).
+//! speak, and which response answers which request), `join` (JoinedExchange), `cause` (TracedExchange),
+//! `attribute` (AttributedExchange), `aggregate` (series).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
 mod aggregate;
 mod attribute;
+mod cause;
 mod config;
 mod connection;
 mod correlator;
@@ -19,6 +20,7 @@ mod input;
 mod json;
 mod loss;
 mod phase;
+mod propagation;
 pub mod recording;
 pub mod redact;
 mod sink;
@@ -27,12 +29,13 @@ mod snapshot;
 mod testing;
 mod wire;
 
+pub use cause::{Evidence, Link};
 pub use config::{Config, Limits};
 pub use connection::{Connection, Tcp, Tls, TlsVersion};
 pub use correlator::Correlator;
 pub use exchange::{
     Anomalies, Anomaly, App, AttributedExchange, Endpoint, ErrorCode, Exchange, FlowControl, FlowId, Grpc,
-    JoinedExchange, MessageSpan, Messages, Protocol, Side,
+    JoinedExchange, MessageSpan, Messages, Protocol, Side, TracedExchange,
 };
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};
@@ -42,6 +45,7 @@ pub use input::{
 };
 pub use loss::{Balance, LossReport, VantageBalance};
 pub use phase::Phases;
+pub use propagation::Propagation;
 pub use redact::StreamPlace;
 pub use sink::Sink;
 pub use snapshot::{

@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub events_lost: Vec<NamedCount>,
     /// Occurrences by kind; every kind is there.
     pub anomalies: Vec<NamedCount>,
-    /// Exchanges by the evidence for their parent.
+    /// Clients' exchanges by the evidence for their parent; every kind is there.
     pub parent_links: Vec<NamedCount>,
     /// Connections with payload by what they speak.
     pub flows: Vec<NamedCount>,
@@ -76,6 +76,8 @@ pub struct RecordCounts {
     pub sock_ios: u64,
     /// Records that are none of these, or too short.
     pub malformed: u64,
+    /// Calls in Go processes whose connection is unknown.
+    pub unplaced_calls: u64,
     /// Exchanges that left without the socket I/O that belongs to them.
     pub unjoined_exchanges: u64,
     /// Socket I/O of sockets whose connection is unknown.
@@ -144,16 +146,16 @@ pub struct SideSnapshot {
     /// First byte of the request to last byte of the response, of complete exchanges.
     pub latency: HistogramSnapshot,
     /// Where their time went.
-    pub phases: PhaseSnapshot,
+    pub phases: Vec<PhaseSnapshot>,
 }
 
-/// Where the time of exchanges went; each phase counts the exchanges in which it was measured.
+/// Where the time of exchanges went: one phase, of the exchanges in which it was measured.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PhaseSnapshot {
-    /// See [`Phases::network`](crate::Phases::network).
-    pub network: HistogramSnapshot,
-    /// See [`Phases::socket_wait`](crate::Phases::socket_wait).
-    pub socket_wait: HistogramSnapshot,
+    /// Its name, see [`Phases`](crate::Phases).
+    pub phase: &'static str,
+    /// How long it took.
+    pub time: HistogramSnapshot,
 }
 
 /// The connections of a pod, from the socket events.

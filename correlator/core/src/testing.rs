@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use weft_abi::VANTAGE_VETH;
 
 use crate::{
-    Anomalies, App, Endpoint, Exchange, FlowId, JoinedExchange, Ktime, MessageSpan, Pod, Protocol, Side,
-    WorkloadUpdate,
+    Anomalies, App, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link, MessageSpan, Phases,
+    Pod, Protocol, Side, TracedExchange, WorkloadUpdate,
 };
 
 pub(crate) fn v4(last: u8) -> IpAddr {
@@ -22,6 +22,16 @@ pub(crate) fn pod(netns: u8, name: &str) -> WorkloadUpdate {
         addresses: vec![v4(netns)],
         ..Pod::default()
     })
+}
+
+/// The link of an exchange of which nothing else is known.
+pub(crate) fn link(exchange: &Exchange) -> Link {
+    Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None }
+}
+
+/// An exchange of which nothing else is known.
+pub(crate) fn traced(joined: JoinedExchange) -> TracedExchange {
+    TracedExchange { link: link(&joined.exchange), phases: Phases::default(), joined }
 }
 
 /// A complete `GET /<number>` of the pod in `netns` by 10.0.0.`peer`: 1000 ns and 20 bytes of response body.
@@ -46,6 +56,7 @@ pub(crate) fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
         request: message(5000, 0),
         response: Some(message(6000, 20)),
         grpc: None,
+        propagation: None,
         flow_control: None,
         reset: None,
         connection: None,

@@ -1,11 +1,14 @@
 use super::*;
 use crate::{
-    Grpc, Ktime, WorkloadUpdate,
-    testing::{joined, pod},
+    Grpc, HistogramSnapshot, JoinedExchange, Ktime, WorkloadUpdate,
+    phase::Windows,
+    testing::{joined, link, pod},
 };
 
 fn count(aggregate: &mut Aggregate, joined: JoinedExchange, pod: Option<&str>) {
     aggregate.exchange(&AttributedExchange {
+        phases: joined.phases(&Windows::default()),
+        link: link(&joined.exchange),
         joined,
         pod: pod.map(str::to_owned),
         netns_inode: 0,
@@ -13,6 +16,10 @@ fn count(aggregate: &mut Aggregate, joined: JoinedExchange, pod: Option<&str>) {
         peer_network: None,
         clock_offset: 0,
     });
+}
+
+fn phase<'a>(side: &'a SideSnapshot, name: &str) -> &'a HistogramSnapshot {
+    &side.phases.iter().find(|phase| phase.phase == name).unwrap().time
 }
 
 fn pods(updates: &[WorkloadUpdate]) -> Pods {
@@ -64,7 +71,7 @@ fn a_connection_is_no_request() {
     let series = &pods[0].series;
     assert_eq!((series.connections.tls, series.connections.tcp), (1, 2));
     assert_eq!(
-        (series.server.count, series.server.latency.count, series.server.phases.network.count),
+        (series.server.count, series.server.latency.count, phase(&series.server, "network").count),
         (0, 0, 0)
     );
     let counts = aggregate.counts();
@@ -129,9 +136,10 @@ fn a_phase_counts_the_exchanges_in_which_it_was_measured() {
     read.app.read = Some(Ktime(5700));
     count(&mut aggregate, read, None);
     count(&mut aggregate, joined(1, 2, 2), None);
-    let phases = &aggregate.pods(&pods(&[]))[0].series.server.phases;
-    assert_eq!((phases.socket_wait.count, phases.socket_wait.sum_ns), (1, 700));
-    assert_eq!((phases.network.count, phases.network.sum_ns), (2, 0));
+    let side = &aggregate.pods(&pods(&[]))[0].series.server;
+    let of = |name| (phase(side, name).count, phase(side, name).sum_ns);
+    assert_eq!((of("socket_wait"), of("network")), ((1, 700), (2, 0)));
+    assert_eq!((of("handler"), of("downstream"), of("gc")), ((1, 300), (0, 0), (0, 0)));
 }
 
 #[test]

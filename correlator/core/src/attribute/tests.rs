@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     Limits,
-    testing::{joined, pod, v4},
+    testing::{joined, pod, traced, v4},
 };
 
 /// An attribution under test, and what left it: `path pod peer`.
@@ -20,8 +20,9 @@ impl Bench {
 
     fn exchange(&mut self, netns: u64, peer: u8, number: u32, now: u64) {
         let left = &mut self.left;
-        self.attribution
-            .exchange(joined(netns, peer, number), Ktime(now), &mut |exchange| left.push(shown(&exchange)));
+        self.attribution.exchange(traced(joined(netns, peer, number)), Ktime(now), &mut |exchange| {
+            left.push(shown(&exchange))
+        });
     }
 
     fn workload(&mut self, update: WorkloadUpdate, now: u64) -> Option<u64> {

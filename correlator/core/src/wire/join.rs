@@ -2,7 +2,7 @@
 //! bytes, and a message has a last byte.
 use std::collections::VecDeque;
 
-use super::{Downstream, TableSize, direction::Direction};
+use super::{Downstream, Moved, TableSize, direction::Direction};
 use crate::{App, Exchange, JoinedExchange, Ktime, Side};
 
 /// Ranges that are kept of one direction of a connection, beside two for each stream that is open; the oldest gives way.
@@ -22,11 +22,17 @@ pub(super) struct IoRange {
     pub(super) end: u64,
     pub(super) time: Ktime,
     pub(super) goid: u64,
+    pub(super) parent_goid: u64,
     pub(super) pid: u32,
     pub(super) tid: u32,
 }
 
 impl IoRange {
+    pub(super) fn moved(&self, direction: Direction) -> Moved {
+        let Self { start, end, time, goid, parent_goid, pid, tid } = *self;
+        Moved { wrote: direction == Direction::FromPod, start, end, time, goid, parent_goid, pid, tid }
+    }
+
     fn covers(&self, byte: u64) -> bool {
         self.start <= byte && byte < self.end
     }
@@ -91,7 +97,7 @@ impl Sockets {
         self.waiting.push(number);
     }
 
-    fn find(&self, direction: Direction, byte: u64) -> Option<IoRange> {
+    pub(super) fn find(&self, direction: Direction, byte: u64) -> Option<IoRange> {
         direction.of(&self.ranges).iter().find(|range| range.covers(byte)).copied()
     }
 }

@@ -18,6 +18,7 @@ mod http1;
 mod http2;
 mod incarnation;
 mod join;
+mod moments;
 mod out_of_order;
 mod pair;
 mod protocol;
@@ -38,6 +39,7 @@ pub(crate) use account::{ByteAccount, VantageAccount};
 use decode::{ProbeEvent, decode};
 use direction::Direction;
 use join::Join;
+pub(crate) use moments::{Began, Moved, Over, RequestKey};
 use sockets::{Connecting, Orphans};
 use table::Table;
 use work::{HEAD_BYTES, HEADER_TABLE_BYTES, OPEN_BYTES, Outbox, Tally};
@@ -46,6 +48,12 @@ use work::{HEAD_BYTES, HEADER_TABLE_BYTES, OPEN_BYTES, Outbox, Tally};
 pub(crate) trait Downstream {
     /// An exchange with what the sockets said of it.
     fn exchange(&mut self, joined: JoinedExchange);
+    /// A request began.
+    fn began(&mut self, _began: Began) {}
+    /// A thread moved bytes of the connection with this socket.
+    fn moved(&mut self, _cookie: u64, _moved: &Moved) {}
+    /// An exchange is over on the wire; what the sockets say of it may be still to come.
+    fn over(&mut self, _over: Over) {}
     /// How much payload of a flow is wanted from now on.
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>);
     /// These bytes may be seen at this place.

@@ -2,10 +2,16 @@
 use weft_abi::{SockEvent, SockIo, io, sock_event, tcp_flag};
 
 use super::{
-    ConnectionEvent, Downstream, Wire, decode::SegmentEvent, direction::Direction, flow::Flow,
-    incarnation::Incarnation, join::IoRange, table::List, work::Work,
+    Began, ConnectionEvent, Downstream, Over, RequestKey, Wire,
+    decode::SegmentEvent,
+    direction::Direction,
+    flow::Flow,
+    incarnation::Incarnation,
+    join::IoRange,
+    table::List,
+    work::{Begun, Work},
 };
-use crate::{Anomaly, Endpoint, FlowId, Ktime};
+use crate::{Anomaly, Endpoint, Exchange, FlowId, Ktime};
 
 /// How long a connection that is over is remembered, for late copies of its segments.
 const LINGER: u64 = 2_000_000_000;
@@ -119,6 +125,7 @@ impl Wire {
             findings.safe.drain(..).for_each(|(place, bytes)| down.safe(place, &bytes));
             findings.placed.take().into_iter().for_each(|place| down.placed(place));
         }
+        self.flush_begun(key, down);
         if self.out.finished.is_empty() {
             return;
         }
@@ -129,9 +136,20 @@ impl Wire {
         let wait = (flow.cookie != 0).then_some(deadline);
         for mut finished in self.out.finished.drain(..) {
             finished.exchange.socket_cookie = flow.cookie;
+            down.over(over(&finished.exchange));
             self.join.take(finished, &mut flow.sockets, wait, limits.waiting_exchanges, down);
         }
         flow.prune();
+    }
+
+    /// Tells of requests that began.
+    fn flush_begun(&mut self, key: u32, down: &mut impl Downstream) {
+        let Some(flow) = self.table.peek(key) else { return self.out.begun.clear() };
+        for Begun { key, stream_id, time, direction, byte, propagation } in self.out.begun.drain(..) {
+            let moved = flow.sockets.find(direction, byte).map(|range| range.moved(direction));
+            let (netns, cookie) = (flow.id.netns, flow.cookie);
+            down.began(Began { key, netns, cookie, stream_id, time, byte, moved, propagation });
+        }
     }
 
     /// The connection is this socket's; says whether that is news. Under SYN cookies the answer to a SYN has the
@@ -172,11 +190,13 @@ impl Wire {
             end,
             time: Ktime(io.header.time),
             goid: io.goid,
+            parent_goid: io.parent_goid,
             pid: io.pid,
             tid: io.tid,
         };
         let floor = flow.floor(direction);
         let streams = flow.open_streams();
+        down.moved(io.cookie, &range.moved(direction));
         flow.sockets.prune(direction, floor);
         self.join.offer(direction, range, &mut flow.sockets, floor, streams, down);
     }
@@ -311,5 +331,15 @@ impl Wire {
         let lists = [List::Closed, List::Silent, List::Active].into_iter();
         let gaps = self.gaps.front().map(|(deadline, ..)| *deadline);
         lists.filter_map(|list| self.deadline(list)).chain(gaps).chain(self.join.next_deadline())
+    }
+}
+
+fn over(exchange: &Exchange) -> Over {
+    let last = exchange.response.map_or(exchange.request.last_byte, |response| response.last_byte);
+    Over {
+        key: RequestKey { id: exchange.id(), side: exchange.side },
+        cookie: exchange.socket_cookie,
+        time: last,
+        duration: exchange.complete.then(|| last.since(exchange.request.first_byte)),
     }
 }

@@ -1,7 +1,9 @@
 use weft_abi::{FlowKey, FlowWant};
 
-use super::{WireStats, account::ByteAccount, direction::Direction, join::Finished, redaction::Findings};
-use crate::{Anomaly, Config};
+use super::{
+    RequestKey, WireStats, account::ByteAccount, direction::Direction, join::Finished, redaction::Findings,
+};
+use crate::{Anomaly, Config, Exchange, Ktime, Propagation, Side};
 
 /// The most bytes of heads that came in pieces, of all connections together.
 pub(super) const HEAD_BYTES: u64 = 64 << 20;
@@ -56,9 +58,40 @@ impl Tally {
     }
 }
 
+/// A request that began.
+pub(super) struct Begun {
+    pub(super) key: RequestKey,
+    pub(super) stream_id: u32,
+    pub(super) time: Ktime,
+    /// The direction of requests, and the place of the byte in its stream (`Began::byte`).
+    pub(super) direction: Direction,
+    pub(super) byte: u64,
+    pub(super) propagation: Option<Propagation>,
+}
+
+impl Begun {
+    /// A request whose head is at these offsets of its stream.
+    pub(super) fn new(exchange: &Exchange, direction: Direction, (start, end): (u64, u64)) -> Self {
+        let byte = match exchange.side {
+            Side::Server => end.saturating_sub(1),
+            Side::Client => start,
+        };
+        Self {
+            key: RequestKey { id: exchange.id(), side: exchange.side },
+            stream_id: exchange.stream_id,
+            time: exchange.request.first_byte,
+            direction,
+            byte,
+            propagation: exchange.propagation.as_deref().copied(),
+        }
+    }
+}
+
 /// What the stages of one connection hand on.
 #[derive(Default)]
 pub(super) struct Outbox {
+    /// Requests that began: their exchanges, and the byte whose mover matters.
+    pub(super) begun: Vec<Begun>,
     pub(super) finished: Vec<Finished>,
     pub(super) wants: Vec<(FlowKey, Option<FlowWant>)>,
     /// For what a header block needs while it is decoded.

@@ -5,22 +5,25 @@ use super::{
         http1::{self, Body, End, Framing, HeadStep, Reached, RequestHead, ResponseHead, Target},
         pair::Open,
         stream::Chunk,
-        work::Work,
+        work::{Begun, Work},
     },
     Conversation, Link, Spoken, spend,
 };
-use crate::{Anomalies, Anomaly, Config, Exchange, MessageSpan, Protocol, Side};
+use crate::{Anomalies, Anomaly, Config, Exchange, MessageSpan, Propagation, Protocol, Side};
 
 /// A request's head that outlives its bytes.
 struct OwnedHead {
     method: String,
     target: Target,
+    propagation: Option<Box<Propagation>>,
     end: End,
 }
 
 impl OwnedHead {
     fn new(head: &RequestHead<'_>, config: &Config) -> Self {
-        Self { method: head.method.to_owned(), target: Target::of(head, config.redact_query), end: head.end }
+        let target = Target::of(head, config.redact_query);
+        let propagation = head.propagation.finish();
+        Self { method: head.method.to_owned(), target, propagation, end: head.end }
     }
 }
 
@@ -74,10 +77,12 @@ impl Conversation {
         self.confirmed = true;
         let end = head.end;
         let open = self.open(link, direction, head);
+        let begun = (!open.doubtful).then(|| Begun::new(&open.exchange, direction, open.request));
         if !self.pairing.push(open, work) {
             work.tally.count(Anomaly::TooManyPending);
             return self.lose(direction, Anomaly::TooManyPending, work);
         }
+        work.out.begun.extend(begun);
         for anomaly in anomalies(end) {
             self.note_last(anomaly, work);
         }
@@ -111,6 +116,7 @@ impl Conversation {
                 request: span,
                 response: None,
                 grpc: None,
+                propagation: head.propagation,
                 flow_control: None,
                 reset: None,
                 connection: None,

@@ -206,6 +206,7 @@ impl Conversation {
             request: sent,
             response: response.span(),
             grpc: None,
+            propagation: None,
             flow_control: None,
             reset: None,
             connection: Some(Box::new(Connection { tls, tcp })),

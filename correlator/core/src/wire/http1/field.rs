@@ -7,6 +7,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 use super::head::{Framing, Kind};
+use crate::propagation::{PropagationReader, TraceField};
 
 /// What is known of a message from its fields.
 #[derive(Default)]
@@ -14,6 +15,7 @@ pub(super) struct Fields<'a> {
     pub(super) host: Option<&'a [u8]>,
     /// Upgrade names h2c.
     pub(super) h2c: bool,
+    pub(super) propagation: PropagationReader,
     /// Some line is no field (RFC 9112, 5), or its value has bytes that no value has (RFC 9110, 5.5).
     pub(super) malformed: bool,
     /// Such a line may frame the message.
@@ -45,6 +47,7 @@ enum Name {
     Upgrade,
     ContentLength,
     TransferEncoding,
+    Trace(TraceField),
 }
 
 /// Takes the lines of a head one by one, and gives each field on when it is whole: its value may go on in the next line
@@ -121,6 +124,7 @@ impl<'a> FieldReader<'a> {
             Name::Upgrade => fields.h2c |= value.split(|byte| *byte == b',').any(is_h2c),
             Name::ContentLength => fields.length = length(fields.length, value),
             Name::TransferEncoding => fields.coding = coding(fields.coding, value),
+            Name::Trace(field) => fields.propagation.take(field, value),
         }
     }
 }
@@ -133,7 +137,7 @@ impl Name {
             7 if is(name, b"upgrade") => Some(Self::Upgrade),
             14 if is(name, b"content-length") => Some(Self::ContentLength),
             17 if is(name, b"transfer-encoding") => Some(Self::TransferEncoding),
-            _ => None,
+            _ => TraceField::of(name).map(Self::Trace),
         }
     }
 }

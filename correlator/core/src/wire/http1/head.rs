@@ -6,6 +6,7 @@ use super::{
     field::{FieldReader, Fields, is_token},
     lines::Lines,
 };
+use crate::propagation::PropagationReader;
 
 /// How a version of HTTP/1 begins (RFC 9112, 2.3).
 const VERSION: &[u8] = b"HTTP/1.";
@@ -72,6 +73,7 @@ pub(in super::super) struct RequestHead<'a> {
     /// As it was sent: any bytes but white space at its ends.
     pub(in super::super) target: &'a [u8],
     pub(in super::super) host: Option<&'a [u8]>,
+    pub(in super::super) propagation: PropagationReader,
     pub(in super::super) end: End,
 }
 
@@ -101,6 +103,7 @@ pub(in super::super) fn request(bytes: &[u8], limit: usize) -> Parsed<RequestHea
         method,
         target,
         host: fields.host,
+        propagation: fields.propagation,
         end: End::new(&fields, Kind::Request, minor),
     })
 }

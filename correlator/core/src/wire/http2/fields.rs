@@ -4,6 +4,7 @@ use super::{
     grpc,
     hpack::{Field, Text},
 };
+use crate::propagation::{PropagationReader, TraceField};
 
 /// A request's or a response's fields, or trailers. What is not there, and what is there and not known, is absent.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(super) struct Fields {
     pub(super) grpc: bool,
     pub(super) grpc_status: Option<u32>,
     pub(super) grpc_timeout: Option<u64>,
+    pub(super) propagation: PropagationReader,
     /// There is a `:status`, whatever its value.
     pub(super) of_response: bool,
     /// There is a pseudo-header that requests have.
@@ -34,7 +36,13 @@ impl Fields {
             b"grpc-status" => self.grpc_status = self.known(field.value).and_then(status_of_call),
             b"grpc-timeout" => self.grpc_timeout = field.value.known().and_then(grpc::timeout_ns),
             b"host" if self.authority.is_none() => self.authority = field.value.known().map(host),
-            _ => {}
+            name => self.trace(name, field.value),
+        }
+    }
+
+    fn trace(&mut self, name: &[u8], value: Text<'_>) {
+        if let (Some(field), Some(value)) = (TraceField::of(name), value.known()) {
+            self.propagation.take(field, value);
         }
     }
 

@@ -1,5 +1,6 @@
 //! From header blocks and DATA to exchanges.
 use super::{
+    super::work::Begun,
     block::Head,
     connection::{Connection, Cx},
     stream::{Extent, Message, Phase, Role, Slot, touch},
@@ -63,6 +64,7 @@ impl Connection {
         let time = slot.stream.exchange.request.last_byte;
         slot.message(Role::Request).window.begin(&request.of(&self.halves).window, time);
         slot.message(Role::Response).window.begin(&response.of(&self.halves).window, time);
+        cx.work.out.begun.push(Begun::new(&slot.stream.exchange, cx.direction, (start, end)));
         self.streams.insert(slot, self.all_seen, cx.work);
         if ends {
             self.end_message(cx, id);

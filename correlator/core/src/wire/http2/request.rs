@@ -62,6 +62,7 @@ impl Connection {
             request: MessageSpan { first_byte: start.time, last_byte: time, bytes, body_bytes: 0 },
             response: None,
             grpc: None,
+            propagation: fields.propagation.finish(),
             flow_control: None,
             reset: None,
             connection: None,

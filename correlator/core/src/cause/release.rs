@@ -1,0 +1,193 @@
+//! Exchanges on their way out: each waits until its trace is known, a bounded time, and all leave in the order in which
+//! they came.
+use std::collections::VecDeque;
+
+use super::{Causality, Evidence, Link, Parent, forget};
+use crate::{
+    App, Exchange, JoinedExchange, Ktime, Propagation, Side, TraceId, TracedExchange,
+    phase::Windows,
+    wire::{RequestKey, TableSize},
+};
+
+/// How long an exchange waits for what its trace depends on, in ns.
+const WAIT: u64 = 20_000_000;
+/// Exchanges that wait; the oldest goes on as it is.
+const LIMIT: usize = 16_384;
+/// How far a trace is followed on one node.
+const MAX_DEPTH: usize = 64;
+
+/// The exchanges that wait, with until when.
+#[derive(Default)]
+pub(super) struct Releases {
+    waiting: VecDeque<(Ktime, JoinedExchange)>,
+    overflowed: u64,
+}
+
+impl Releases {
+    pub(super) fn size(&self) -> TableSize {
+        TableSize {
+            name: "trace_waiting",
+            entries: self.waiting.len() as u64,
+            limit: LIMIT as u64,
+            evicted: self.overflowed,
+        }
+    }
+}
+
+impl Causality {
+    /// An exchange came.
+    pub(crate) fn exchange(
+        &mut self,
+        joined: JoinedExchange,
+        now: Ktime,
+        out: &mut impl FnMut(TracedExchange),
+    ) {
+        if joined.exchange.side == Side::Client {
+            self.last_chance(&joined);
+        }
+        if self.releases.waiting.is_empty() && self.is_ready(&joined.exchange) {
+            return out(self.traced(joined));
+        }
+        if self.releases.waiting.len() >= LIMIT {
+            self.releases.overflowed += 1;
+            self.pop(out);
+        }
+        self.releases.waiting.push_back((now.after(WAIT), joined));
+        self.release(now, out);
+    }
+
+    /// Lets go what is ready or waited for long enough, and forgets requests that ended long ago.
+    pub(crate) fn release(&mut self, now: Ktime, out: &mut impl FnMut(TracedExchange)) {
+        while let Some((until, joined)) = self.releases.waiting.front() {
+            if *until > now && !self.is_ready(&joined.exchange) {
+                break;
+            }
+            self.pop(out);
+        }
+        let connections = &mut self.connections;
+        self.requests.expire(now, &mut |key, gone| forget(connections, key, gone));
+    }
+
+    /// Lets all go.
+    pub(crate) fn flush(&mut self, out: &mut impl FnMut(TracedExchange)) {
+        while !self.releases.waiting.is_empty() {
+            self.pop(out);
+        }
+    }
+
+    /// When [`Self::release`] is useful.
+    pub(crate) fn next_deadline(&self) -> Option<Ktime> {
+        self.releases.waiting.front().map(|(until, _)| *until)
+    }
+
+    fn pop(&mut self, out: &mut impl FnMut(TracedExchange)) {
+        if let Some((_, joined)) = self.releases.waiting.pop_front() {
+            out(self.traced(joined));
+        }
+    }
+
+    /// A client's exchange is over: what its cause is not known by now is not told any more.
+    fn last_chance(&mut self, joined: &JoinedExchange) {
+        let key = key(&joined.exchange);
+        let Some(request) = self.requests.get(key) else { return };
+        if request.parent != Parent::Unknown {
+            return;
+        }
+        let began = request.began;
+        let App { pid, goid, .. } = joined.app;
+        let writer = pid.zip(goid).and_then(|(pid, goid)| super::Worker::goroutine(pid, goid));
+        let found = writer.and_then(|writer| self.by_goroutine(writer, None, began));
+        self.resolve(key, found);
+        if let (Some(cause), Some(response)) = (found, joined.exchange.response) {
+            self.child_ended(cause.request, key.id, response.last_byte);
+        }
+    }
+
+    fn is_ready(&self, exchange: &Exchange) -> bool {
+        let key = key(exchange);
+        self.requests.get(key).is_none() || self.trace(key).is_some()
+    }
+
+    /// The trace of a request that is known; nothing while it may yet become another.
+    pub(super) fn trace(&self, key: RequestKey) -> Option<TraceId> {
+        let mut key = key;
+        for _ in 0..MAX_DEPTH {
+            let Some(request) = self.requests.get(key) else { break };
+            if let Some(trace) = request.trace.or(request.propagation.trace) {
+                return Some(trace);
+            }
+            let up = match (key.side, request.parent) {
+                (Side::Client, Parent::Unknown) => return None,
+                (Side::Client, Parent::None) => break,
+                (Side::Client, Parent::Known(cause)) => RequestKey { id: cause.request, side: Side::Server },
+                (Side::Server, _) => RequestKey { id: key.id, side: Side::Client },
+            };
+            if self.requests.get(up).is_none() {
+                break;
+            }
+            key = up;
+        }
+        Some(key.id.trace_id())
+    }
+
+    fn traced(&mut self, joined: JoinedExchange) -> TracedExchange {
+        let link = self.link(&joined.exchange);
+        if let Some(request) = self.requests.get_mut(key(&joined.exchange)) {
+            request.trace = Some(link.trace_id);
+        }
+        let phases = joined.phases(&self.windows(&joined));
+        TracedExchange { joined, link, phases }
+    }
+
+    fn link(&self, exchange: &Exchange) -> Link {
+        let key = key(exchange);
+        let said = exchange.propagation.as_deref().copied().unwrap_or_default();
+        let known = self.requests.get(key).and_then(|_| self.trace(key));
+        let trace_id = known.or(said.trace).unwrap_or_else(|| key.id.trace_id());
+        let (parent_span_id, evidence) = match key.side {
+            Side::Client => self.client_parent(key, &said),
+            Side::Server => self.server_parent(key, &said),
+        };
+        Link { trace_id, parent_span_id, evidence }
+    }
+
+    /// The server's span of the request that caused it; else the span that the application names as its own.
+    fn client_parent(&self, key: RequestKey, said: &Propagation) -> (Option<crate::SpanId>, Evidence) {
+        match self.requests.get(key).map(|request| request.parent) {
+            Some(Parent::Known(cause)) => (Some(cause.request.server_span_id()), cause.evidence),
+            _ if said.span.is_some() => (said.span, Evidence::Header),
+            _ => (None, Evidence::None),
+        }
+    }
+
+    /// Its own exchange's client, which need not be seen on this node; one that is not, and named itself, is believed.
+    fn server_parent(&self, key: RequestKey, said: &Propagation) -> (Option<crate::SpanId>, Evidence) {
+        let client = RequestKey { id: key.id, side: Side::Client };
+        match said.span {
+            Some(span) if self.requests.get(client).is_none() => (Some(span), Evidence::Header),
+            _ => (Some(key.id.client_span_id()), Evidence::None),
+        }
+    }
+
+    /// When something else than the handler was at work for an exchange.
+    fn windows(&self, joined: &JoinedExchange) -> Windows {
+        let key = key(&joined.exchange);
+        let Some(request) = self.requests.get(key) else { return Windows::default() };
+        let pid = joined.app.pid.unwrap_or(0);
+        let probes = self.processes.probes(pid);
+        let knows_children = request.knows_children() && (probes.call || !request.children.is_empty());
+        let children = || request.children.iter().map(|child| (child.began, child.ended)).collect();
+        let waits = || request.handler.into_iter().flat_map(|worker| self.workers.waits(worker)).collect();
+        let server = RequestKey { id: key.id, side: Side::Server };
+        Windows {
+            downstream: knows_children.then(children),
+            stops: probes.gc.then(|| self.processes.stops(pid).collect()),
+            waits: (probes.sched && request.handler.is_some()).then(waits),
+            server_ns: self.requests.get(server).and_then(|request| request.duration),
+        }
+    }
+}
+
+fn key(exchange: &Exchange) -> RequestKey {
+    RequestKey { id: exchange.id(), side: exchange.side }
+}
