@@ -48,6 +48,7 @@ pub mod shop;
 pub mod storm;
 mod subnet;
 pub mod tools;
+pub mod topology;
 mod traces;
 pub mod transfer;
 pub mod wire_times;

@@ -8,6 +8,7 @@ use weft_lab::tools;
 
 use crate::run::{cargo, output, run};
 
+mod accuracy;
 mod replay;
 mod traffic;
 
@@ -21,11 +22,14 @@ pub struct Options {
 enum Bench {
     /// Exchanges a second of one core, memory of idle connections, and the kernel programs' time a segment.
     Replay(replay::Options),
+    /// Whole traces of a mesh of Go services against the services' own logs.
+    Accuracy(accuracy::Options),
 }
 
 pub fn execute(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Replay(options) => replay::execute(options),
+        Bench::Accuracy(options) => accuracy::execute(options),
     }
 }
 
@@ -39,4 +43,14 @@ fn measure(arguments: &[&str]) -> Result<Value> {
     let program = tools::target_dir().join("release/weft-bench");
     let printed = output(Command::new(program).args(arguments))?;
     serde_json::from_str(&printed).with_context(|| format!("{} printed no JSON", arguments.join(" ")))
+}
+
+fn say(line: &str) {
+    eprintln!("bench: {line}");
+}
+
+#[expect(clippy::print_stdout, reason = "the one document on stdout")]
+fn print(result: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(result)?);
+    Ok(())
 }

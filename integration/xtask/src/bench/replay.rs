@@ -7,7 +7,7 @@ use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use weft_lab::{apt, tools};
 
-use super::{build, measure, traffic};
+use super::{build, measure, print, say, traffic};
 
 #[derive(Args)]
 pub struct Options {
@@ -67,14 +67,4 @@ fn explain(what: &str, throughput: &Value, idle: &Value) {
         "{what}: {} idle connections hold {} MiB, {} bytes each",
         idle["connections"], idle["mib"], idle["bytes_per_connection"],
     ));
-}
-
-fn say(line: &str) {
-    eprintln!("bench: {line}");
-}
-
-#[expect(clippy::print_stdout, reason = "the one document on stdout")]
-fn print(result: &Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(result)?);
-    Ok(())
 }
