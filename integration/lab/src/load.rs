@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::service::mesh;
-use crate::{Pod, Process};
+use crate::{Lab, NetNs, Pod, Process};
 
 /// What to send.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ pub struct LoadReport {
 }
 
 /// Quantiles (nearest rank, of measured values) in ms.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Latency {
     /// The shortest.
     pub min: f64,
@@ -123,13 +123,21 @@ pub struct RunningLoad {
 /// # Errors
 /// When it cannot be started.
 pub fn start(pod: &Pod, load: &Load) -> Result<RunningLoad> {
-    let report = report_file(pod)?;
-    let mut command = mesh(pod, "loadgen");
+    start_at(pod.lab(), Some(pod.netns()), load)
+}
+
+/// Starts the generator in a namespace, or on the host, where nothing traces it.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_at(lab: &Lab, netns: Option<&NetNs>, load: &Load) -> Result<RunningLoad> {
+    let report = report_file(lab)?;
+    let mut command = mesh(lab, "loadgen");
     command.args(["-url", &load.url, "-method", &load.method, "-json"]).arg(&report);
     command.args(["-body", &load.body.to_string(), "-rate", &load.rate.to_string()]);
     command.args(["-connections", &load.connections.to_string()]);
     command.args(["-duration", &format!("{}ms", load.duration.as_millis())]);
-    let process = Process::start(pod.lab(), Some(pod.netns()), "loadgen", &mut command)?;
+    let process = Process::start(lab, netns, "loadgen", &mut command)?;
     // The generator itself gives up 10 s after the schedule's end, and on an answer after 20 s.
     Ok(RunningLoad { process, report, limit: load.duration + Duration::from_secs(40) })
 }
@@ -169,8 +177,8 @@ impl RunningLoad {
 /// # Errors
 /// When the program fails; requests that failed are in the report.
 pub fn h2get(pod: &Pod, options: &[&str], urls: &[&str]) -> Result<Value> {
-    let report = report_file(pod)?;
-    let mut command = mesh(pod, "h2get");
+    let report = report_file(pod.lab())?;
+    let mut command = mesh(pod.lab(), "h2get");
     command.arg("-json").arg(&report).args(options).args(urls);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "h2get", &mut command)?;
     let status = process.wait(Duration::from_secs(60))?;
@@ -184,8 +192,8 @@ pub fn h2get(pod: &Pod, options: &[&str], urls: &[&str]) -> Result<Value> {
 /// # Errors
 /// When the program fails; a server's refusal is in the report.
 pub fn hostile(pod: &Pod, target: &str, kinds: &str, repeat: u32) -> Result<Value> {
-    let report = report_file(pod)?;
-    let mut command = mesh(pod, "hostile");
+    let report = report_file(pod.lab())?;
+    let mut command = mesh(pod.lab(), "hostile");
     command.args(["-target", target, "-kind", kinds, "-repeat", &repeat.to_string(), "-json"]).arg(&report);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "hostile", &mut command)?;
     let status = process.wait(Duration::from_secs(120))?;
@@ -210,8 +218,8 @@ pub struct Silence {
 /// # Errors
 /// When the program fails; connections that were refused are in the report.
 pub fn silence(pod: &Pod, target: &str, connections: u32, sources: &[String]) -> Result<Silence> {
-    let path = report_file(pod)?;
-    let mut command = mesh(pod, "hostile");
+    let path = report_file(pod.lab())?;
+    let mut command = mesh(pod.lab(), "hostile");
     command.args(["-kind", "silent", "-target", target, "-connections", &connections.to_string()]);
     command.args(["-source", &sources.join(","), "-json"]).arg(&path);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "silent", &mut command)?;
@@ -228,8 +236,8 @@ pub fn silence(pod: &Pod, target: &str, connections: u32, sources: &[String]) ->
 /// # Errors
 /// When it does not start to listen.
 pub fn sink(pod: &Pod, port: u16, connections: u32) -> Result<Process> {
-    let ready = report_file(pod)?;
-    let mut command = mesh(pod, "sink");
+    let ready = report_file(pod.lab())?;
+    let mut command = mesh(pod.lab(), "sink");
     command.args(["-listen", &format!(":{port}"), "-connections", &connections.to_string()]);
     command.stdout(fs::File::create(&ready)?);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "sink", &mut command)?;
@@ -237,11 +245,11 @@ pub fn sink(pod: &Pod, port: u16, connections: u32) -> Result<Process> {
     Ok(process)
 }
 
-fn report_file(pod: &Pod) -> Result<PathBuf> {
-    pod.lab().file("reports", &format!("{:08x}.json", crate::lab::random()?))
+pub(crate) fn report_file(lab: &Lab) -> Result<PathBuf> {
+    lab.file("reports", &format!("{:08x}.json", crate::lab::random()?))
 }
 
-fn read_json<T: DeserializeOwned>(path: &PathBuf) -> Result<T> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &PathBuf) -> Result<T> {
     let document = fs::read(path).with_context(|| format!("no report at {}", path.display()))?;
     serde_json::from_slice(&document).with_context(|| format!("{} is no report", path.display()))
 }

@@ -26,7 +26,7 @@ impl Bodies {
     /// # Errors
     /// When it does not start to listen.
     pub fn serve(pod: &Pod) -> Result<Self> {
-        let mut command = mesh(pod, "bodies");
+        let mut command = mesh(pod.lab(), "bodies");
         command.args(["-listen", &format!(":{PORT}")]);
         let mut process = Process::start(pod.lab(), Some(pod.netns()), "bodies", &mut command)?;
         process.wait_listening(PORT, START)?;
@@ -90,7 +90,7 @@ impl Transfer {
     /// When a request fails: with what the client said.
     pub fn run(&self, pod: &Pod) -> Result<Vec<Transferred>> {
         let report = pod.lab().file("reports", &format!("transfer-{:08x}.json", crate::lab::random()?))?;
-        let mut command = mesh(pod, "transfer");
+        let mut command = mesh(pod.lab(), "transfer");
         command.args(["-url", &self.url, "-upload", &self.upload.to_string()]);
         command.args(["-times", &self.times.to_string(), &format!("-http2={}", self.http2)]);
         command.arg(format!("-unknown-length={}", self.unknown_length)).stdout(File::create(&report)?);

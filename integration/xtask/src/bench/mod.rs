@@ -9,6 +9,8 @@ use weft_lab::tools;
 use crate::run::{cargo, output, run};
 
 mod accuracy;
+mod overhead;
+mod probes;
 mod replay;
 mod traffic;
 
@@ -24,12 +26,15 @@ enum Bench {
     Replay(replay::Options),
     /// Whole traces of a mesh of Go services against the services' own logs.
     Accuracy(accuracy::Options),
+    /// What tracing costs a service: the same process with and without it, in turns.
+    Overhead(overhead::Options),
 }
 
 pub fn execute(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Replay(options) => replay::execute(options),
         Bench::Accuracy(options) => accuracy::execute(options),
+        Bench::Overhead(options) => overhead::execute(options),
     }
 }
 

@@ -4,16 +4,14 @@ mod report;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use nix::unistd::geteuid;
-use serde_json::{Value, json};
 use weft_lab::{
     tools::{self, RustBinaries},
     topology::{Build, Mesh, USUAL, Workload},
 };
 
 use self::report::{Report, Run};
+use super::probes::{self, Probes};
 
-/// What the agent may turn on in Go processes.
-const PROBES: [&str; 3] = ["on", "off", "budget"];
 const CONCURRENCY: [u32; 4] = [1, 32, 256, 1000];
 /// Before anything is counted, of each workload: connections are made, and processes found.
 const WARM_UP: u32 = 20;
@@ -27,9 +25,9 @@ pub struct Options {
     /// probes on and 32 requests at a time, and everything else with Go 1.26.
     #[arg(long, value_delimiter = ',')]
     go: Vec<String>,
-    /// Only with these: `on`, `off`, `budget`.
+    /// Only with these.
     #[arg(long, value_delimiter = ',')]
-    probes: Vec<String>,
+    probes: Vec<Probes>,
     /// Only so many requests at a time.
     #[arg(long, value_delimiter = ',')]
     concurrency: Vec<u32>,
@@ -50,7 +48,7 @@ pub fn execute(options: &Options) -> Result<()> {
     for build in options.builds()? {
         for probes in options.probes(build) {
             measure(&binaries, build, probes, options, &mut report)
-                .with_context(|| format!("Go {build}, probes {probes}"))?;
+                .with_context(|| format!("Go {build}, probes {probes:?}"))?;
         }
     }
     report.explain();
@@ -64,12 +62,12 @@ pub fn execute(options: &Options) -> Result<()> {
 fn measure(
     binaries: &RustBinaries,
     build: Build,
-    probes: &'static str,
+    probes: Probes,
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    super::say(&format!("Go {build}, probes {probes}: starting the mesh"));
-    let mut mesh = Mesh::open(binaries, build, configuration(probes))?;
+    super::say(&format!("Go {build}, probes {probes:?}: starting the mesh"));
+    let mut mesh = Mesh::open(binaries, build, probes::configuration(probes))?;
     let workloads = options.workloads(&mesh)?;
     mesh.warm_up(&workloads, WARM_UP)?;
     for concurrency in options.concurrency(build) {
@@ -82,15 +80,6 @@ fn measure(
         report.runs.push(run);
     }
     Ok(())
-}
-
-/// `on` is everything that helps, whatever it costs; `budget` is what an agent does by itself.
-fn configuration(probes: &str) -> Value {
-    match probes {
-        "off" => json!({"go": {"probes": "off"}}),
-        "on" => json!({"go": {"probes": "auto", "budget": "100%"}}),
-        _ => json!({"go": {"probes": "auto", "budget": "2%"}}),
-    }
 }
 
 impl Options {
@@ -106,13 +95,12 @@ impl Options {
         self.go.iter().map(named).collect()
     }
 
-    fn probes(&self, build: Build) -> Vec<&'static str> {
-        let usual = build == USUAL || !self.go.is_empty();
-        let wanted = |probes: &&str| match self.probes.is_empty() {
-            true => usual || *probes == "on",
-            false => self.probes.iter().any(|named| named == probes),
-        };
-        PROBES.into_iter().filter(wanted).collect()
+    fn probes(&self, build: Build) -> Vec<Probes> {
+        match (self.probes.is_empty(), build == USUAL || !self.go.is_empty()) {
+            (false, _) => self.probes.clone(),
+            (true, true) => Probes::ALL.to_vec(),
+            (true, false) => vec![Probes::On],
+        }
     }
 
     fn concurrency(&self, build: Build) -> Vec<u32> {

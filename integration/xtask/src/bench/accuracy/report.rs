@@ -1,6 +1,7 @@
 //! What was found, as the document and as a table.
 use std::collections::BTreeMap;
 
+use super::super::probes::Probes;
 use serde::Serialize;
 use weft_lab::topology::{Build, Flavour, Verdict, Workload};
 
@@ -16,7 +17,7 @@ pub struct Run {
     go: &'static str,
     build: Flavour,
     concurrency: u32,
-    probes: &'static str,
+    probes: Probes,
     #[serde(flatten)]
     all: Verdict,
     /// Right traces of workloads that can be told, as a share: what is required.
@@ -33,7 +34,7 @@ struct Judged {
 }
 
 impl Run {
-    pub fn new(build: Build, concurrency: u32, probes: &'static str) -> Self {
+    pub fn new(build: Build, concurrency: u32, probes: Probes) -> Self {
         Self {
             go: build.version(),
             build: build.flavour,
@@ -58,7 +59,7 @@ impl Run {
     pub fn explain(&self) {
         let Self { go, build, concurrency, probes, all, right_share, workloads } = self;
         eprintln!(
-            "Go {go} {build:?}, {concurrency} at a time, probes {probes}: {} right, {} incomplete, {} wrong; {:.2}% right where it can be told",
+            "Go {go} {build:?}, {concurrency} at a time, probes {probes:?}: {} right, {} incomplete, {} wrong; {:.2}% right where it can be told",
             all.right,
             all.incomplete,
             all.wrong,
@@ -87,7 +88,7 @@ impl Report {
             eprintln!(
                 "{build:<16} {:>7} {:<8} {:>8} {:>11} {:>7} {:>9.2}  required: {}",
                 run.concurrency,
-                run.probes,
+                format!("{:?}", run.probes).to_lowercase(),
                 run.all.right,
                 run.all.incomplete,
                 run.all.wrong,
@@ -98,10 +99,10 @@ impl Report {
     }
 }
 
-fn required(probes: &str) -> &'static str {
+fn required(probes: Probes) -> &'static str {
     match probes {
-        "on" => "wrong 0, right 99.9%",
-        "off" => "wrong at most 0.1%",
-        _ => "-",
+        Probes::On => "wrong 0, right 99.9%",
+        Probes::Off => "wrong at most 0.1%",
+        Probes::Budget => "-",
     }
 }
