@@ -24,8 +24,8 @@ var callKinds = map[string]callKind{
 	"bidi":   (*grpcLoad).bidi,
 }
 
-// call makes one call and counts how it ended.
-func (l *grpcLoad) call(connection *grpc.ClientConn, counts *grpcCounts) {
+// call makes one call and counts how it ended, and how long that was after begin.
+func (l *grpcLoad) call(connection *grpc.ClientConn, begin time.Time, counts *grpcCounts) {
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(context.Background(), l.flags.outgoing()))
 	defer cancel()
 	if l.flags.deadline > 0 {
@@ -35,7 +35,6 @@ func (l *grpcLoad) call(connection *grpc.ClientConn, counts *grpcCounts) {
 	if l.flags.cancelAfter > 0 {
 		defer time.AfterFunc(l.flags.cancelAfter, cancel).Stop()
 	}
-	begin := time.Now()
 	err := callKinds[l.flags.kind](l, ctx, connection, counts)
 	code := status.Code(err)
 	counts.byStatus[strconv.Itoa(int(code))]++

@@ -80,7 +80,7 @@ type grpcReport struct {
 	Received  int64            `json:"messages_received"`
 	ElapsedS  float64          `json:"elapsed_s"`
 	PerSecond float64          `json:"calls_per_second"`
-	LatencyMS *latency         `json:"latency_ms,omitempty"` // of calls that ended with OK
+	LatencyMS *latency         `json:"latency_ms,omitempty"` // of calls that ended with OK; at a rate, from their turn where no worker was free
 }
 
 // A grpcLoad is one run: calls are numbered, and each worker takes the next number and waits for its turn.
@@ -160,21 +160,31 @@ func (l *grpcLoad) work(stop context.Context, connection *grpc.ClientConn) {
 	counts := grpcCounts{byStatus: map[string]int64{}}
 	for {
 		number := l.next.Add(1) - 1
-		if (l.flags.calls > 0 && number >= l.flags.calls) || stop.Err() != nil || !l.turn(stop, number) {
+		if (l.flags.calls > 0 && number >= l.flags.calls) || stop.Err() != nil {
 			break
 		}
-		l.call(connection, &counts)
+		asked := time.Now()
+		due, more := l.turn(stop, number)
+		if !more {
+			break
+		}
+		if due.After(asked) {
+			due = time.Now() // the worker was free: the call waits for nobody but the server from here on
+		}
+		l.call(connection, due, &counts)
 	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.total.add(counts)
 }
 
-func (l *grpcLoad) turn(stop context.Context, number int64) bool {
+// turn waits until a call is due, and tells when that is; false when there is no turn any more.
+func (l *grpcLoad) turn(stop context.Context, number int64) (time.Time, bool) {
 	if l.flags.rate == 0 {
-		return true
+		return time.Now(), true
 	}
-	return sleepUntil(stop, l.begin.Add(time.Duration(number*int64(time.Second)/int64(l.flags.rate))))
+	due := l.begin.Add(time.Duration(number * int64(time.Second) / int64(l.flags.rate)))
+	return due, sleepUntil(stop, due)
 }
 
 // metadata tells the server what to do.

@@ -19,6 +19,7 @@ func commands() []command {
 		{"gateway", "GET /checkout/{id}: asks orders (-upstream)", runGateway},
 		{"orders", "GET /orders/{id}: asks inventory (-upstream)", runOrders},
 		{"inventory", "GET /stock/{id}: answers by itself", runInventory},
+		{"bench", "GET /hello, /work and /calls: what overhead is measured with", runBench},
 		{"loadgen", "sends requests at a rate or as fast as possible, and counts", runLoadgen},
 		{"h2get", "sends requests over HTTP/2 without TLS, and counts by status", runH2Get},
 		{"tlsserver", "the test routes over TLS", runTLSServer},

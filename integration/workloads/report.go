@@ -29,7 +29,8 @@ type report struct {
 	Errors      map[string]int64 `json:"errors"`
 }
 
-// A latency summarises, in milliseconds, what was measured from a request's write to its answer's last byte.
+// A latency summarises, in milliseconds, what was measured from a request's write to its answer's last byte; at a rate, from
+// its turn where that came while the connection waited for the answer before.
 // Quantiles are values that were measured (nearest rank), not estimates.
 type latency struct {
 	Min  float64 `json:"min"`

@@ -18,7 +18,7 @@ type worker struct {
 	conn      *httpConn
 	buffer    []byte
 	counts    counts
-	latencies []int64 // ns from the request's write to the answer's last byte, of 2xx answers
+	latencies []int64 // ns from where the request waits for nobody but the server to the answer's last byte, of 2xx answers
 	errors    map[string]int64
 }
 
@@ -38,11 +38,12 @@ type counts struct {
 
 func (w *worker) work(stop context.Context) {
 	for {
+		asked := time.Now()
 		number, due, more := w.load.turn(stop)
 		if !more {
 			break
 		}
-		w.request(number, due)
+		w.request(number, due, due.Before(asked))
 	}
 	if w.conn != nil {
 		w.conn.conn.Close()
@@ -60,7 +61,9 @@ func (w *worker) connect() bool {
 	return true
 }
 
-func (w *worker) request(number int64, due time.Time) {
+// request makes a request whose turn it is; late where its turn came while the connection waited for another answer. Then
+// it has been waiting for the server since.
+func (w *worker) request(number int64, due time.Time, late bool) {
 	if w.conn == nil {
 		w.counts.reconnects++
 		if !w.connect() {
@@ -83,6 +86,9 @@ func (w *worker) request(number int64, due time.Time) {
 		w.counts.failed++
 		w.drop("read", err)
 		return
+	}
+	if late {
+		begin = due
 	}
 	w.answered(got, time.Since(begin))
 }

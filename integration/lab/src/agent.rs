@@ -4,12 +4,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
-use nix::unistd::{SysconfVar, sysconf};
 use serde_json::{Map, Value, json};
 
 use crate::http::{self, Response};
@@ -18,6 +18,7 @@ use crate::{Lab, Process};
 
 /// How long an agent may take until it is ready.
 const START: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
 /// How long the listener may be silent.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -130,6 +131,23 @@ impl Agent {
         })
     }
 
+    /// Waits until it knows these Go processes, and has decided on their probes.
+    ///
+    /// # Errors
+    /// When it does not know them in time.
+    pub fn wait_processes(&self, pids: &[u32]) -> Result<()> {
+        let end = Instant::now() + START;
+        loop {
+            let pods = self.json("/api/v1/pods")?;
+            let unknown: Vec<_> = pids.iter().filter(|pid| !is_known(&pods, **pid)).collect();
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "the agent does not know the processes {unknown:?}: {pods}");
+            sleep(POLL);
+        }
+    }
+
     /// Kills the process with SIGKILL and waits for its end. What it pinned stays, as after a crash.
     ///
     /// # Errors
@@ -138,6 +156,12 @@ impl Agent {
         let mut process = self.process.take().context("the agent does not run")?;
         process.signal(Signal::SIGKILL)?;
         process.wait(Duration::from_secs(10)).map(drop)
+    }
+
+    /// Ends the process and takes everything that it pinned off the kernel: nothing is traced until it is started again.
+    pub fn detach(&mut self) {
+        self.process = None;
+        unpin_below(&self.lab.bpffs());
     }
 
     /// Its process.
@@ -198,17 +222,7 @@ impl Agent {
     /// # Errors
     /// When it does not run.
     pub fn cpu_time(&mut self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process()?.pid()))?;
-        // proc_pid_stat(5): utime and stime are fields 14 and 15; the name in field 2 may hold spaces.
-        let (_, after_name) = stat.rsplit_once(')').context("no process name in stat")?;
-        let ticks = after_name
-            .split_ascii_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<u64>)
-            .sum::<Result<u64, _>>()?;
-        let per_second = sysconf(SysconfVar::CLK_TCK)?.and_then(|hz| u64::try_from(hz).ok()).unwrap_or(100);
-        Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
+        self.process()?.cpu_time()
     }
 
     /// Resident bytes of mapped BPF maps: the ring, whose pages are mapped twice.
@@ -234,8 +248,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.process = None;
-        unpin_below(&self.lab.bpffs());
+        self.detach();
         unmount_below(&self.lab.bpffs());
     }
 }
@@ -260,6 +273,16 @@ fn unpin_below(dir: &Path) {
             eprintln!("lab: cannot unpin {}: {error}", path.display());
         }
     }
+}
+
+/// Whether `/api/v1/pods` has the process, and none of its probes is still to come.
+fn is_known(pods: &Value, pid: u32) -> bool {
+    let pods = pods["pods"].as_array().into_iter().flatten();
+    let mut processes = pods.flat_map(|pod| pod["processes"].as_array().into_iter().flatten());
+    let waits = |process: &Value| {
+        process["probes"].as_object().into_iter().flatten().any(|(_, probe)| probe["state"] == "waiting")
+    };
+    processes.any(|process| process["pid"] == pid && !waits(process))
 }
 
 fn read_address(file: &Path) -> Result<SocketAddr> {

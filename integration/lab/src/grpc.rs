@@ -1,14 +1,14 @@
 //! gRPC by grpc-go: a service with calls of every kind, and a generator whose count of calls by status is the truth.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
+use crate::load::{self, Latency};
 use crate::service::mesh;
-use crate::{Pod, Process};
+use crate::{Lab, NetNs, Pod, Process};
 
 const START: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(120);
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// # Errors
 /// When it does not start to listen.
 pub fn serve(pod: &Pod, port: u16) -> Result<Process> {
-    let mut command = mesh(pod, "grpcserver");
+    let mut command = mesh(pod.lab(), "grpcserver");
     command.args(["-listen", &format!(":{port}")]);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "grpcserver", &mut command)?;
     process.wait_listening(port, START)?;
@@ -40,6 +40,8 @@ pub struct GrpcReport {
     pub elapsed_s: f64,
     /// Calls a second.
     pub calls_per_second: f64,
+    /// Of calls that ended with OK; absent without any.
+    pub latency_ms: Option<Latency>,
 }
 
 /// Makes calls from `pod` to `target` (`host:port`), as the options say (`mesh grpcload -h` lists them).
@@ -47,12 +49,19 @@ pub struct GrpcReport {
 /// # Errors
 /// When the generator fails as a program; calls that failed are in the report.
 pub fn call(pod: &Pod, target: &str, options: &[&str]) -> Result<GrpcReport> {
-    let report = pod.lab().file("reports", &format!("{:08x}.json", crate::lab::random()?))?;
-    let mut command = mesh(pod, "grpcload");
+    call_at(pod.lab(), Some(pod.netns()), target, options)
+}
+
+/// Makes calls from a namespace, or from the host, where nothing traces them.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_at(lab: &Lab, netns: Option<&NetNs>, target: &str, options: &[&str]) -> Result<GrpcReport> {
+    let report = load::report_file(lab)?;
+    let mut command = mesh(lab, "grpcload");
     command.args(["-target", target, "-json"]).arg(&report).args(options);
-    let mut process = Process::start(pod.lab(), Some(pod.netns()), "grpcload", &mut command)?;
+    let mut process = Process::start(lab, netns, "grpcload", &mut command)?;
     let status = process.wait(LIMIT)?;
     ensure!(status.success(), "grpcload failed ({status}): {}", process.stderr());
-    let report = fs::read(&report).context("no report")?;
-    serde_json::from_slice(&report).context("the report is none")
+    load::read_json(&report)
 }

@@ -1,6 +1,7 @@
 //! A run: its names, its folder, its network, and the binaries that it uses.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,6 +59,12 @@ impl Lab {
     /// The run's name: `wl` and eight hexadecimal digits. Also the name of its bridge and of its CNI network.
     pub fn id(&self) -> &str {
         &self.inner.registration.claim.id
+    }
+
+    /// The host's own address in the run's network: the bridge's, once there is a pod.
+    pub fn gateway(&self) -> Ipv4Addr {
+        // host-local gives the gateway a range's first address.
+        Ipv4Addr::from(u32::from(self.inner.registration.claim.subnet.v4) + 1)
     }
 
     /// The run's own folder.

@@ -50,6 +50,7 @@ pub mod site;
 pub mod storm;
 mod subnet;
 pub mod tools;
+pub mod topology;
 mod traces;
 pub mod transfer;
 pub mod wire_times;

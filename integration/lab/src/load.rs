@@ -91,7 +91,7 @@ pub struct LoadReport {
 }
 
 /// Quantiles (nearest rank, of measured values) in ms.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Latency {
     /// The shortest.
     pub min: f64,
@@ -238,11 +238,11 @@ pub fn sink(pod: &Pod, port: u16, connections: u32) -> Result<Process> {
     Ok(process)
 }
 
-fn report_file(lab: &Lab) -> Result<PathBuf> {
+pub(crate) fn report_file(lab: &Lab) -> Result<PathBuf> {
     lab.file("reports", &format!("{:08x}.json", crate::lab::random()?))
 }
 
-fn read_json<T: DeserializeOwned>(path: &PathBuf) -> Result<T> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &PathBuf) -> Result<T> {
     let document = fs::read(path).with_context(|| format!("no report at {}", path.display()))?;
     serde_json::from_slice(&document).with_context(|| format!("{} is no report", path.display()))
 }

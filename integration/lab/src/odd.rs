@@ -37,7 +37,7 @@ pub fn run(pod: &Pod, target: &str) -> Result<BTreeMap<String, Outcome>> {
         oddities: Vec<Outcome>,
     }
     let path = pod.lab().file("reports", &format!("{:08x}.json", crate::lab::random()?))?;
-    let mut command = mesh(pod, "odd");
+    let mut command = mesh(pod.lab(), "odd");
     command.args(["-target", target, "-json"]).arg(&path);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "odd", &mut command)?;
     let status = process.wait(LIMIT)?;

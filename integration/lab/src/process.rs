@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::registry::names_with_prefix;
 use crate::{Lab, NetNs};
@@ -55,6 +55,17 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// CPU time so far, all its threads together, user and system, to a clock tick (10 ms).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let ticks = cpu_ticks(&stat).with_context(|| format!("no CPU time of {} in {stat:?}", self.name))?;
+        let per_second = sysconf(SysconfVar::CLK_TCK)?.and_then(|hz| u64::try_from(hz).ok()).unwrap_or(100);
+        Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
     }
 
     /// What it wrote to stderr so far.
@@ -178,6 +189,13 @@ fn start_time(pid: u32) -> Option<String> {
     after_name.split_ascii_whitespace().nth(19).map(str::to_owned)
 }
 
+/// User and system time in clock ticks (proc_pid_stat(5), fields 14 and 15); the name in field 2 may hold spaces.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
 /// Whether a table in the format of `/proc/net/tcp` has a socket in state LISTEN (0A) on `port`.
 fn listens(table: &str, port: u16) -> bool {
     let listening = |line: &str| {
@@ -201,6 +219,13 @@ mod tests {
         assert!(listens(TABLE, 8080));
         assert!(!listens(TABLE, 8081), "8081 is connected");
         assert!(!listens(TABLE, 9000));
+    }
+
+    #[test]
+    fn cpu_time_is_user_and_system_time() {
+        let stat = "17 (a (b) c) S 1 17 17 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 4711 0 0";
+        assert_eq!(cpu_ticks(stat), Some(300));
+        assert_eq!(cpu_ticks("17 (a) S 1 17"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::{Pod, Process, Site};
+use crate::{Lab, Pod, Process, Site};
 
 /// The port that every service listens on, in both families.
 pub const PORT: u16 = 8080;
@@ -61,8 +61,29 @@ impl Service {
         Self::listen(pod, "tlsserver", port, &[])
     }
 
+    /// What overhead is measured with: `GET /hello`, `GET /work` (200 us of CPU time), and `GET /calls`, which asks
+    /// `upstream` for `/hello` twice at the same time.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn bench(pod: &Pod, upstream: SocketAddr) -> Result<Self> {
+        Self::start(pod, "bench", Some(upstream))
+    }
+
+    /// The same on the host, where nothing traces it: for `upstream`.
+    ///
+    /// # Errors
+    /// When it does not start to listen.
+    pub fn bench_on_host(lab: &Lab, listen: SocketAddr) -> Result<Self> {
+        let mut command = mesh(lab, "bench");
+        command.args(["-listen", &listen.to_string()]);
+        let mut process = Process::start(lab, None, "bench", &mut command)?;
+        process.wait_listening(listen.port(), START)?;
+        Ok(Self { process })
+    }
+
     fn listen(pod: &Pod, kind: &str, port: u16, how: &[&str]) -> Result<Self> {
-        let mut command = mesh(pod, kind);
+        let mut command = mesh(pod.lab(), kind);
         command.args(["-listen", &format!(":{port}")]).args(how);
         let mut process = Process::start(pod.lab(), Some(pod.netns()), kind, &mut command)?;
         process.wait_listening(port, START)?;
@@ -70,7 +91,7 @@ impl Service {
     }
 
     fn start(pod: &Pod, kind: &str, upstream: Option<SocketAddr>) -> Result<Self> {
-        let mut command = mesh(pod, kind);
+        let mut command = mesh(pod.lab(), kind);
         command.args(["-listen", &format!(":{PORT}")]);
         if let Some(upstream) = upstream {
             command.args(["-upstream", &upstream.to_string()]);
@@ -81,7 +102,7 @@ impl Service {
     }
 }
 
-/// A command of the `mesh` binary, for use in `pod`; its stdout goes nowhere unless the caller says otherwise.
-pub(crate) fn mesh(pod: &Pod, subcommand: &str) -> Command {
-    Site::from(pod).mesh(subcommand)
+/// A command of the `mesh` binary; its stdout goes nowhere unless the caller says otherwise.
+pub(crate) fn mesh<'a>(at: impl Into<Site<'a>>, subcommand: &str) -> Command {
+    at.into().mesh(subcommand)
 }

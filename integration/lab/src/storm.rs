@@ -33,7 +33,7 @@ pub struct Storm {
 /// # Errors
 /// When it does not start to listen.
 pub fn serve(pod: &Pod, port: u16) -> Result<Process> {
-    let mut command = mesh(pod, "inventory");
+    let mut command = mesh(pod.lab(), "inventory");
     command.args(["-h2c", "-listen", &format!(":{port}")]);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "h2c", &mut command)?;
     process.wait_listening(port, START)?;
@@ -50,7 +50,7 @@ pub fn send(pod: &Pod, target: &str, kind: &str) -> Result<Storm> {
         storms: Vec<Storm>,
     }
     let path = pod.lab().file("reports", &format!("{:08x}.json", crate::lab::random()?))?;
-    let mut command = mesh(pod, "storm");
+    let mut command = mesh(pod.lab(), "storm");
     command.args(["-target", target, "-kind", kind, "-json"]).arg(&path);
     let mut process = Process::start(pod.lab(), Some(pod.netns()), "storm", &mut command)?;
     let status = process.wait(LIMIT)?;

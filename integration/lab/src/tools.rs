@@ -45,14 +45,23 @@ pub fn target_dir() -> PathBuf {
 /// # Errors
 /// Without a Go toolchain, or what the build said.
 pub fn go_binaries() -> Result<GoBinaries> {
+    let (dir, _lock) = bin_dir()?;
+    go_build("integration/tools", "tool", &dir, |_| {})?;
+    go_build("integration/workloads", ".", &dir.join("mesh"), |_| {})?;
+    Ok(GoBinaries { cnitool: dir.join("cnitool"), mesh: dir.join("mesh"), dir })
+}
+
+/// Where the Go programs are, and a lock on them: of two labs at once, the second must not start a program that the first
+/// is writing.
+///
+/// # Errors
+/// When the folder cannot be created.
+pub(crate) fn bin_dir() -> Result<(PathBuf, File)> {
     let dir = target_dir().join("lab/bin");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    // Two labs at once: the second must not start a program that the first is writing.
     let lock = File::create(dir.with_extension("lock"))?;
     lock.lock()?;
-    go_build("integration/tools", "tool", &dir)?;
-    go_build("integration/workloads", ".", &dir.join("mesh"))?;
-    Ok(GoBinaries { cnitool: dir.join("cnitool"), mesh: dir.join("mesh"), dir })
+    Ok((dir, lock))
 }
 
 /// Builds `weft` and `weft-cni` in release mode.
@@ -69,14 +78,24 @@ pub fn rust_binaries() -> Result<RustBinaries> {
     Ok(RustBinaries { weft: release.join("weft"), weft_cni: release.join("weft-cni") })
 }
 
-fn go_build(module: &str, packages: &str, output: &Path) -> Result<()> {
+/// Runs `go build` in a module of the workspace; `options` adds to the command.
+///
+/// # Errors
+/// Without a Go toolchain, or what the build said.
+pub(crate) fn go_build(
+    module: &str,
+    packages: &str,
+    output: &Path,
+    options: impl FnOnce(&mut Command),
+) -> Result<()> {
     let go =
         go().context("no Go toolchain: install Go 1.26 or newer (go.dev/dl) and put `go` on the PATH")?;
     let mut command = Command::new(go);
-    command.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(output).arg(packages);
+    command.args(["build", "-trimpath", "-buildvcs=false", "-o"]).arg(output);
     // Static: the same program runs wherever a pod's file system is.
     command.current_dir(workspace().join(module)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
-    run(&mut command)
+    options(&mut command);
+    run(command.arg(packages))
 }
 
 /// The Go toolchain's command: on the PATH, or where Go's own archive puts it.

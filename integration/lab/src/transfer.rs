@@ -26,7 +26,7 @@ impl Bodies {
     /// # Errors
     /// When it does not start to listen.
     pub fn serve(pod: &Pod) -> Result<Self> {
-        let mut command = mesh(pod, "bodies");
+        let mut command = mesh(pod.lab(), "bodies");
         command.args(["-listen", &format!(":{PORT}")]);
         let mut process = Process::start(pod.lab(), Some(pod.netns()), "bodies", &mut command)?;
         process.wait_listening(PORT, START)?;

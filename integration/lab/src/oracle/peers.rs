@@ -150,7 +150,7 @@ fn node(pod: &Pod, script: &str, port: u16, how: &str) -> Result<Command> {
 }
 
 fn go(pod: &Pod, service: &str, port: u16, how: &[&str]) -> Command {
-    let mut command = service::mesh(pod, service);
+    let mut command = service::mesh(pod.lab(), service);
     command.args(["-listen", &format!(":{port}")]).args(how);
     command
 }

@@ -8,7 +8,10 @@ use weft_lab::tools;
 
 use crate::run::{cargo, output, run};
 
+mod accuracy;
 mod kernel;
+mod overhead;
+mod probes;
 mod replay;
 mod traffic;
 
@@ -22,11 +25,17 @@ pub struct Options {
 enum Bench {
     /// Exchanges a second of one core, memory of idle connections, and the kernel programs' time a segment.
     Replay(replay::Options),
+    /// Whole traces of a mesh of Go services against the services' own logs.
+    Accuracy(accuracy::Options),
+    /// What tracing costs a service: the same process with and without it, in turns.
+    Overhead(overhead::Options),
 }
 
 pub fn execute(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Replay(options) => replay::execute(options),
+        Bench::Accuracy(options) => accuracy::execute(options),
+        Bench::Overhead(options) => overhead::execute(options),
     }
 }
 
@@ -40,4 +49,14 @@ fn measure(arguments: &[&str]) -> Result<Value> {
     let program = tools::target_dir().join("release/weft-bench");
     let printed = output(Command::new(program).args(arguments))?;
     serde_json::from_str(&printed).with_context(|| format!("{} printed no JSON", arguments.join(" ")))
+}
+
+fn say(line: &str) {
+    eprintln!("bench: {line}");
+}
+
+#[expect(clippy::print_stdout, reason = "the one document on stdout")]
+fn print(result: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(result)?);
+    Ok(())
 }

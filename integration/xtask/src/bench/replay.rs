@@ -7,7 +7,7 @@ use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use weft_lab::{apt, tools};
 
-use super::{build, kernel, measure, traffic};
+use super::{build, kernel, measure, print, say, traffic};
 
 #[derive(Args)]
 pub struct Options {
@@ -87,14 +87,4 @@ fn explain_kernel(kernel: &Value) {
             ns["copied_bytes"],
         ));
     }
-}
-
-fn say(line: &str) {
-    eprintln!("bench: {line}");
-}
-
-#[expect(clippy::print_stdout, reason = "the one document on stdout")]
-fn print(result: &Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(result)?);
-    Ok(())
 }
