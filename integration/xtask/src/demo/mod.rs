@@ -2,7 +2,7 @@
 mod live;
 mod phase;
 mod report;
-mod sides;
+mod trace;
 
 use std::time::Duration;
 
@@ -70,8 +70,8 @@ fn run_phases(shop: &mut Shop, options: &Options, interrupt: &Interrupt) -> Resu
     let Some(full) = phase::run(shop, "full speed", &full, interrupt)? else { return Ok(None) };
     let programs = report::programs(&pins)?;
     drop(stats);
-    let sides = sides::one_exchange(&shop.agent)?;
-    Report::new(shop, vec![steady, full], programs, wire_times, sides).map(Some)
+    let traces = trace::recent(&shop.agent)?;
+    Report::new(shop, vec![steady, full], programs, wire_times, traces).map(Some)
 }
 
 /// Keeps a little load going, so that there is something to look at.

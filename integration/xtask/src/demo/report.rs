@@ -11,7 +11,7 @@ use weft_lab::{
 };
 use weft_loader::{Pins, program_stats};
 
-use super::{phase::Phase, say, sides::Sides};
+use super::{phase::Phase, say, trace::Traces};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -26,14 +26,6 @@ pub struct Report {
     wire_times: WireTimes,
     programs: Vec<Program>,
     phases: Vec<Phase>,
-    exchange: Sides,
-}
-
-/// Of the recent exchanges.
-#[derive(Debug, Serialize)]
-struct Traces {
-    complete: u64,
-    broken: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,7 +50,7 @@ impl Report {
         phases: Vec<Phase>,
         programs: Vec<Program>,
         wire_times: WireTimes,
-        exchange: Sides,
+        traces: Traces,
     ) -> Result<Self> {
         let mut exchanges: BTreeMap<String, Counts> = BTreeMap::new();
         let mut loss = Loss::default();
@@ -73,14 +65,13 @@ impl Report {
         Ok(Self {
             sent: [(format!("{NAMESPACE}/client"), phases.iter().map(|phase| phase.sent).sum())].into(),
             latency_ms: Observed::now(&shop.agent)?.latency,
-            traces: Traces { complete: exchange.both, broken: exchange.one },
+            traces,
             loss,
             overhead: overhead(shop, &phases, &exchanges)?,
             exchanges,
             wire_times,
             programs,
             phases,
-            exchange,
         })
     }
 
@@ -107,7 +98,7 @@ impl Report {
             "wire times against tcpdump: {:.2}% of {compared} within 20 us (p50 {p50_us:.1}, p99 {p99_us:.1}, max {max_us:.1} us)",
             within_20us * 100.0
         );
-        self.exchange.explain();
+        self.traces.explain();
     }
 }
 
