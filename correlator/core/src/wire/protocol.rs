@@ -6,6 +6,8 @@ use crate::Protocol;
 pub(super) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How a status line begins (RFC 9112, 4).
 pub(super) const STATUS_LINE: &[u8] = b"HTTP/1.";
+/// What begins nothing that is known, at its first byte. Zeros may begin an HTTP/2 server's SETTINGS.
+pub(super) const NOTHING_KNOWN: &[u8] = &[0xff];
 /// Methods in use have at most 17 letters (the IANA registry's longest is UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 64;
 
@@ -117,6 +119,7 @@ mod tests {
             (b"\x00\x00\x06\x04", Guess::NeedMore),
             (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", Guess::Settings),
             (&[b'A'; 64], Guess::Other(Protocol::Tcp)),
+            (NOTHING_KNOWN, Guess::Other(Protocol::Tcp)),
         ] {
             assert_eq!(guess(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
         }

@@ -2,7 +2,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{HeadStep, State},
-        protocol::{Guess, HTTP2_PREFACE, STATUS_LINE, guess, is_usual_request_line},
+        protocol::{Guess, NOTHING_KNOWN, STATUS_LINE, guess, is_usual_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -66,7 +66,7 @@ impl Conversation {
         }
     }
 
-    /// A protocol that is known by its first bytes, which are the same for everyone.
+    /// A protocol that is known by its first bytes, which are the same for everyone, or none.
     fn recognise(
         &mut self,
         direction: Direction,
@@ -74,11 +74,12 @@ impl Conversation {
         chunk: &Chunk<'_>,
         work: &mut Work<'_>,
     ) {
-        if protocol != Protocol::Tcp {
-            let bytes = [self.reader(direction).partial(), chunk.front()].concat();
-            let start = chunk.offset.saturating_sub(self.reader(direction).partial().len() as u64);
-            let known = if protocol == Protocol::Tls { TLS_HEADER } else { HTTP2_PREFACE.len() };
-            work.safe(direction, start, bytes.get(..known).unwrap_or(&bytes));
+        if work.redacts() {
+            let waited = self.reader(direction).partial();
+            let (start, bytes) =
+                (chunk.offset.saturating_sub(waited.len() as u64), [waited, chunk.front()].concat());
+            let header = bytes.get(..TLS_HEADER).unwrap_or(&bytes);
+            work.safe(direction, start, if protocol == Protocol::Tls { header } else { NOTHING_KNOWN });
         }
         self.set_opaque(protocol, work);
     }

@@ -4,7 +4,7 @@ use super::{
     super::{
         direction::Direction,
         http1::{Body, State},
-        protocol::{Guess, STATUS_LINE, guess, is_request_line, is_usual_request_line},
+        protocol::{Guess, NOTHING_KNOWN, STATUS_LINE, guess, is_request_line, is_usual_request_line},
         stream::Chunk,
         work::Work,
     },
@@ -56,6 +56,7 @@ impl Conversation {
     ) {
         self.show_failed(direction, anomaly, chunk, work);
         if !self.confirmed && anomaly != Anomaly::Gap && !self.looks_like_http1(direction, chunk) {
+            work.safe(direction, self.reader(direction).start, NOTHING_KNOWN);
             return self.set_opaque(Protocol::Tcp, work);
         }
         let behind_message = self.reader(direction).at_boundary() && !chunk.segment_start;

@@ -1,12 +1,18 @@
 //! A head of HTTP/1 with nothing in it that the redaction list names, byte for byte as long as before.
+use std::ops::Range;
+
 use super::super::{
-    protocol::{STATUS_LINE, is_request_line},
+    http1::is_token,
+    protocol::{HTTP2_PREFACE, STATUS_LINE, is_request_line},
     text::user_end,
 };
 use crate::Config;
 
 /// What stands where something was.
 pub(in super::super) const MASK: u8 = b'*';
+
+/// How HTTP/2's preface begins: what follows in it is a [`MASK`].
+const PREFACE_WORD: &[u8] = b"PRI ";
 
 /// Masks the values of the listed fields, and the query. What is no field of a head is masked whole, and so is what only
 /// looks like a head until its first line has ended: the line of another protocol may begin with a word and a space, too.
@@ -32,12 +38,28 @@ pub(super) fn masked_head(head: &[u8], config: &Config) -> Vec<u8> {
     masked
 }
 
-/// Keeps the first word and the ends of lines.
+/// Keeps the ends of lines, and of the first word what it must be taken for again.
 fn masked_rest(text: &[u8]) -> Vec<u8> {
-    let word = text.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    let word = if text.get(word) == Some(&b' ') { word + 1 } else { 0 };
-    let (word, rest) = text.split_at_checked(word).unwrap_or((text, &[]));
-    [word, &masked_text(rest)].concat()
+    let shown = first_word(text);
+    let mut masked = masked_text(text);
+    masked.iter_mut().zip(text).take(shown.end).skip(shown.start).for_each(|(masked, byte)| *masked = *byte);
+    masked
+}
+
+/// As much of HTTP/2's preface as there is; else a word of capitals and its space, else the space.
+fn first_word(text: &[u8]) -> Range<usize> {
+    let preface = text.iter().zip(HTTP2_PREFACE).take_while(|(byte, known)| byte == known).count();
+    if preface > PREFACE_WORD.len() || preface == text.len() {
+        return 0..preface;
+    }
+    let word = text.iter().take_while(|byte| is_token(**byte)).count();
+    let capitals = text.iter().take(word).all(u8::is_ascii_uppercase);
+    match text.get(word) {
+        // A mask behind the preface's word would go on with the preface.
+        Some(b' ') if capitals && preface < PREFACE_WORD.len() => 0..word + 1,
+        Some(b' ') => word..word + 1,
+        _ => 0..0,
+    }
 }
 
 fn masked_text(text: &[u8]) -> Vec<u8> {
@@ -167,7 +189,12 @@ mod tests {
             ("PASS hunter2\r\nUSER a:b\r\n", "PASS *******\r\n********\r\n"),
             ("GET /secret", "GET *******"),
             ("AUTH", "****"),
+            ("auth hunter2", "**** *******"),
             ("HTTP/1", "HTTP/1"),
+            ("PRI * HT", "PRI * HT"),
+            ("PRI * HTTP/2.0\r\nx", "PRI * HTTP/2.0\r\n*"),
+            ("PRI x", "*** *"),
+            ("PRINT x", "PRINT *"),
             ("\r\nH", "\r\nH"),
             ("\0\u{1}x", "***"),
         ] {

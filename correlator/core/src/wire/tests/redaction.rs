@@ -1,4 +1,6 @@
 //! A redacted recording replays to the same exchanges, and holds no secret.
+mod beginnings;
+
 use std::sync::Arc;
 
 use httlib_hpack::Encoder;
