@@ -81,7 +81,8 @@ pub enum GoFunction {
     Status,
 }
 
-/// A place to attach a program at, and what to read there.
+/// A place to attach a program at, and what to read there: all that the function's record says. A function of which part of that
+/// is not known is not among the points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbePoint {
     /// Which function.
@@ -145,7 +146,7 @@ pub struct GoBinary {
     pub version: GoVersion,
     /// Go's build id, else the GNU one, else nothing.
     pub build_id: Option<String>,
-    /// How the goroutine of a thread is found.
+    /// How the goroutine of a thread is found; all of it is zero where that is not known (`goid` never is otherwise).
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,
