@@ -107,6 +107,12 @@ impl<'a> Elf<'a> {
         segment.p_offset.get(LE).checked_add(into)
     }
 
+    /// The address of the file's beginning.
+    pub fn linked_at(&self) -> Option<u64> {
+        let mut loads = self.segments.iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
+        loads.find(|segment| segment.p_offset.get(LE) == 0).map(|segment| segment.p_vaddr.get(LE))
+    }
+
     /// There is code at this address.
     pub fn is_code(&self, address: u64) -> bool {
         // At address 0 of a position-independent program is its ELF header.

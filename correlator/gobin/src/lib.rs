@@ -97,8 +97,8 @@ pub struct ProbePoint {
     pub layout: GoCallLayout,
 }
 
-/// Where the runtime keeps what it always counts: virtual addresses of the binary as linked (a PIE's are moved by where it
-/// is loaded).
+/// Where the runtime keeps what it always counts: virtual addresses of the binary as linked. A position-independent one is moved:
+/// by the address that the process has the file's beginning at, less [`GoBinary::linked_at`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeAddresses {
     /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
@@ -150,6 +150,9 @@ pub struct GoBinary {
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,
+    /// The virtual address that the file's beginning is linked at (not 0 in a position-independent program of Go's own linker);
+    /// None: it is not loaded.
+    pub linked_at: Option<u64>,
     /// Where the runtime counts.
     pub runtime: RuntimeAddresses,
     /// What is not there or not known, in sentences for the log; at most a few.

@@ -35,6 +35,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
         build_id: build_id::find(&elf),
         process: process(&elf, &members, &hints, &mut missing).unwrap_or_default(),
         points,
+        linked_at: elf.linked_at(),
         runtime: runtime::addresses(&symbols.variables, &members),
         missing,
     }))

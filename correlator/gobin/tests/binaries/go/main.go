@@ -42,7 +42,6 @@ func counted() map[string]uint64 {
 		"gc_cycles":  "/gc/cycles/total:gc-cycles",
 		"heap_goal":  "/gc/heap/goal:bytes",
 		"gomaxprocs": "/sched/gomaxprocs:threads",
-		"goroutines": "/sched/goroutines:goroutines",
 	}
 	counted := map[string]uint64{}
 	for key, name := range names {
@@ -52,6 +51,7 @@ func counted() map[string]uint64 {
 	}
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
+	counted["goroutines"] = uint64(runtime.NumGoroutine())
 	counted["gc_pause_total"] = stats.PauseTotalNs
 	return counted
 }

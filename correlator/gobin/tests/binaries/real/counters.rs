@@ -1,11 +1,13 @@
 //! What the runtime counts, in a process that runs: read from its memory, against what it says itself.
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     os::unix::fs::FileExt as _,
     process::{Child, Command, Stdio},
 };
+
+use weft_gobin::{GoBinary, RuntimeAddresses};
 
 use super::{Program, VERSIONS, Variant};
 
@@ -20,8 +22,8 @@ fn what_the_runtime_counts_is_read() {
 }
 
 fn check(program: &Program, context: &str) {
-    let running = Running::start(program);
-    let runtime = program.read().runtime;
+    let binary = program.read();
+    let (running, runtime) = (Running::start(program, &binary), &binary.runtime);
     let u32_at = |address: Option<u64>| u64::from(u32::from_le_bytes(running.bytes(address)));
     let u64_at = |address: Option<u64>| u64::from_le_bytes(running.bytes(address));
     let said = |name: &str| running.said[name];
@@ -37,11 +39,11 @@ fn check(program: &Program, context: &str) {
     let system = u32_at(runtime.system_goroutines);
     let alive = u64_at(runtime.all_goroutines) - free - system;
     assert!((said("goroutines")..=said("goroutines") + 32).contains(&alive), "{context}: {alive}");
-    check_histograms(&running, &runtime, context);
+    check_histograms(&running, runtime, context);
 }
 
 /// Goroutines waited to run, and the world was stopped for three collections, twice each.
-fn check_histograms(running: &Running, runtime: &weft_gobin::RuntimeAddresses, context: &str) {
+fn check_histograms(running: &Running, runtime: &RuntimeAddresses, context: &str) {
     let shape = runtime.histogram;
     let buckets = (shape.max_bucket_bits - shape.min_bucket_bits + 1) << shape.sub_bucket_bits;
     let total = |address: u64| {
@@ -63,7 +65,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Program) -> Self {
+    fn start(program: &Program, binary: &GoBinary) -> Self {
         let mut command = Command::new(&program.path);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
@@ -71,7 +73,7 @@ impl Running {
         BufReader::new(stdout).read_line(&mut line).expect("what it counted");
         let said = serde_json::from_str(&line).expect("what it counted");
         let memory = File::open(format!("/proc/{}/mem", child.id())).expect("its memory");
-        let base = base(program, child.id());
+        let base = base(binary, program, child.id());
         Self { child, said, memory, base }
     }
 
@@ -90,14 +92,11 @@ impl Drop for Running {
     }
 }
 
-/// How far the program was moved: a position-independent one is linked at 0.
-fn base(program: &Program, pid: u32) -> u64 {
-    const POSITION_INDEPENDENT: u8 = 3;
-    if program.bytes[16] != POSITION_INDEPENDENT {
-        return 0;
-    }
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
+/// How far the program was moved: its first map is of the file's beginning.
+fn base(binary: &GoBinary, program: &Program, pid: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
     let path = program.path.to_str().expect("a path");
     let first = maps.lines().find(|line| line.ends_with(path)).expect("its first map");
-    u64::from_str_radix(first.split('-').next().expect("an address"), 16).expect("an address")
+    let start = u64::from_str_radix(first.split('-').next().expect("an address"), 16).expect("an address");
+    start - binary.linked_at.expect("an address")
 }

@@ -19,7 +19,7 @@ fn members_are_where_readelf_says() {
             assert_eq!(printed.get(name), Some(&u64::from(*offset)), "{} {name}", version.0);
             compared += 1;
         }
-        assert!(compared > 30, "{}: {compared}", version.0);
+        assert!(compared >= 30, "{}: {compared}", version.0);
     }
 }
 

@@ -126,7 +126,7 @@ pub fn sections(program: &Path) -> HashMap<String, Range<usize>> {
 
 /// Members of structures as readelf prints the debugging information: offsets by `structure.member`.
 pub fn members(program: &Path, structures: &[&str]) -> HashMap<String, u64> {
-    let printed = run(Command::new("readelf").args(["--debug-dump=info", "--wide"]).arg(program));
+    let printed = run(Command::new("readelf").arg("--debug-dump=info").arg(program));
     let mut members = HashMap::new();
     let (mut tag, mut structure, mut member) = ("", None, "");
     for line in printed.lines() {
