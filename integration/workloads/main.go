@@ -20,6 +20,8 @@ func commands() []command {
 		{"orders", "GET /orders/{id}: asks inventory (-upstream)", runOrders},
 		{"inventory", "GET /stock/{id}: answers by itself", runInventory},
 		{"bench", "GET /hello, /work and /calls: what overhead is measured with", runBench},
+		{"phases", "spends its requests' time where it is told to, and logs how much that was", runPhases},
+		{"phaseload", "asks for them, and logs when it wrote and read", runPhaseLoad},
 		{"loadgen", "sends requests at a rate or as fast as possible, and counts", runLoadgen},
 		{"h2get", "sends requests over HTTP/2 without TLS, and counts by status", runH2Get},
 		{"tlsserver", "the test routes over TLS", runTLSServer},

@@ -38,6 +38,7 @@ pub mod odd;
 pub mod oracle;
 pub mod pair;
 pub mod pcap;
+pub mod phases;
 pub mod plugin;
 pub mod pod;
 pub mod process;

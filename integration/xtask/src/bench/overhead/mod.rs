@@ -12,7 +12,7 @@ use weft_lab::{Agent, Lab, Shop, tools};
 
 use self::{
     report::{Load, Pairs, Report},
-    round::Sample,
+    round::{Sample, Traced, Watch},
     subject::{Subject, Workload},
 };
 use super::probes::{self, Probes};
@@ -95,19 +95,13 @@ fn untraced(subject: &Subject, pairs: &[Pairs], options: &Options) -> Result<Vec
 }
 
 /// Starts the agent, measures, and takes everything of it off the kernel again.
-fn traced(
-    subject: &Subject,
-    agent: &mut Agent,
-    pairs: &[Pairs],
-    options: &Options,
-) -> Result<Vec<round::Traced>> {
+fn traced(subject: &Subject, agent: &mut Agent, pairs: &[Pairs], options: &Options) -> Result<Vec<Traced>> {
     let duration = Duration::from_secs(options.seconds);
     agent.restart()?;
     agent.wait_processes(&[subject.process.pid()])?;
-    subject.load(0, PAUSE)?;
-    let calls = |pairs: &Pairs| pairs.workload.calls();
-    let measured =
-        pairs.iter().map(|pairs| round::traced(subject, agent, calls(pairs), pairs.rate, duration)).collect();
+    let mut watch = Watch::new(agent, subject);
+    watch.warm_up(PAUSE)?;
+    let measured = pairs.iter().map(|pairs| watch.sample(pairs.rate, duration)).collect();
     agent.detach();
     sleep(PAUSE);
     measured

@@ -12,7 +12,7 @@ use weft_loader::{Pins, StatsGuard, program_stats};
 use super::subject::Subject;
 
 /// How long the last exchanges may take to be published.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(5);
 /// The kernel's statistics cost: they are on in a short measurement of their own.
 const STATISTICS: Duration = Duration::from_millis(800);
 
@@ -55,76 +55,77 @@ pub fn sample(subject: &Subject, rate: u32, duration: Duration) -> Result<Sample
     })
 }
 
-/// The same while the agent traces the pod.
-#[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
-pub fn traced(
-    subject: &Subject,
-    agent: &mut Agent,
-    calls: u64,
-    rate: u32,
-    duration: Duration,
-) -> Result<Traced> {
-    let before = Seen::now(agent, subject)?;
-    let cpu = agent.cpu_time()?;
-    let sample = sample(subject, rate, duration)?;
-    let expected = Sides { server: sample.served, client: calls * sample.served };
-    let seen = settle(agent, subject, &before, expected)?;
-    let cpu = agent.cpu_time()?.saturating_sub(cpu);
-    let sides = seen.sides.server + seen.sides.client;
-    let ring = agent.ring_resident()?;
-    Ok(Traced {
-        sample,
-        agent_cpu_us_per_exchange: cpu.as_secs_f64() * 1e6 / sides.max(1) as f64,
-        agent_rss_mb: agent.memory()?.resident.saturating_sub(ring) as f64 / f64::from(1 << 20),
-        kernel_ns: kernel_ns(subject, rate)?,
-        exchanges: seen.sides.server,
-        calls: seen.sides.client,
-        events_lost: seen.loss.events_lost,
-    })
+/// The agent, and everything that the service has served since it was started.
+pub struct Watch<'a> {
+    agent: &'a mut Agent,
+    subject: &'a Subject,
+    served: u64,
 }
 
-/// What weft has counted of the pod.
+/// What weft has counted.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     sides: Sides,
     loss: Loss,
 }
 
-impl Seen {
-    fn now(agent: &Agent, subject: &Subject) -> Result<Self> {
-        let observed = Observed::now(agent)?;
-        Ok(Self { sides: observed.pod(&subject.pod.to_string()), loss: observed.loss })
+impl<'a> Watch<'a> {
+    /// An agent that was started just now.
+    pub fn new(agent: &'a mut Agent, subject: &'a Subject) -> Self {
+        Self { agent, subject, served: 0 }
     }
 
-    fn since(&self, before: &Self) -> Self {
-        let sides = Sides {
-            server: self.sides.server.saturating_sub(before.sides.server),
-            client: self.sides.client.saturating_sub(before.sides.client),
-        };
-        Self { sides, loss: self.loss.since(&before.loss) }
+    /// Load that is not measured.
+    pub fn warm_up(&mut self, duration: Duration) -> Result<()> {
+        self.served += self.subject.load(0, duration)?.served;
+        Ok(())
     }
-}
 
-/// Waits until what was served is counted.
-fn settle(agent: &Agent, subject: &Subject, before: &Seen, expected: Sides) -> Result<Seen> {
-    let pod = subject.pod.to_string();
-    let seen = |observed: &Observed| Seen { sides: observed.pod(&pod), loss: observed.loss }.since(before);
-    let observed = Observed::wait(agent, SETTLE, |now| seen(now).sides == expected)?;
-    Ok(seen(&observed))
-}
+    /// A [`sample`], and what tracing it took.
+    #[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
+    pub fn sample(&mut self, rate: u32, duration: Duration) -> Result<Traced> {
+        let before = self.settle()?;
+        let cpu = self.agent.cpu_time()?;
+        let sample = sample(self.subject, rate, duration)?;
+        self.served += sample.served;
+        let seen = self.settle()?;
+        let cpu = self.agent.cpu_time()?.saturating_sub(cpu);
+        let exchanges = seen.sides.server - before.sides.server;
+        let calls = seen.sides.client - before.sides.client;
+        let ring = self.agent.ring_resident()?;
+        Ok(Traced {
+            sample,
+            agent_cpu_us_per_exchange: cpu.as_secs_f64() * 1e6 / (exchanges + calls).max(1) as f64,
+            agent_rss_mb: self.agent.memory()?.resident.saturating_sub(ring) as f64 / f64::from(1 << 20),
+            kernel_ns: self.kernel_ns(rate)?,
+            exchanges,
+            calls,
+            events_lost: seen.loss.since(&before.loss).events_lost,
+        })
+    }
 
-#[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
-fn kernel_ns(subject: &Subject, rate: u32) -> Result<f64> {
-    let pins = Pins::new(&subject.pod.lab().bpffs());
-    let statistics = StatsGuard::enable()?;
-    let before = nanoseconds(&pins)?;
-    let answered = subject.load(rate, STATISTICS)?;
-    // The last segments' acknowledgements.
-    sleep(Duration::from_millis(50));
-    let spent = nanoseconds(&pins)?.saturating_sub(before);
-    drop(statistics);
-    ensure!(spent > 0, "the kernel counted no run of weft's programs");
-    Ok(spent as f64 / answered.served as f64)
+    /// Waits until everything that was served is counted, and gives what is.
+    fn settle(&self) -> Result<Seen> {
+        let pod = self.subject.pod.to_string();
+        let served = Sides { server: self.served, client: self.served * self.subject.calls() };
+        let observed = Observed::wait(self.agent, SETTLE, |now| now.pod(&pod) == served)?;
+        Ok(Seen { sides: observed.pod(&pod), loss: observed.loss })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
+    fn kernel_ns(&mut self, rate: u32) -> Result<f64> {
+        let pins = Pins::new(&self.subject.pod.lab().bpffs());
+        let statistics = StatsGuard::enable()?;
+        let before = nanoseconds(&pins)?;
+        let answered = self.subject.load(rate, STATISTICS)?;
+        // The last segments' acknowledgements.
+        sleep(Duration::from_millis(50));
+        let spent = nanoseconds(&pins)?.saturating_sub(before);
+        drop(statistics);
+        self.served += answered.served;
+        ensure!(spent > 0, "the kernel counted no run of weft's programs");
+        Ok(spent as f64 / answered.served as f64)
+    }
 }
 
 fn nanoseconds(pins: &Pins) -> Result<u64> {

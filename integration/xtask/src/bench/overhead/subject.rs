@@ -66,6 +66,11 @@ impl Subject {
         Ok(Self { workload, lab: lab.clone(), pod, process, _upstream: listening })
     }
 
+    /// How many calls it makes for each request.
+    pub fn calls(&self) -> u64 {
+        self.workload.calls()
+    }
+
     /// Sends load for so long; at a rate, or (0) as fast as it is answered.
     ///
     /// # Errors
