@@ -2,8 +2,29 @@
 //! begin. From bytes alone: nothing here opens a file, runs a program or looks at a process. Everything in a binary is
 //! hostile until it is checked.
 
+#![forbid(unsafe_code)]
+
+mod build_id;
+mod build_info;
+mod dwarf;
+mod elf;
+mod error;
+mod functions;
+mod inflate;
+mod layouts;
+mod members;
+mod points;
+mod prologue;
+mod read;
+mod runtime;
+mod symbols;
+mod tls;
+mod wanted;
+
 use std::fmt;
 
+pub use error::Error;
+pub use read::read;
 use weft_abi::{GoCallLayout, GoProcess};
 
 /// A version of Go, as the binary's build information says it (`go1.26.8`).
@@ -85,8 +106,13 @@ pub struct RuntimeAddresses {
     pub heap_goal: Option<u64>,
     /// `runtime.allglen`: uintptr, all goroutines that ever were at a time.
     pub all_goroutines: Option<u64>,
-    /// `runtime.sched.gFree.n`: i32, of these the dead ones that wait to be used again.
+    /// `runtime.sched.gFree.n`: i32, of these the dead ones that wait to be used again. Since Go 1.25
+    /// `runtime.sched.gFree.stack.size`: those of them that still have a stack.
     pub free_goroutines: Option<u64>,
+    /// `runtime.sched.gFree.noStack.size`: i32, since Go 1.25: those of them that have none.
+    pub free_goroutines_without_stack: Option<u64>,
+    /// `runtime.sched.ngsys`: i32, of these the runtime's own.
+    pub system_goroutines: Option<u64>,
     /// `runtime.gomaxprocs`: i32.
     pub gomaxprocs: Option<u64>,
     /// Buckets of a `timeHistogram` of this version.

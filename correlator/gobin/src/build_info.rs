@@ -1,0 +1,138 @@
+//! What the linker wrote of the build: Go's version and those of the modules (debug/buildinfo of Go's library).
+use object::{LittleEndian as LE, elf};
+
+use crate::{Error, GoVersion, elf::Elf};
+
+const MAGIC: &[u8] = b"\xff Go buildinf:";
+/// The blob is aligned so.
+const ALIGNMENT: usize = 16;
+/// Of the blob's header: behind it are the strings since Go 1.18.
+const HEADER: usize = 32;
+/// How much of the data is searched where the section has lost its name.
+const MOST_SEARCHED: usize = 64 << 20;
+/// Around the module information there are markers of this length.
+const MARKER: usize = 16;
+/// More than the modules of any program take.
+const MOST_MODULES: usize = 4 << 20;
+
+/// The build information of an executable.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildInfo<'a> {
+    /// The compiler's version.
+    pub version: GoVersion,
+    /// Lines of `dep`, path, version and checksum, and of what replaces one.
+    modules: &'a str,
+}
+
+/// The build information; None: this is no Go program.
+pub fn find<'a>(elf: &Elf<'a>) -> Result<Option<BuildInfo<'a>>, Error> {
+    let Some(blob) = blob(elf) else { return Ok(None) };
+    let damaged = |what| Error::BuildInfo { what };
+    let (version, modules) = strings(elf, blob).ok_or(damaged("its strings"))?;
+    let version = std::str::from_utf8(version).ok().and_then(parse_version).ok_or(damaged("its version"))?;
+    Ok(Some(BuildInfo { version, modules: module_lines(modules) }))
+}
+
+impl<'a> BuildInfo<'a> {
+    /// The version of a module as it was built in: of its replacement, where it was replaced by another version.
+    pub fn module(&self, path: &str) -> Option<ModuleVersion> {
+        let mut lines = self.modules.lines();
+        let dependency =
+            lines.by_ref().find_map(|line| fields(line, "dep").filter(|(name, _)| *name == path))?;
+        let replaced = lines.next().and_then(|line| fields(line, "=>"));
+        ModuleVersion::parse(replaced.unwrap_or(dependency).1)
+    }
+}
+
+/// A module's version, `v1.69.4`; a version that is no release counts as the one it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ModuleVersion {
+    /// 1.
+    pub major: u32,
+    /// 69.
+    pub minor: u32,
+    /// 4.
+    pub patch: u32,
+}
+
+impl ModuleVersion {
+    /// From `v1.69.4` or `v1.69.4-something`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let release = text.strip_prefix('v')?.split(['-', '+']).next()?;
+        let mut numbers = release.split('.').map(|number| number.parse().ok());
+        Some(Self { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next()?? })
+    }
+}
+
+fn fields<'a>(line: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
+    let mut fields = line.strip_prefix(kind)?.strip_prefix('\t')?.split('\t');
+    Some((fields.next()?, fields.next().unwrap_or_default()))
+}
+
+fn blob<'a>(elf: &Elf<'a>) -> Option<&'a [u8]> {
+    let named = elf.section(".go.buildinfo").map(|section| section.bytes);
+    let named = named.filter(|bytes| bytes.starts_with(MAGIC));
+    named.or_else(|| {
+        let writable = |flags: elf::ProgramFlags| flags.contains(elf::PF_W);
+        let data = elf
+            .segments()
+            .iter()
+            .find(|segment| segment.p_type.get(LE) == elf::PT_LOAD && writable(segment.p_flags.get(LE)))?;
+        let bytes = elf.segment_bytes(data);
+        let searched = bytes.get(..MOST_SEARCHED).unwrap_or(bytes);
+        let found = searched.chunks(ALIGNMENT).position(|chunk| chunk.starts_with(MAGIC))?;
+        bytes.get(found * ALIGNMENT..)
+    })
+}
+
+fn strings<'a>(elf: &Elf<'a>, blob: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    const INLINE: u8 = 2;
+    if blob.get(15)? & INLINE != 0 {
+        let (version, rest) = inline_string(blob.get(HEADER..)?)?;
+        return Some((version, inline_string(rest).map_or(&[], |(modules, _)| modules)));
+    }
+    // Before Go 1.18: two pointers to Go's string headers.
+    let version = pointed_string(elf, blob.get(16..24)?)?;
+    Some((version, pointed_string(elf, blob.get(24..32)?).unwrap_or_default()))
+}
+
+/// A string behind its length (a varint); what follows it.
+fn inline_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut length = 0_u64;
+    for (place, byte) in bytes.iter().take(5).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return bytes.get(place + 1..)?.split_at_checked(usize::try_from(length).ok()?);
+        }
+    }
+    None
+}
+
+fn pointed_string<'a>(elf: &Elf<'a>, pointer: &[u8]) -> Option<&'a [u8]> {
+    let header = elf.bytes_at(word(pointer)?)?;
+    let length = usize::try_from(word(header.get(8..)?)?).ok()?;
+    elf.bytes_at(word(header)?)?.get(..length)
+}
+
+fn word(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+fn module_lines(modules: &[u8]) -> &str {
+    let inside = modules.get(MARKER..modules.len().saturating_sub(MARKER)).unwrap_or_default();
+    let inside = inside.get(..MOST_MODULES).unwrap_or(inside);
+    std::str::from_utf8(inside).unwrap_or_default()
+}
+
+/// `go1.26.8`, `go1.27rc1`, `go1.24.3 X:nocoverageredesign`, `devel go1.27-5a56d8848b Mon ...`.
+fn parse_version(text: &str) -> Option<GoVersion> {
+    let mut words = text.split([' ', '-', '+']).filter_map(|word| word.strip_prefix("go"));
+    let mut numbers = words.next()?.split('.').map(leading_number);
+    let (major, minor) = (numbers.next()??, numbers.next()??);
+    Some(GoVersion { major, minor, patch: numbers.next().flatten().unwrap_or_default() })
+}
+
+fn leading_number(text: &str) -> Option<u16> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}

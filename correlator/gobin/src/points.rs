@@ -1,0 +1,103 @@
+//! Where to attach, and what to read there.
+use weft_abi::{GO_PATH_STEPS, GoCallLayout, GoPath, MAX_CONTEXTS, go_call};
+
+use crate::{
+    GoFunction, ProbePoint,
+    elf::Elf,
+    functions::Found,
+    layouts::{self, Hop, Kind, Layout, Way},
+    members::Members,
+    prologue,
+};
+
+/// How much of a function's code is looked at: no prologue is longer.
+const PROLOGUE: usize = 64;
+/// Of a request that a server handles: its own context, and the one that was made for the connection or by a middleman.
+const SERVED_CONTEXTS: u8 = 2;
+/// Of a call: the chain that leads to the request that it is made for.
+const CALLED_CONTEXTS: u8 = MAX_CONTEXTS as u8;
+
+/// The place of a function. None: it is not in the file.
+pub fn point(
+    elf: &Elf<'_>,
+    found: &Found,
+    members: &Members,
+    missing: &mut Vec<String>,
+) -> Option<ProbePoint> {
+    let code = elf.bytes_at(found.address)?;
+    let code = code.get(..PROLOGUE).unwrap_or(code);
+    let push = prologue::first_push(code);
+    let entry = elf.offset_of(found.address)?;
+    Some(ProbePoint {
+        function: found.known.function,
+        symbol: found.symbol(),
+        file_offset: entry.checked_add(push.unwrap_or(0) as u64)?,
+        emulated: push.is_some(),
+        layout: layout(found, members, missing),
+    })
+}
+
+fn layout(found: &Found, members: &Members, missing: &mut Vec<String>) -> GoCallLayout {
+    let (function, contexts) = call(found.known.function);
+    let mut layout = GoCallLayout { function, contexts, ..GoCallLayout::default() };
+    let Some(Layout { conn, stream, context, .. }) = layouts::of(found.known) else { return layout };
+    let parts = [(&mut layout.conn, conn), (&mut layout.stream, stream), (&mut layout.context, context)];
+    let mut unknown = false;
+    for (path, ways) in parts {
+        match ways.iter().find_map(|way| resolve(way, &found.vendor, members)) {
+            Some(found) => *path = found,
+            None => unknown |= !ways.is_empty(),
+        }
+    }
+    if unknown {
+        missing.push(format!("where {} has its connection, stream or context is not known", found.symbol()));
+    }
+    layout
+}
+
+/// What a record of it says, and how many contexts it carries.
+fn call(function: GoFunction) -> (u8, u8) {
+    match function {
+        GoFunction::HttpServe => (go_call::HTTP_SERVE, SERVED_CONTEXTS),
+        GoFunction::H2Serve => (go_call::H2_SERVE, SERVED_CONTEXTS),
+        GoFunction::GrpcServe => (go_call::GRPC_SERVE, SERVED_CONTEXTS),
+        GoFunction::HttpCall => (go_call::HTTP_CALL, CALLED_CONTEXTS),
+        GoFunction::H2Call => (go_call::H2_CALL, CALLED_CONTEXTS),
+        GoFunction::GrpcCall => (go_call::GRPC_CALL, CALLED_CONTEXTS),
+        GoFunction::StopWorld => (go_call::STOP_WORLD, 0),
+        GoFunction::StartWorld => (go_call::START_WORLD, 0),
+        GoFunction::GcStart => (go_call::GC_START, 0),
+        GoFunction::GcMarkTermination => (go_call::GC_MARK_TERMINATION, 0),
+        GoFunction::GcAssist => (go_call::GC_ASSIST, 0),
+        // Its record is a GoSched.
+        GoFunction::Status => (0, 0),
+    }
+}
+
+/// A way in the offsets of this binary; None where a member is not known, or is of another kind in this version.
+fn resolve(way: &Way, vendor: &str, members: &Members) -> Option<GoPath> {
+    let mut path = GoPath { register: way.register, ..GoPath::default() };
+    let mut inside = 0_u32;
+    for Hop { package, structure, member, kind } in way.hops {
+        let vendor = if package.contains(".org/") { vendor } else { "" };
+        let member = members.get(&format!("{vendor}{package}.{structure}"), member)?;
+        let offset = inside.checked_add(member.offset)?;
+        inside = 0;
+        match (kind, member.pointer) {
+            (Kind::Inside, false) => inside = offset,
+            (Kind::Pointer, true) | (Kind::Number, false) => step(&mut path, offset)?,
+            // An interface is two words: its type's, and its data's.
+            (Kind::Interface, false) => step(&mut path, offset.checked_add(8)?)?,
+            _ => return None,
+        }
+    }
+    Some(path)
+}
+
+fn step(path: &mut GoPath, offset: u32) -> Option<()> {
+    let place =
+        path.offsets.get_mut(usize::from(path.steps)).filter(|_| usize::from(path.steps) < GO_PATH_STEPS)?;
+    *place = u16::try_from(offset).ok()?;
+    path.steps += 1;
+    Some(())
+}
