@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "serde")]
+mod as_bytes;
 mod build_id;
 mod build_info;
 mod dwarf;
@@ -29,6 +31,7 @@ use weft_abi::{GoCallLayout, GoProcess};
 
 /// A version of Go, as the binary's build information says it (`go1.26.8`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GoVersion {
     /// 1.
     pub major: u16,
@@ -46,6 +49,7 @@ impl fmt::Display for GoVersion {
 
 /// A function that weft can listen at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum GoFunction {
     /// `net/http.serverHandler.ServeHTTP`.
     HttpServe,
@@ -75,6 +79,7 @@ pub enum GoFunction {
 
 /// A place to attach a program at, and what to read there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProbePoint {
     /// Which function.
     pub function: GoFunction,
@@ -85,12 +90,14 @@ pub struct ProbePoint {
     /// It is at such a push. The entry's instruction is single-stepped, at ten times the cost.
     pub emulated: bool,
     /// What to read there; `function` is set, and of runtime functions nothing else.
+    #[cfg_attr(feature = "serde", serde(with = "as_bytes"))]
     pub layout: GoCallLayout,
 }
 
 /// Where the runtime keeps what it always counts: virtual addresses of the binary as linked (a PIE's are moved by where it
 /// is loaded).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RuntimeAddresses {
     /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
     pub time_to_run: Option<u64>,
@@ -121,6 +128,7 @@ pub struct RuntimeAddresses {
 
 /// The shape of the runtime's `timeHistogram` (runtime/histogram.go): `counts` of u64, then underflow and overflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TimeHistogram {
     /// `timeHistMinBucketBits`.
     pub min_bucket_bits: u32,
@@ -132,12 +140,14 @@ pub struct TimeHistogram {
 
 /// What is known of a binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GoBinary {
     /// The compiler's version.
     pub version: GoVersion,
     /// Go's build id, else the GNU one, else nothing.
     pub build_id: Option<String>,
     /// How the goroutine of a thread is found.
+    #[cfg_attr(feature = "serde", serde(with = "as_bytes"))]
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,

@@ -38,6 +38,14 @@ impl FileId {
 }
 
 #[cfg(test)]
+impl FileId {
+    /// Some file.
+    pub fn numbered(inode: u64) -> Self {
+        Self { device: None, inode, size: 1, modified: (0, 0), changed: (0, 0) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::{fs, io::Write as _};
 
