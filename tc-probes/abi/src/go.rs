@@ -4,7 +4,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::Header;
 
 /// How the goroutine of a thread of one process is found: a value of the map `GO_PROCESSES`, by process id (`tgid` in
-/// the initial pid namespace). A process without an entry is no Go process, or not known yet.
+/// the initial pid namespace). A process without an entry is no Go process, or not known yet. The agent makes entries; the
+/// programs remove one when its process executes another program or ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
@@ -96,7 +97,8 @@ pub mod go_call {
 
 /// A call of a Go function, with the contexts that were in force behind it: `contexts` times 8 bytes, the data words of a
 /// chain of `context.Context`s, innermost first. A context that is a pointer to a structure whose first member is its
-/// parent has the next one behind it; so all of the standard library's do.
+/// parent has the next one behind it; so all of the standard library's do. One without a parent ends the chain and is not in
+/// it: it is no request's, and all of them (`context.Background()`) may have the same data word.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]

@@ -217,9 +217,10 @@ pub struct SockIo {
     pub goid: u64,
     /// The goroutine that created it; 0 when unknown.
     pub parent_goid: u64,
-    /// Id of the P that the goroutine ran on; `u32::MAX` when unknown.
+    /// Id of the P that the goroutine ran on; `u32::MAX`: unknown. It always is: in a system call a thread has given its P
+    /// away already (`m.p` is nil).
     pub p_id: u32,
-    /// `p.schedtick`; 0 when unknown.
+    /// `p.schedtick`; 0: unknown, as the P is.
     pub sched_tick: u32,
 }
 

@@ -1,6 +1,6 @@
 //! Members of kernel structures. A Rust program has no CO-RE relocations: the loader reads the offsets from the
 //! kernel's BTF and sets these read-only globals before the verifier sees them.
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
 use core::ptr::read_volatile;
 
 macro_rules! offsets {
@@ -18,8 +18,19 @@ offsets!(
     NET_NET_COOKIE,
     SOCK_SK_NET,
     SOCK_SK_PROTOCOL,
+    SOCK_SK_COOKIE,
     TCP_SOCK_WRITE_SEQ,
-    TCP_SOCK_COPIED_SEQ
+    TCP_SOCK_COPIED_SEQ,
+    TASK_FSBASE,
+    TASK_NSPROXY,
+    NSPROXY_NET_NS,
+    TASK_FILES,
+    FILES_FDT,
+    FDTABLE_MAX_FDS,
+    FDTABLE_FD,
+    FILE_PRIVATE_DATA,
+    SOCKET_FILE,
+    SOCKET_SK
 );
 
 /// # Safety
@@ -105,4 +116,69 @@ pub unsafe fn write_seq(tcp_sock: *const u8) -> u32 {
 #[inline(always)]
 pub unsafe fn copied_seq(tcp_sock: *const u8) -> u32 {
     unsafe { load(tcp_sock, &TCP_SOCK_COPIED_SEQ) }
+}
+
+/// A thread: a pointer whose type the verifier knows.
+#[derive(Clone, Copy)]
+pub struct Task(*const u8);
+
+impl Task {
+    /// The one that runs.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: the helper gives the running thread.
+        Self(unsafe { bpf_get_current_task_btf() }.cast())
+    }
+
+    /// The FS base of the running thread, as arch_prctl(2) or clone(2) has set it: where its thread-local memory is.
+    #[inline(always)]
+    pub fn fs_base(self) -> u64 {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe { load(self.0, &TASK_FSBASE) }
+    }
+
+    /// The cookie of the netns that the thread is in. None while it ends.
+    #[inline(always)]
+    pub fn netns(self) -> Option<u64> {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe {
+            let namespaces = member(self.0, &TASK_NSPROXY)?;
+            Some(load(member(namespaces, &NSPROXY_NET_NS)?, &NET_NET_COOKIE))
+        }
+    }
+
+    /// The cookie of the socket that the running thread knows as the descriptor `fd`, if it is one of this netns.
+    #[inline(always)]
+    pub fn socket_cookie(self, fd: u32, netns: u64) -> Option<u64> {
+        // SAFETY: typed, as [`load`] wants, up to the table; `probe` takes any address.
+        unsafe {
+            let table = member(member(self.0, &TASK_FILES)?, &FILES_FDT)?;
+            if fd >= load::<u32>(table, &FDTABLE_MAX_FDS) {
+                return None;
+            }
+            let files: u64 = load(table, &FDTABLE_FD);
+            let file: *const u8 = bpf_probe_read_kernel((files + u64::from(fd) * 8) as *const _).ok()?;
+            let socket: *const u8 = probe(file, &FILE_PRIVATE_DATA)?;
+            // What else has private data has no such pointer back.
+            if probe::<*const u8>(socket, &SOCKET_FILE)? != file {
+                return None;
+            }
+            let sk: *const u8 = probe(socket, &SOCKET_SK)?;
+            let net: *const u8 = probe(sk, &SOCK_SK_NET)?;
+            if probe::<u64>(net, &NET_NET_COOKIE)? != netns {
+                return None;
+            }
+            probe(sk, &SOCK_SK_COOKIE)
+        }
+    }
+}
+
+/// A member that is a pointer.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn member(base: *const u8, offset: &'static u32) -> Option<*const u8> {
+    let pointer: *const u8 = unsafe { load(base, offset) };
+    if pointer.is_null() { None } else { Some(pointer) }
 }

@@ -5,6 +5,8 @@
 #![feature(asm_experimental_arch)]
 
 mod flow;
+mod go_call;
+mod goroutine;
 mod kernel;
 mod loss;
 mod maps;
@@ -15,8 +17,8 @@ mod sock_io;
 mod vantage;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, classifier, sock_ops},
-    programs::{BtfTracePointContext, SockOpsContext, TcContext},
+    macros::{btf_tracepoint, classifier, sock_ops, uprobe},
+    programs::{BtfTracePointContext, ProbeContext, SockOpsContext, TcContext},
 };
 use weft_abi::{DIRECTION_EGRESS, DIRECTION_INGRESS, io};
 
@@ -51,6 +53,12 @@ pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
     sock_io::record(&ctx, io::RECV);
+    0
+}
+
+#[uprobe]
+pub fn go_call(ctx: ProbeContext) -> u32 {
+    go_call::record(&ctx);
     0
 }
 

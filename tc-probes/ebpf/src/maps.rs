@@ -5,7 +5,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use weft_abi::{
-    Control, FlowKey, FlowRef, FlowSlot, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
+    Control, FlowKey, FlowRef, FlowSlot, GO_CALLS as MAX_GO_CALLS, GO_PROCESSES as MAX_GO_PROCESSES,
+    GoCallLayout, GoProcess, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
 };
 
 /// Entries are few and user space alone makes them: memory is taken when one is made.
@@ -35,6 +36,18 @@ pub static PORT_FILTER: Array<u8> = Array::with_max_entries(PORTS, 0);
 
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_REASONS.len() as u32, 0);
+
+/// Where the goroutines of a process are found. No entry: not a Go process.
+#[map]
+pub static GO_PROCESSES: HashMap<u32, GoProcess> = HashMap::with_max_entries(MAX_GO_PROCESSES, NO_PREALLOC);
+
+/// What to read at each place in Go functions that a program is attached to, by the attachment's cookie.
+#[map]
+pub static GO_CALLS: Array<GoCallLayout> = Array::with_max_entries(MAX_GO_CALLS, 0);
+
+/// How often each of them was come by.
+#[map]
+pub static GO_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(MAX_GO_CALLS, 0);
 
 /// Records while they are put together: larger than a program's stack.
 #[repr(C)]

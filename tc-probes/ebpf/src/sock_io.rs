@@ -8,7 +8,12 @@ use aya_ebpf::{
 };
 use weft_abi::{KIND_SOCK_IO, LossReason, SockIo, io};
 
-use crate::{kernel, loss, maps::RECORDS, vantage};
+use crate::{
+    goroutine::Goroutine,
+    kernel, loss,
+    maps::{GO_PROCESSES, RECORDS},
+    vantage,
+};
 
 /// A receive with one of these moves no byte of the stream to the application (include/linux/socket.h): MSG_PEEK,
 /// MSG_TRUNC, MSG_ERRQUEUE.
@@ -27,11 +32,12 @@ pub fn record(ctx: &BtfTracePointContext, kind: u8) {
 fn try_record(ctx: &BtfTracePointContext, kind: u8) -> Option<()> {
     let sk: *const u8 = ctx.arg(0);
     let len: i32 = ctx.arg(1);
-    // SAFETY: the tracepoint's argument.
-    let vantage = vantage::find(unsafe { kernel::socket_netns(sk) }, SOCKETS)?;
+    // Every second receive of a Go program finds nothing.
     if len <= 0 || (kind == io::RECV && ctx.arg::<i32>(2) & NOT_A_READ != 0) {
         return None;
     }
+    // SAFETY: the tracepoint's argument.
+    let vantage = vantage::find(unsafe { kernel::socket_netns(sk) }, SOCKETS)?;
     let seq_end = seq_end(sk, kind)?;
     let word = vantage::word()?;
     if !word.alive {
@@ -39,16 +45,18 @@ fn try_record(ctx: &BtfTracePointContext, kind: u8) -> Option<()> {
         return None;
     }
     let pid_tgid = bpf_get_current_pid_tgid();
+    let pid = (pid_tgid >> 32) as u32;
+    let goroutine = goroutine(pid);
     let record = SockIo {
         header: vantage::header(KIND_SOCK_IO, kind, vantage, SOCKETS, &word),
         // SAFETY: the tracepoint's argument is a full socket.
         cookie: unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) },
         seq_end,
         len: len as u32,
-        pid: (pid_tgid >> 32) as u32,
+        pid,
         tid: pid_tgid as u32,
-        goid: 0,
-        parent_goid: 0,
+        goid: goroutine.id,
+        parent_goid: goroutine.parent,
         p_id: u32::MAX,
         sched_tick: 0,
     };
@@ -56,6 +64,15 @@ fn try_record(ctx: &BtfTracePointContext, kind: u8) -> Option<()> {
         loss::count(LossReason::RingFullSockIo);
     }
     Some(())
+}
+
+#[inline(always)]
+fn goroutine(pid: u32) -> Goroutine {
+    // SAFETY: entries are replaced, never changed.
+    match unsafe { GO_PROCESSES.get(pid) } {
+        Some(process) => Goroutine::in_system_call(process),
+        None => Goroutine::default(),
+    }
 }
 
 /// The sequence number behind what the call moved; nothing for sockets that are not TCP.

@@ -90,6 +90,23 @@ pub enum LoaderError {
         #[source]
         source: io::Error,
     },
+    /// A Go function could not be attached to.
+    #[error("cannot attach to {path} at {offset:#x}: {source}")]
+    Attach {
+        /// The executable.
+        path: PathBuf,
+        /// The place in the file.
+        offset: u64,
+        /// The kernel's answer.
+        #[source]
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// As many Go functions are attached to as there is room for.
+    #[error("{limit} places in Go programs are attached to: there is no room for another")]
+    TooManyAttachments {
+        /// How many there can be.
+        limit: u32,
+    },
     /// No cgroup v2 hierarchy is mounted.
     #[error("no cgroup2 file system is mounted: socket events are off; mount one, or set paths.cgroup")]
     NoCgroup2,

@@ -10,7 +10,7 @@ use aya::{
     maps::{Map, MapData, RingBuf},
     pin::PinError,
     programs::{
-        BtfTracePoint, CgroupAttachMode, Program, ProgramError, SchedClassifier, SockOps,
+        BtfTracePoint, CgroupAttachMode, Program, ProgramError, SchedClassifier, SockOps, UProbe,
         links::{FdLink, PinnedLink},
         tc::SchedClassifierLink,
     },
@@ -27,23 +27,47 @@ use crate::{
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
 
-const MAPS: [&str; 7] = ["RECORDS", "CONTROL", "VANTAGES", "FLOWS", "SLOTS", "PORT_FILTER", "LOSSES"];
+const MAPS: [&str; 10] = [
+    "RECORDS",
+    "CONTROL",
+    "VANTAGES",
+    "FLOWS",
+    "SLOTS",
+    "PORT_FILTER",
+    "LOSSES",
+    "GO_PROCESSES",
+    "GO_CALLS",
+    "GO_HITS",
+];
 const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
 /// Program, and the BTF tracepoint that it sits on (both since kernel 6.3).
 const TRACEPOINTS: [(&str, &str); 2] = [("sock_send", "sock_send_length"), ("sock_recv", "sock_recv_length")];
+/// They are pinned without an attachment: the agent attaches them to what it finds, and takes that with it when it ends.
+const UPROBES: [&str; 1] = [crate::go::CALL];
 const SOCKOPS: &str = "weft_sockops";
 /// Start of the name of the folder that says which build is pinned.
 const BUILD: &str = "build_";
 
 /// Read-only global of the programs, structure, path of the member.
-const OFFSETS: [(&str, &str, &[&str]); 7] = [
+const OFFSETS: [(&str, &str, &[&str]); 18] = [
     ("SK_BUFF_DEV", "sk_buff", &["dev"]),
     ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
     ("NET_NET_COOKIE", "net", &["net_cookie"]),
     ("SOCK_SK_NET", "sock", &["__sk_common", "skc_net"]),
     ("SOCK_SK_PROTOCOL", "sock", &["sk_protocol"]),
+    ("SOCK_SK_COOKIE", "sock", &["__sk_common", "skc_cookie"]),
     ("TCP_SOCK_WRITE_SEQ", "tcp_sock", &["write_seq"]),
     ("TCP_SOCK_COPIED_SEQ", "tcp_sock", &["copied_seq"]),
+    ("TASK_FSBASE", "task_struct", &["thread", "fsbase"]),
+    ("TASK_NSPROXY", "task_struct", &["nsproxy"]),
+    ("NSPROXY_NET_NS", "nsproxy", &["net_ns"]),
+    ("TASK_FILES", "task_struct", &["files"]),
+    ("FILES_FDT", "files_struct", &["fdt"]),
+    ("FDTABLE_MAX_FDS", "fdtable", &["max_fds"]),
+    ("FDTABLE_FD", "fdtable", &["fd"]),
+    ("FILE_PRIVATE_DATA", "file", &["private_data"]),
+    ("SOCKET_FILE", "socket", &["file"]),
+    ("SOCKET_SK", "socket", &["sk"]),
 ];
 
 /// What the agent decides about the programs.
@@ -93,6 +117,9 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     for (name, tracepoint) in TRACEPOINTS {
         missing.extend(attach_tracepoint(&mut ebpf, &btf, pins, name, tracepoint).err());
     }
+    for name in UPROBES {
+        missing.extend(pin_uprobe(&mut ebpf, pins, name).err());
+    }
     missing.extend(attach_sockops(&mut ebpf, pins, options).err());
     mark_build(pins)?;
     Ok(Installed { loaded: true, missing })
@@ -133,6 +160,7 @@ fn is_current(pins: &Pins, options: &InstallOptions) -> bool {
     pins.root().join(format!("{BUILD}{}", object_identity())).exists()
         && MAPS.iter().all(|map| pins.map(map).exists())
         && pins.exist()
+        && UPROBES.iter().all(|name| pins.program(name).exists())
         && wanted_links.into_iter().all(|link| pins.link(link).exists())
         && ring_bytes(pins) == Some(options.ring_bytes)
 }
@@ -202,6 +230,12 @@ pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
     for (name, tracepoint) in TRACEPOINTS {
         results.push((name, load_tracepoint(&mut ebpf, &btf, name, tracepoint)));
     }
+    for name in UPROBES {
+        results.push((
+            name,
+            program(&mut ebpf, name).and_then(|p: &mut UProbe| p.load().map_err(refused(name))),
+        ));
+    }
     Ok(results)
 }
 
@@ -245,6 +279,12 @@ fn attach_tracepoint(ebpf: &mut Ebpf, btf: &Btf, pins: &Pins, name: &str, tracep
     let id = program.attach().map_err(refused(name))?;
     let link = program.take_link(id).map_err(refused(name))?;
     pin_link(link.into(), &pins.link(name))
+}
+
+fn pin_uprobe(ebpf: &mut Ebpf, pins: &Pins, name: &str) -> Result<()> {
+    let program: &mut UProbe = program(ebpf, name)?;
+    program.load().map_err(refused(name))?;
+    pin_program(pins, name, |path| program.pin(path))
 }
 
 fn attach_sockops(ebpf: &mut Ebpf, pins: &Pins, options: &InstallOptions) -> Result<()> {

@@ -8,6 +8,7 @@ mod btf;
 mod cgroup;
 mod error;
 mod flows;
+pub mod go;
 mod install;
 mod maps;
 pub mod netlink;

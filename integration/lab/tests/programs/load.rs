@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::SchedClassifier;
 use nix::mount::{MntFlags, umount2};
-use weft_abi::{LOSS_REASONS, LossReason, MAX_CAPTURE, Run, Segment, VANTAGE_VETH};
+use weft_abi::{LOSS_REASONS, LossReason, MAX_CAPTURE, Run, Segment, VANTAGE_SOCKETS, VANTAGE_VETH};
 use weft_lab::NetNs;
 use weft_loader::{
     InstallOptions, Kernel, Losses, Pins, ProbeRing, Vantages, ensure_bpffs, host_vantage, install,
-    remove_all,
+    pod_sockets, remove_all,
 };
 use zerocopy::FromBytes as _;
 
@@ -72,11 +72,15 @@ impl Programs {
         let pins = Pins::new(&bpffs);
         pins.create()?;
         // From where the devices are, as on a node.
-        netns.run(|| install(&pins, &InstallOptions { ring_bytes: 16 << 20, cgroup: None }))??;
+        let options = InstallOptions { ring_bytes: 16 << 20, cgroup: None };
+        for missing in netns.run(|| install(&pins, &options))??.missing {
+            eprintln!("missing: {missing}");
+        }
         let mut kernel = Kernel::open(&pins)?;
         kernel.take_charge(u64::MAX, MAX_CAPTURE as u32)?;
         let mut vantages = Vantages::open(&pins)?;
         vantages.insert(host_vantage(cookie, LO), cookie, VANTAGE_VETH)?;
+        vantages.insert(pod_sockets(cookie), cookie, VANTAGE_SOCKETS)?;
         let (ring, losses) = (ProbeRing::open(&pins)?, Losses::open(&pins)?);
         Ok(Self { pins, netns, cookie, kernel, ring, vantages, losses, bpffs })
     }
@@ -106,8 +110,13 @@ impl Programs {
     /// What lies in the ring.
     pub fn records(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
-        self.ring.drain(usize::MAX, |bytes| records.extend(record(bytes)));
+        self.drain(|bytes| records.extend(record(bytes)));
         records
+    }
+
+    /// Hands over what lies in the ring as it is.
+    pub fn drain(&mut self, take: impl FnMut(&[u8])) {
+        self.ring.drain(usize::MAX, take);
     }
 
     /// Segments and bytes that were counted, `[ingress, egress]`.

@@ -1,6 +1,9 @@
-//! The TC programs in the kernel, on packets that the tests make byte by byte. Needs root, and no network.
+//! The programs in the kernel: TC on packets that the tests make byte by byte, socket and Go programs on real processes. Needs
+//! root, a Go toolchain, and no network.
 
 mod cost;
+mod go;
+mod goprogram;
 mod load;
 mod packet;
 mod packets;

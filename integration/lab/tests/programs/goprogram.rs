@@ -1,0 +1,94 @@
+//! A Go program whose goroutines say who they are (`goroutines/main.go`), in the netns of the loaded programs.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use weft_lab::NetNs;
+
+/// How a program is linked.
+#[derive(Clone, Copy, Debug)]
+pub enum Linked {
+    Statically,
+    /// To run anywhere in memory.
+    AsPie,
+    /// With a C library, and C code that has thread-local variables of its own.
+    WithC,
+}
+
+/// Builds the program into the target folder.
+pub fn build(linked: Linked) -> Result<PathBuf> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/goroutines");
+    let output = std::env::temp_dir().join(format!("weft-goroutines-{linked:?}-{}", std::process::id()));
+    let mut command = Command::new(weft_lab::tools::go().context("no Go toolchain on the PATH")?);
+    command.current_dir(sources).arg("build").arg("-o").arg(&output).env_remove("GOFLAGS");
+    match linked {
+        Linked::Statically => command.env("CGO_ENABLED", "0"),
+        Linked::AsPie => command.env("CGO_ENABLED", "0").arg("-buildmode=pie"),
+        Linked::WithC => command.env("CGO_ENABLED", "1").arg("-tags=withc"),
+    };
+    let status = command.status()?;
+    ensure!(status.success(), "{command:?} failed");
+    Ok(output)
+}
+
+/// What a goroutine said before it did it: with so many bytes, by which goroutine, created by which one.
+pub type Said = BTreeMap<(String, u32), (u64, u64)>;
+
+/// The program, running. Dropping it ends it.
+pub struct GoProgram {
+    pub path: PathBuf,
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl GoProgram {
+    /// Starts it; it does nothing yet.
+    pub fn start(netns: &NetNs, linked: Linked, rounds: u32) -> Result<Self> {
+        let path = build(linked)?;
+        let mut command = Command::new(&path);
+        command.arg(rounds.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = netns.spawn(&mut command)?;
+        let stdin = child.stdin.take().context("no stdin")?;
+        let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
+        let mut this = Self { path, child, stdin, stdout };
+        ensure!(this.line()? == "ready");
+        Ok(this)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it go on, and waits until it has done everything.
+    pub fn go_on(&mut self) -> Result<Said> {
+        self.stdin.write_all(b"x")?;
+        let mut said = Said::new();
+        loop {
+            let line = self.line()?;
+            let words: Vec<_> = line.split(' ').collect();
+            let [what, bytes, own, creator] = words[..] else {
+                ensure!(line == "done", "the program said {line:?}");
+                return Ok(said);
+            };
+            said.insert((what.to_owned(), bytes.parse()?), (own.parse()?, creator.parse()?));
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.stdout.read_line(&mut line)? > 0, "the program has ended");
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for GoProgram {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,3 @@
+module weft/goroutines
+
+go 1.21

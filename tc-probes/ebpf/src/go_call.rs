@@ -1,0 +1,192 @@
+//! Calls of Go functions. One program for all of them: what to read where is data.
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_RB_NO_WAKEUP, pt_regs},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
+    programs::ProbeContext,
+};
+use weft_abi::{GO_PATH_STEPS, GoCall, GoCallLayout, GoPath, KIND_GO_CALL, LossReason, MAX_CONTEXTS};
+
+use crate::{
+    goroutine::{Goroutine, offset, pair, word},
+    kernel::Task,
+    loss,
+    maps::{GO_CALLS, GO_HITS, GO_PROCESSES, RECORDS},
+    vantage,
+};
+
+/// The interface index in the key of a pod's sockets.
+const SOCKETS: u32 = 0;
+/// `poll.FD.Sysfd` in Go's `net.netFD`: behind a mutex of 16 bytes (internal/poll/fd_unix.go).
+const SYSFD: u32 = 16;
+/// No descriptor is as large.
+const MAX_FD: u64 = 1 << 20;
+/// How many connections may be wrapped around a socket's: TLS, and what hides that.
+const WRAPPERS: u32 = 3;
+/// Argument registers of ABIInternal.
+const REGISTERS: usize = 9;
+
+/// The record with the most contexts that follow it.
+#[repr(C)]
+struct Call {
+    call: GoCall,
+    contexts: [u64; MAX_CONTEXTS],
+}
+
+#[inline(always)]
+pub fn record(ctx: &ProbeContext) {
+    let _ = try_record(ctx);
+}
+
+#[inline(always)]
+fn try_record(ctx: &ProbeContext) -> Option<()> {
+    let attachment = count_hit(ctx);
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let pid = (pid_tgid >> 32) as u32;
+    // SAFETY: entries are replaced, never changed.
+    let process = unsafe { GO_PROCESSES.get(pid)? };
+    let layout = GO_CALLS.get(attachment).filter(|layout| layout.function != 0)?;
+    let task = Task::current();
+    let netns = task.netns()?;
+    let vantage = vantage::find(netns, SOCKETS)?;
+    let word = vantage::word()?;
+    if !word.alive {
+        loss::count(LossReason::NoAgentGo);
+        return None;
+    }
+    let (arguments, g) = registers(ctx);
+    let goroutine = Goroutine::of(g, process);
+    let connection = follow(&layout.conn, &arguments);
+    let mut record = Call {
+        call: GoCall {
+            header: vantage::header(KIND_GO_CALL, layout.function, vantage, SOCKETS, &word),
+            cookie: connection.and_then(|conn| socket_cookie(task, conn, netns)).unwrap_or(0),
+            goid: goroutine.id,
+            parent_goid: goroutine.parent,
+            pid,
+            tid: pid_tgid as u32,
+            stream_id: follow(&layout.stream, &arguments).unwrap_or(0) as u32,
+            contexts: 0,
+        },
+        contexts: [0; MAX_CONTEXTS],
+    };
+    let context = follow(&layout.context, &arguments).unwrap_or(0);
+    record.call.contexts = contexts(context, layout, &mut record.contexts);
+    submit(&record);
+    Some(())
+}
+
+/// Counts before anything else is decided: what a hit costs, it costs whoever is hit. Gives the attachment's number.
+#[inline(always)]
+pub fn count_hit(ctx: &ProbeContext) -> u32 {
+    // SAFETY: the helper takes the context.
+    let attachment = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
+    if let Some(counter) = GO_HITS.get_ptr_mut(attachment) {
+        // SAFETY: the map's lookup gave a valid pointer.
+        unsafe { loss::add_one(counter) }
+    }
+    attachment
+}
+
+/// Reads a register of the context by one load at a constant offset. In assembly, because the verifier takes no other
+/// form: the compiler would choose an address first.
+macro_rules! register {
+    ($ctx:expr, $name:ident) => {{
+        let value: u64;
+        // SAFETY: the context is valid while the program runs.
+        unsafe {
+            core::arch::asm!(
+                "{0} = *(u64 *)({1} + {2})",
+                out(reg) value,
+                in(reg) $ctx.regs,
+                const core::mem::offset_of!(pt_regs, $name),
+                options(nostack, readonly),
+            );
+        }
+        value
+    }};
+}
+
+/// The argument words, and the `g` of who calls.
+#[inline(always)]
+fn registers(ctx: &ProbeContext) -> ([u64; REGISTERS], u64) {
+    let arguments = [
+        register!(ctx, rax),
+        register!(ctx, rbx),
+        register!(ctx, rcx),
+        register!(ctx, rdi),
+        register!(ctx, rsi),
+        register!(ctx, r8),
+        register!(ctx, r9),
+        register!(ctx, r10),
+        register!(ctx, r11),
+    ];
+    (arguments, register!(ctx, r14))
+}
+
+/// Where a path leads; None where there is none, or it ends at a null pointer.
+#[inline(always)]
+fn follow(path: &GoPath, arguments: &[u64; REGISTERS]) -> Option<u64> {
+    if path.steps == 0 {
+        return None;
+    }
+    let mut value = *arguments.get(usize::from(path.register))?;
+    for step in 0..GO_PATH_STEPS {
+        if step >= usize::from(path.steps) {
+            break;
+        }
+        value = word(offset(value, u32::from(path.offsets[step])))?;
+    }
+    if value == 0 { None } else { Some(value) }
+}
+
+/// The cookie of the socket behind the data word of a `net.Conn`: of one of net's own, whose first member is its `netFD`, or
+/// of a structure that embeds another `net.Conn` first.
+#[inline(always)]
+fn socket_cookie(task: Task, mut conn: u64, netns: u64) -> Option<u64> {
+    for _ in 0..=WRAPPERS {
+        let [first, second] = pair(conn)?;
+        let fd = word(offset(first, SYSFD)).unwrap_or(MAX_FD);
+        if fd < MAX_FD
+            && let Some(cookie) = task.socket_cookie(fd as u32, netns)
+        {
+            return Some(cookie);
+        }
+        conn = second;
+    }
+    None
+}
+
+/// The chain of contexts that begins at a data word; gives how many there are. One without a parent is no request's, and not
+/// among them: all roots have the same data word.
+#[inline(always)]
+fn contexts(mut context: u64, layout: &GoCallLayout, chain: &mut [u64; MAX_CONTEXTS]) -> u32 {
+    let mut found = 0;
+    for (index, place) in chain.iter_mut().enumerate() {
+        if index >= usize::from(layout.contexts) || context == 0 {
+            break;
+        }
+        let Some([itab, parent]) = pair(context) else { break };
+        if itab == 0 {
+            break;
+        }
+        *place = context;
+        context = parent;
+        found += 1;
+    }
+    found
+}
+
+#[inline(always)]
+fn submit(record: &Call) {
+    let contexts = record.call.contexts as usize;
+    if contexts > MAX_CONTEXTS {
+        return;
+    }
+    let size = size_of::<GoCall>() + contexts * size_of::<u64>();
+    // SAFETY: within the record, whose two members lie one behind the other.
+    let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(record).cast::<u8>(), size) };
+    if RECORDS.output::<[u8]>(bytes, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
+        loss::count(LossReason::RingFullGo);
+    }
+}
