@@ -2,7 +2,7 @@
 use serde::Deserialize;
 
 /// The section `go`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Go {
     /// Which functions of Go processes are listened at.

@@ -35,25 +35,37 @@ pub struct Counted {
     pub schedule: Option<Durations>,
 }
 
+/// What is added to an address of the binary, as it was linked, where it was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadBias(u64);
+
 /// A process's memory at the addresses of its binary.
 pub struct Memory {
     file: File,
-    /// What is added to an address of the binary as it was linked.
-    bias: u64,
+    bias: LoadBias,
+}
+
+impl LoadBias {
+    /// Of a process that executes this file.
+    ///
+    /// # Errors
+    /// When it is gone or may not be asked, or the file cannot be read.
+    pub fn of(process: &ProcDir, executable: &File) -> io::Result<Self> {
+        let mut linked = [0; 8];
+        executable.read_exact_at(&mut linked, E_ENTRY)?;
+        Ok(Self(process.entry()?.wrapping_sub(u64::from_le_bytes(linked))))
+    }
+
+    /// The memory of the process.
+    ///
+    /// # Errors
+    /// When it is gone or may not be traced.
+    pub fn memory(self, process: &ProcDir) -> io::Result<Memory> {
+        Ok(Memory { file: process.memory()?, bias: self })
+    }
 }
 
 impl Memory {
-    /// Opens it. `executable` is the file that the process executes.
-    ///
-    /// # Errors
-    /// When it is gone or may not be traced, or the file is no ELF file.
-    pub fn open(process: &ProcDir, executable: &File) -> io::Result<Self> {
-        let mut linked = [0; 8];
-        executable.read_exact_at(&mut linked, E_ENTRY)?;
-        let bias = process.entry()?.wrapping_sub(u64::from_le_bytes(linked));
-        Ok(Self { file: process.memory()?, bias })
-    }
-
     /// Reads all that is there.
     pub fn counted(&self, at: &RuntimeAddresses) -> Counted {
         Counted {
@@ -92,7 +104,7 @@ impl Memory {
     }
 
     fn read(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
-        self.file.read_exact_at(bytes, address.wrapping_add(self.bias)).ok()
+        self.file.read_exact_at(bytes, address.wrapping_add(self.bias.0)).ok()
     }
 }
 

@@ -41,9 +41,29 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// A file that was read.
+pub struct ReadFile {
+    /// Which one.
+    pub file: FileId,
+    /// Who executes it, for the log.
+    pub path: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A file that is to be read.
+pub struct Job {
+    /// Which one.
+    pub file: FileId,
+    /// Who executes it, for the log.
+    pub path: String,
+    /// Open.
+    pub executable: File,
+}
+
 /// Where files are handed over to be read.
 pub struct Reader {
-    files: SyncSender<(FileId, File)>,
+    files: SyncSender<Job>,
 }
 
 impl Reader {
@@ -51,7 +71,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(done: impl Fn(FileId, Outcome) + Send + 'static) -> io::Result<Self> {
+    pub fn start(done: impl Fn(ReadFile) + Send + 'static) -> io::Result<Self> {
         let (files, receiver) = sync_channel(WAITING);
         thread::Builder::new().name("weft-go-read".into()).spawn(move || read_all(&receiver, done))?;
         Ok(Self { files })
@@ -59,16 +79,16 @@ impl Reader {
 
     /// Hands a file over; says whether there was room.
     #[must_use]
-    pub fn read(&self, id: FileId, file: File) -> bool {
-        !matches!(self.files.try_send((id, file)), Err(TrySendError::Full(_)))
+    pub fn read(&self, job: Job) -> bool {
+        !matches!(self.files.try_send(job), Err(TrySendError::Full(_)))
     }
 }
 
-fn read_all(files: &Receiver<(FileId, File)>, done: impl Fn(FileId, Outcome)) {
+fn read_all(jobs: &Receiver<Job>, done: impl Fn(ReadFile)) {
     // The processes that it starts have it, too. Without it they disturb others more, and that is all.
     let _ = setpriority_process(None, LOWEST);
-    while let Ok((id, file)) = files.recv() {
-        done(id, read(file));
+    while let Ok(Job { file, path, executable }) = jobs.recv() {
+        done(ReadFile { file, path, outcome: read(executable) });
     }
 }
 
