@@ -1,7 +1,7 @@
 //! What the linker wrote of the build: Go's version and those of the modules (debug/buildinfo of Go's library).
 use object::{LittleEndian as LE, elf};
 
-use crate::{Error, GoVersion, elf::Elf};
+use crate::{Error, GoVersion, elf::Elf, offsets::Release};
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// The blob is aligned so.
@@ -20,6 +20,8 @@ const MOST_MODULES: usize = 4 << 20;
 pub struct BuildInfo<'a> {
     /// The compiler's version.
     pub version: GoVersion,
+    /// What follows `X:` behind the version, separated by commas.
+    experiments: &'a str,
     /// Lines of `dep`, path, version and checksum, and of what replaces one.
     modules: &'a str,
 }
@@ -29,39 +31,33 @@ pub fn find<'a>(elf: &Elf<'a>) -> Result<Option<BuildInfo<'a>>, Error> {
     let Some(blob) = blob(elf) else { return Ok(None) };
     let damaged = |what| Error::BuildInfo { what };
     let (version, modules) = strings(elf, blob).ok_or(damaged("its strings"))?;
-    let version = std::str::from_utf8(version).ok().and_then(parse_version).ok_or(damaged("its version"))?;
-    Ok(Some(BuildInfo { version, modules: module_lines(modules) }))
+    let text = str::from_utf8(version).map_err(|_| damaged("its version"))?;
+    let version = parse_version(text).ok_or(damaged("its version"))?;
+    let experiments = text.split_once(" X:").map_or("", |(_, experiments)| experiments);
+    Ok(Some(BuildInfo { version, experiments, modules: module_lines(modules) }))
 }
 
-impl<'a> BuildInfo<'a> {
-    /// The version of a module as it was built in: of its replacement, where it was replaced by another version.
-    pub fn module(&self, path: &str) -> Option<ModuleVersion> {
+impl BuildInfo<'_> {
+    /// The compiler was built or told to do something that it does not do by itself (`GOEXPERIMENT`).
+    pub fn has_experiment(&self, name: &str) -> bool {
+        self.experiments.split(',').any(|experiment| experiment == name)
+    }
+
+    /// The release of a module as it was built in: of what replaced it, where it was replaced. None: it is not there, or is
+    /// somebody's own copy.
+    pub fn module(&self, path: &str) -> Option<Release> {
         let mut lines = self.modules.lines();
         let dependency =
             lines.by_ref().find_map(|line| fields(line, "dep").filter(|(name, _)| *name == path))?;
         let replaced = lines.next().and_then(|line| fields(line, "=>"));
-        ModuleVersion::parse(replaced.unwrap_or(dependency).1)
+        parse_release(replaced.unwrap_or(dependency).1)
     }
 }
 
-/// A module's version, `v1.69.4`; a version that is no release counts as the one it leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ModuleVersion {
-    /// 1.
-    pub major: u32,
-    /// 69.
-    pub minor: u32,
-    /// 4.
-    pub patch: u32,
-}
-
-impl ModuleVersion {
-    /// From `v1.69.4` or `v1.69.4-something`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let release = text.strip_prefix('v')?.split(['-', '+']).next()?;
-        let mut numbers = release.split('.').map(|number| number.parse().ok());
-        Some(Self { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next()?? })
-    }
+/// Major and minor of `v1.69.4`; a version that is no release counts as the one it leads to.
+fn parse_release(text: &str) -> Option<Release> {
+    let mut numbers = text.strip_prefix('v')?.split(['.', '-', '+']).map(|number| number.parse().ok());
+    Some(Release(numbers.next()??, numbers.next()??))
 }
 
 fn fields<'a>(line: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
@@ -121,7 +117,7 @@ fn word(bytes: &[u8]) -> Option<u64> {
 fn module_lines(modules: &[u8]) -> &str {
     let inside = modules.get(MARKER..modules.len().saturating_sub(MARKER)).unwrap_or_default();
     let inside = inside.get(..MOST_MODULES).unwrap_or(inside);
-    std::str::from_utf8(inside).unwrap_or_default()
+    str::from_utf8(inside).unwrap_or_default()
 }
 
 /// `go1.26.8`, `go1.27rc1`, `go1.24.3 X:nocoverageredesign`, `devel go1.27-5a56d8848b Mon ...`.

@@ -24,6 +24,8 @@ pub struct Elf<'a> {
 /// A section that has bytes in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'a> {
+    /// Its virtual address; 0 where it is not loaded.
+    pub address: u64,
     /// Its bytes, as far as the file has them.
     pub bytes: &'a [u8],
     /// They are compressed (`SHF_COMPRESSED`).
@@ -96,6 +98,13 @@ impl<'a> Elf<'a> {
         segment.p_offset.get(LE).checked_add(into)
     }
 
+    /// There is code at this address.
+    pub fn is_code(&self, address: u64) -> bool {
+        // At address 0 of a position-independent program is its ELF header.
+        let code = |segment: &ProgramHeader64<LE>| segment.p_flags.get(LE).contains(elf::PF_X);
+        address != 0 && self.loaded(address).is_some_and(|(segment, _)| code(segment))
+    }
+
     fn loaded(&self, address: u64) -> Option<(&'a ProgramHeader64<LE>, u64)> {
         let loads = self.segments.iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
         loads
@@ -114,6 +123,7 @@ impl<'a> Elf<'a> {
             return None;
         }
         Some(Section {
+            address: header.sh_addr.get(LE),
             bytes: window(self.bytes, header.sh_offset.get(LE), header.sh_size.get(LE)),
             compressed: header.sh_flags.get(LE).contains(elf::SHF_COMPRESSED),
             link: header.sh_link.get(LE) as usize,

@@ -107,11 +107,12 @@ macro_rules! h2_call {
     };
 }
 
-/// A member of grpc's stream, from the stream of one side: that has held the common one since grpc 1.77, and pointed to it
-/// since 1.69.
+/// A member of grpc's stream, from the stream of one side: that has held the common one since grpc 1.77, pointed to it since
+/// 1.69, and before there was only the common one. The order is right because members come from a source that is whole: what
+/// has the third shape has no stream of one side.
 macro_rules! of_stream {
     ($register:expr, $side:literal, $member:literal, $kind:expr) => {
-        [
+        &[
             Way {
                 register: $register,
                 hops: &[
@@ -126,18 +127,13 @@ macro_rules! of_stream {
                     hop(GRPC_TRANSPORT, "Stream", $member, $kind),
                 ],
             },
+            Way { register: $register, hops: &[hop(GRPC_TRANSPORT, "Stream", $member, $kind)] },
         ]
     };
 }
 
 const GRPC_CONN: &[Way] =
     &[Way { register: RAX, hops: &[hop(GRPC_TRANSPORT, "http2Client", "conn", Kind::Interface)] }];
-/// Before grpc 1.69 there was one kind of stream.
-const STREAM_ID: Hop = hop(GRPC_TRANSPORT, "Stream", "id", Kind::Number);
-const STREAM_CONTEXT: Hop = hop(GRPC_TRANSPORT, "Stream", "ctx", Kind::Interface);
-const SERVED_ID: [Way; 2] = of_stream!(RDI, "ServerStream", "id", Kind::Number);
-const SERVED_CONTEXT: [Way; 2] = of_stream!(RDI, "ServerStream", "ctx", Kind::Interface);
-
 const LAYOUTS: [Layout; 11] = [
     // The server is its receiver, a structure of one pointer; then the writer and the request.
     Layout {
@@ -182,21 +178,21 @@ const LAYOUTS: [Layout; 11] = [
         package: GRPC,
         name: "(*Server).handleStream",
         conn: &[Way { register: RCX, hops: &[hop(GRPC_TRANSPORT, "http2Server", "conn", Kind::Interface)] }],
-        stream: &SERVED_ID,
-        context: &SERVED_CONTEXT,
+        stream: of_stream!(RDI, "ServerStream", "id", Kind::Number),
+        context: of_stream!(RDI, "ServerStream", "ctx", Kind::Interface),
     },
     Layout {
         package: GRPC_TRANSPORT,
         name: "(*http2Client).Write",
         conn: GRPC_CONN,
-        stream: &[Way { register: RBX, hops: &[STREAM_ID] }],
-        context: &[Way { register: RBX, hops: &[STREAM_CONTEXT] }],
+        stream: of_stream!(RBX, "ClientStream", "id", Kind::Number),
+        context: of_stream!(RBX, "ClientStream", "ctx", Kind::Interface),
     },
     Layout {
         package: GRPC_TRANSPORT,
         name: "(*http2Client).write",
         conn: GRPC_CONN,
-        stream: &of_stream!(RBX, "ClientStream", "id", Kind::Number),
-        context: &of_stream!(RBX, "ClientStream", "ctx", Kind::Interface),
+        stream: of_stream!(RBX, "ClientStream", "id", Kind::Number),
+        context: of_stream!(RBX, "ClientStream", "ctx", Kind::Interface),
     },
 ];

@@ -4,7 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "serde")]
 mod as_bytes;
 mod build_id;
 mod build_info;
@@ -15,10 +14,15 @@ mod functions;
 mod inflate;
 mod layouts;
 mod members;
+mod moduledata;
+mod offsets;
+mod pclntab;
 mod points;
 mod prologue;
 mod read;
+mod relocations;
 mod runtime;
+mod sources;
 mod symbols;
 mod tls;
 mod wanted;
@@ -26,12 +30,15 @@ mod wanted;
 use std::fmt;
 
 pub use error::Error;
+pub use members::{Member, Members};
+pub use offsets::{GO, Offsets, Release, table as offsets};
 pub use read::read;
+use serde::{Deserialize, Serialize};
+pub use sources::described;
 use weft_abi::{GoCallLayout, GoProcess};
 
 /// A version of Go, as the binary's build information says it (`go1.26.8`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GoVersion {
     /// 1.
     pub major: u16,
@@ -48,8 +55,7 @@ impl fmt::Display for GoVersion {
 }
 
 /// A function that weft can listen at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GoFunction {
     /// `net/http.serverHandler.ServeHTTP`.
     HttpServe,
@@ -78,8 +84,7 @@ pub enum GoFunction {
 }
 
 /// A place to attach a program at, and what to read there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePoint {
     /// Which function.
     pub function: GoFunction,
@@ -90,14 +95,13 @@ pub struct ProbePoint {
     /// It is at such a push. The entry's instruction is single-stepped, at ten times the cost.
     pub emulated: bool,
     /// What to read there; `function` is set, and of runtime functions nothing else.
-    #[cfg_attr(feature = "serde", serde(with = "as_bytes"))]
+    #[serde(with = "as_bytes")]
     pub layout: GoCallLayout,
 }
 
 /// Where the runtime keeps what it always counts: virtual addresses of the binary as linked (a PIE's are moved by where it
 /// is loaded).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeAddresses {
     /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
     pub time_to_run: Option<u64>,
@@ -127,8 +131,7 @@ pub struct RuntimeAddresses {
 }
 
 /// The shape of the runtime's `timeHistogram` (runtime/histogram.go): `counts` of u64, then underflow and overflow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeHistogram {
     /// `timeHistMinBucketBits`.
     pub min_bucket_bits: u32,
@@ -139,15 +142,14 @@ pub struct TimeHistogram {
 }
 
 /// What is known of a binary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoBinary {
     /// The compiler's version.
     pub version: GoVersion,
     /// Go's build id, else the GNU one, else nothing.
     pub build_id: Option<String>,
     /// How the goroutine of a thread is found.
-    #[cfg_attr(feature = "serde", serde(with = "as_bytes"))]
+    #[serde(with = "as_bytes")]
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,

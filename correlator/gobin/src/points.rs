@@ -17,13 +17,9 @@ const SERVED_CONTEXTS: u8 = 2;
 /// Of a call: the chain that leads to the request that it is made for.
 const CALLED_CONTEXTS: u8 = MAX_CONTEXTS as u8;
 
-/// The place of a function. None: it is not in the file.
-pub fn point(
-    elf: &Elf<'_>,
-    found: &Found,
-    members: &Members,
-    missing: &mut Vec<String>,
-) -> Option<ProbePoint> {
+/// The place of a function, and what to read there. None: its code is not in the file, or what would have to be read there is
+/// not known.
+pub fn point(elf: &Elf<'_>, found: &Found, members: &Members) -> Option<ProbePoint> {
     let code = elf.bytes_at(found.address)?;
     let code = code.get(..PROLOGUE).unwrap_or(code);
     let push = prologue::first_push(code);
@@ -33,26 +29,20 @@ pub fn point(
         symbol: found.symbol(),
         file_offset: entry.checked_add(push.unwrap_or(0) as u64)?,
         emulated: push.is_some(),
-        layout: layout(found, members, missing),
+        layout: layout(found, members)?,
     })
 }
 
-fn layout(found: &Found, members: &Members, missing: &mut Vec<String>) -> GoCallLayout {
+/// All that a record of the call says, or nothing: half of it would be taken for the whole.
+fn layout(found: &Found, members: &Members) -> Option<GoCallLayout> {
     let (function, contexts) = call(found.known.function);
-    let mut layout = GoCallLayout { function, contexts, ..GoCallLayout::default() };
-    let Some(Layout { conn, stream, context, .. }) = layouts::of(found.known) else { return layout };
-    let parts = [(&mut layout.conn, conn), (&mut layout.stream, stream), (&mut layout.context, context)];
-    let mut unknown = false;
-    for (path, ways) in parts {
-        match ways.iter().find_map(|way| resolve(way, &found.vendor, members)) {
-            Some(found) => *path = found,
-            None => unknown |= !ways.is_empty(),
-        }
-    }
-    if unknown {
-        missing.push(format!("where {} has its connection, stream or context is not known", found.symbol()));
-    }
-    layout
+    let none = GoCallLayout { function, contexts, ..GoCallLayout::default() };
+    let Some(Layout { conn, stream, context, .. }) = layouts::of(found.known) else { return Some(none) };
+    let path = |ways: &[Way]| match ways {
+        [] => Some(GoPath::default()),
+        ways => ways.iter().find_map(|way| resolve(way, &found.vendor, members)),
+    };
+    Some(GoCallLayout { conn: path(conn)?, stream: path(stream)?, context: path(context)?, ..none })
 }
 
 /// What a record of it says, and how many contexts it carries.

@@ -3,14 +3,11 @@ use object::elf::EM_X86_64;
 use weft_abi::GoProcess;
 
 use crate::{
-    Error, GoBinary, build_id,
-    build_info::{self, BuildInfo},
-    dwarf::{self, Wanted},
+    Error, GoBinary, build_id, build_info,
     elf::Elf,
-    functions::Found,
+    functions::{Found, Functions},
     members::Members,
-    points, runtime, symbols, tls,
-    wanted::{RUNTIME, STRUCTURES},
+    pclntab, points, runtime, sources, symbols, tls,
 };
 
 /// What an executable says of itself, from its bytes. None: it is no Go program.
@@ -27,10 +24,9 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
     }
     let mut missing = Vec::new();
     let symbols = symbols::read(&elf);
-    let functions = symbols.functions.found();
-    let members = members(&elf, &build, &functions, &mut missing);
-    let points =
-        functions.iter().filter_map(|found| points::point(&elf, found, &members, &mut missing)).collect();
+    let functions = functions(&elf, symbols.functions, &mut missing);
+    let members = sources::members(&elf, &build, &functions, &mut missing);
+    let points = functions.iter().filter_map(|found| points::point(&elf, found, &members)).collect();
     Ok(Some(GoBinary {
         version: build.version,
         build_id: build_id::find(&elf),
@@ -39,6 +35,25 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
         runtime: runtime::addresses(&symbols.variables, &members),
         missing,
     }))
+}
+
+/// Of the symbol table, else of the table that the runtime uses.
+fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Vec<Found> {
+    let found = symbols.found();
+    if !found.is_empty() {
+        return found;
+    }
+    match pclntab::functions(elf) {
+        Some(Ok(functions)) => functions.found(),
+        Some(Err(reason)) => {
+            missing.push(format!("the binary's function table cannot be used: {reason}"));
+            found
+        }
+        None => {
+            missing.push("the binary has neither symbols nor a function table that is known".to_owned());
+            found
+        }
+    }
 }
 
 fn process(elf: &Elf<'_>, members: &Members, tlsg: Option<u64>) -> GoProcess {
@@ -50,33 +65,4 @@ fn process(elf: &Elf<'_>, members: &Members, tlsg: Option<u64>) -> GoProcess {
         m: member("runtime.g", "m"),
         curg: member("runtime.m", "curg"),
     }
-}
-
-fn members(elf: &Elf<'_>, build: &BuildInfo<'_>, functions: &[Found], missing: &mut Vec<String>) -> Members {
-    let Some(described) = dwarf::read(elf, &wanted(functions)) else {
-        let grpc = build.module("google.golang.org/grpc");
-        missing
-            .push(format!("the binary has no debugging information (Go {}, grpc {grpc:?})", build.version));
-        return Members::default();
-    };
-    if !described.whole {
-        missing.push("the debugging information is damaged".to_owned());
-    }
-    described.members
-}
-
-/// The structures of the packages that are in the binary.
-fn wanted(functions: &[Found]) -> Wanted {
-    let mut wanted = Wanted::new();
-    for structure in &STRUCTURES {
-        let package = structure.package;
-        let mut want = |vendor: &str| {
-            wanted.insert(format!("{vendor}{package}.{}", structure.name), structure.members);
-        };
-        want("");
-        if package != RUNTIME {
-            functions.iter().for_each(|found| want(&found.vendor));
-        }
-    }
-    wanted
 }

@@ -18,9 +18,11 @@ const fn structure(package: &'static str, name: &'static str, members: &'static 
 pub const HTTP: &str = "net/http";
 /// Where net/http has its HTTP/2 since Go 1.27.
 pub const INTERNAL_HTTP2: &str = "net/http/internal/http2";
-/// HTTP/2 as a module of its own.
+/// The module that has HTTP/2 for itself.
+pub const X_NET: &str = "golang.org/x/net";
+/// Its package.
 pub const X_HTTP2: &str = "golang.org/x/net/http2";
-/// grpc-go.
+/// grpc-go: the module, and its package.
 pub const GRPC: &str = "google.golang.org/grpc";
 /// grpc-go's connections.
 pub const GRPC_TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
