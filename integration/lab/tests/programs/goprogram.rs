@@ -1,11 +1,14 @@
 //! A Go program whose goroutines say who they are (`goroutines/main.go`), in the netns of the loaded programs.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use weft_gobin::GoBinary;
 use weft_lab::NetNs;
 
 /// How a program is linked.
@@ -40,6 +43,9 @@ pub type Said = BTreeMap<(String, u32), (u64, u64)>;
 /// The program, running. Dropping it ends it.
 pub struct GoProgram {
     pub path: PathBuf,
+    /// What it says of itself.
+    pub binary: GoBinary,
+    data: Vec<u8>,
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -49,18 +55,34 @@ impl GoProgram {
     /// Starts it; it does nothing yet.
     pub fn start(netns: &NetNs, linked: Linked, rounds: u32) -> Result<Self> {
         let path = build(linked)?;
+        let data = fs::read(&path)?;
+        let binary = weft_gobin::read(&data)?.context("no Go program")?;
         let mut command = Command::new(&path);
         command.arg(rounds.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = netns.spawn(&mut command)?;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
-        let mut this = Self { path, child, stdin, stdout };
+        let mut this = Self { path, binary, data, child, stdin, stdout };
         ensure!(this.line()? == "ready");
         Ok(this)
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where in the file a function has its first `push %rbp`.
+    pub fn offset(&self, function: &str) -> Result<u64> {
+        let elf = object::File::parse(&*self.data)?;
+        let symbol = elf.symbol_by_name(function).with_context(|| format!("no symbol {function}"))?;
+        let section = symbol.section_index().and_then(|index| elf.section_by_index(index).ok());
+        let section = section.context("no section")?;
+        let (file_offset, _) = section.file_range().context("no bytes")?;
+        let entry = symbol.address() - section.address() + file_offset;
+        let code = self.data.get(entry as usize..).context("no code")?;
+        // push %rbp; mov %rsp, %rbp
+        let push = code.windows(4).position(|code| code == [0x55, 0x48, 0x89, 0xe5]);
+        Ok(entry + push.context("no push")? as u64)
     }
 
     /// Lets it go on, and waits until it has done everything.
@@ -89,6 +111,6 @@ impl Drop for GoProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
