@@ -14,7 +14,9 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use weft_loader::AttachMode;
 
-pub use self::go::{Budget, Go, GoProbes};
+#[cfg(test)]
+use self::go::Budget;
+pub use self::go::{Go, GoProbes};
 
 /// The most that `capture.max_header_bytes` may be. Servers take up to about as much, and an HTTP/2 head that is larger
 /// than a frame (16 KiB) goes on in CONTINUATION frames.

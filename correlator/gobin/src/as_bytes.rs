@@ -16,5 +16,6 @@ where
     D: Deserializer<'de>,
 {
     let bytes = Vec::<u8>::deserialize(deserializer)?;
-    T::read_from_bytes(&bytes).map_err(|_| D::Error::invalid_length(bytes.len(), &"as many bytes as the structure has"))
+    T::read_from_bytes(&bytes)
+        .map_err(|_| D::Error::invalid_length(bytes.len(), &"as many bytes as the structure has"))
 }

@@ -126,6 +126,11 @@ pub struct RuntimeAddresses {
     pub system_goroutines: Option<u64>,
     /// `runtime.gomaxprocs`: i32.
     pub gomaxprocs: Option<u64>,
+    /// `runtime.allp`: a slice of pointers to processors.
+    pub processors: Option<u64>,
+    /// No address but an offset in a processor: `gFree.n`, since Go 1.25 `gFree.size`, i32. Dead goroutines that wait there to be
+    /// used again.
+    pub free_goroutines_of_processor: Option<u32>,
     /// Buckets of a `timeHistogram` of this version.
     pub histogram: TimeHistogram,
 }

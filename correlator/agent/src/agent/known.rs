@@ -27,7 +27,8 @@ impl Known {
     /// The same as inputs.
     pub fn inputs(&self) -> impl Iterator<Item = Input<'static>> {
         let pods = self.pods.values().cloned().map(|pod| Input::Workload(WorkloadUpdate::Pod(pod)));
-        let processes = self.processes.values().cloned().map(|process| Input::Process(ProcessUpdate::Go(process)));
+        let processes =
+            self.processes.values().cloned().map(|process| Input::Process(ProcessUpdate::Go(process)));
         pods.chain(processes)
     }
 }

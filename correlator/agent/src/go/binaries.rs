@@ -38,7 +38,13 @@ pub enum Answer {
 impl Binaries {
     /// None yet.
     pub fn new(reader: Reader, now: Instant) -> Self {
-        Self { cache: Cache::default(), reader, log: LogLimit::new(now), counts: BinaryCounts::default(), no_room: 0 }
+        Self {
+            cache: Cache::default(),
+            reader,
+            log: LogLimit::new(now),
+            counts: BinaryCounts::default(),
+            no_room: 0,
+        }
     }
 
     /// What the process executes; it is read when nobody has asked for it before.
@@ -57,6 +63,11 @@ impl Binaries {
                 Answer::NoRoom
             }
         })
+    }
+
+    /// Files that were known and gave way to others.
+    pub fn evicted(&self) -> u64 {
+        self.cache.evicted()
     }
 
     /// A file was read. Gives the processes that wait for it.

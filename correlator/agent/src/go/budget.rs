@@ -154,7 +154,10 @@ mod tests {
     }
 
     fn off(changes: &[Change]) -> Vec<Group> {
-        changes.iter().map(|change| if let Change::Off(group, _) = change { *group } else { panic!("{change:?}") }).collect()
+        changes
+            .iter()
+            .map(|change| if let Change::Off(group, _) = change { *group } else { panic!("{change:?}") })
+            .collect()
     }
 
     #[test]
@@ -167,17 +170,19 @@ mod tests {
     #[test]
     fn the_least_valuable_give_way_first_and_cheap_ones_stay() {
         let (mut governor, start) = governor(0.02);
-        let changes = governor.measured(second([9, 20, 1, 0, 500]), start + SECOND);
+        let changes = governor.measured(second([9, 20, 1, 0, 100]), start + SECOND);
         assert_eq!(off(&changes), [Group::Serve, Group::Sched]);
         assert!(governor.on().eq([Group::Call, Group::Gc, Group::Assist]));
-        assert!(matches!(governor.state(Group::Sched), Some(State::TooDear { share, .. }) if share > 1.0));
+        assert!(
+            matches!(governor.state(Group::Sched), Some(State::TooDear { share, .. }) if share > 0.1 && share < 0.2)
+        );
     }
 
     #[test]
     fn the_share_is_of_what_the_processes_would_use_alone() {
         let (mut governor, start) = governor(0.5);
         let changes = governor.measured(second([400, 0, 0, 0, 0]), start + SECOND);
-        assert_eq!(changes, [Change::Off(Group::Call, 400.0 / 600.0)]);
+        assert!(matches!(changes[..], [Change::Off(Group::Call, share)] if (share - 2.0 / 3.0).abs() < 1e-9));
     }
 
     #[test]

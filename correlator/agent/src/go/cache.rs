@@ -84,9 +84,9 @@ impl Cache {
         if let Some(State::Reading(waiting)) = before { waiting } else { Vec::new() }
     }
 
-    /// How many files are known, and how many gave way.
-    pub fn count(&self) -> (usize, u64) {
-        (self.files.len(), self.evicted)
+    /// How many gave way to others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     fn put(&mut self, file: FileId, state: State, bytes: usize) -> Option<State> {
@@ -99,8 +99,10 @@ impl Cache {
 
     /// What is being read stays: somebody waits. Says whether there was something to evict.
     fn evict(&mut self, but: FileId) -> bool {
-        let known = self.files.iter().filter(|(file, entry)| **file != but && matches!(entry.state, State::Known(_)));
-        let Some((oldest, bytes)) = known.min_by_key(|(_, entry)| entry.used).map(|(file, entry)| (*file, entry.bytes))
+        let known =
+            self.files.iter().filter(|(file, entry)| **file != but && matches!(entry.state, State::Known(_)));
+        let Some((oldest, bytes)) =
+            known.min_by_key(|(_, entry)| entry.used).map(|(file, entry)| (*file, entry.bytes))
         else {
             return false;
         };
@@ -161,7 +163,7 @@ mod tests {
             cache.learn(file(number), Known::Nothing);
             assert!(matches!(cache.ask(file(0), 1), Asked::Known(_)), "{number}");
         }
-        assert_eq!(cache.count(), (FILES, 5000 - FILES as u64));
+        assert_eq!((cache.files.len(), cache.evicted()), (FILES, 5000 - FILES as u64));
         assert!(matches!(cache.ask(file(1), 1), Asked::Read));
     }
 

@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn pods_that_are_the_same_are_no_news() {
         let (handle, messages, shared) = GoHandle::new();
-        let pods = || [(5, super::super::pods::PodNetns { netns: 1, label: "a/b".into() })].into_iter().collect::<Pods>();
+        let pods = || {
+            [(5, super::super::pods::PodNetns { netns: 1, label: "a/b".into() })]
+                .into_iter()
+                .collect::<Pods>()
+        };
         handle.pods(pods());
         handle.pods(pods());
         assert_eq!(messages.try_iter().count(), 1);

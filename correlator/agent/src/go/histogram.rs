@@ -30,7 +30,8 @@ pub struct Durations {
 /// Bytes of a histogram of this shape, underflow and overflow included; nothing where the shape is none.
 pub fn size(shape: TimeHistogram) -> Option<usize> {
     let TimeHistogram { min_bucket_bits, max_bucket_bits, sub_bucket_bits } = shape;
-    let sound = sub_bucket_bits < min_bucket_bits && min_bucket_bits <= max_bucket_bits && max_bucket_bits <= 64;
+    let sound =
+        sub_bucket_bits < min_bucket_bits && min_bucket_bits <= max_bucket_bits && max_bucket_bits <= 64;
     let buckets = u64::from(max_bucket_bits.checked_sub(min_bucket_bits)?) + 1;
     let counts = buckets.checked_shl(sub_bucket_bits).filter(|counts| sound && *counts <= MOST_COUNTS)?;
     usize::try_from((counts + 2) * 8).ok()
@@ -40,8 +41,10 @@ pub fn size(shape: TimeHistogram) -> Option<usize> {
 pub fn decode(shape: TimeHistogram, bytes: &[u8]) -> Option<Durations> {
     let (words, []) = bytes.as_chunks::<8>() else { return None };
     let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-    let ([underflow, overflow], counts) =
-        words.split_last_chunk::<2>().filter(|_| size(shape) == Some(bytes.len())).map(|(rest, ends)| (ends, rest))?;
+    let ([underflow, overflow], counts) = words
+        .split_last_chunk::<2>()
+        .filter(|_| size(shape) == Some(bytes.len()))
+        .map(|(rest, ends)| (ends, rest))?;
     let mut durations = Durations::default();
     durations.add(*underflow, 0, 0);
     for (index, count) in counts.iter().enumerate() {
@@ -80,7 +83,8 @@ fn lower_bound(shape: TimeHistogram, index: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const SHAPE: TimeHistogram = TimeHistogram { min_bucket_bits: 9, max_bucket_bits: 48, sub_bucket_bits: 2 };
+    const SHAPE: TimeHistogram =
+        TimeHistogram { min_bucket_bits: 9, max_bucket_bits: 48, sub_bucket_bits: 2 };
 
     /// `timeHistogram.record`, written after the runtime's.
     fn record(counts: &mut [u64], duration: u64) {
@@ -110,7 +114,11 @@ mod tests {
         durations.iter().for_each(|duration| record(&mut counts, *duration));
         let decoded = decode(SHAPE, &bytes(&counts, 0, 0)).unwrap();
         for (bound, up_to) in BOUNDS_NS.into_iter().zip(decoded.up_to) {
-            assert_eq!(up_to, durations.iter().filter(|duration| **duration < bound).count() as u64, "{bound}");
+            assert_eq!(
+                up_to,
+                durations.iter().filter(|duration| **duration < bound).count() as u64,
+                "{bound}"
+            );
         }
         assert_eq!(decoded.count, durations.len() as u64);
         let (sum, exact) = (decoded.sum_ns as f64, durations.iter().sum::<u64>() as f64);
@@ -131,7 +139,14 @@ mod tests {
             max_bucket_bits,
             sub_bucket_bits,
         };
-        for wrong in [shape(0, 0, 0), shape(9, 8, 2), shape(9, 48, 9), shape(9, 48, 40), shape(1, 65, 0), shape(60, 64, 59)] {
+        for wrong in [
+            shape(0, 0, 0),
+            shape(9, 8, 2),
+            shape(9, 48, 9),
+            shape(9, 48, 40),
+            shape(1, 65, 0),
+            shape(60, 64, 59),
+        ] {
             assert_eq!(size(wrong), None, "{wrong:?}");
             assert_eq!(decode(wrong, &[0; 162 * 8]), None);
         }

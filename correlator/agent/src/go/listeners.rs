@@ -36,8 +36,7 @@ impl Listeners {
     /// Tells the programs where the process's goroutines are found, and listens to it; or says why that cannot be.
     pub fn add(&mut self, process: &Process, now: Instant) -> Result<(), weft_loader::LoaderError> {
         self.loader.set_process(process.pid, process.binary.process)?;
-        let patience =
-            if self.short_lived.contains(process.file) { SHORT_LIFE } else { Duration::ZERO };
+        let patience = if self.short_lived.contains(process.file) { SHORT_LIFE } else { Duration::ZERO };
         let new = || Listening::new(process, self.policy, now + patience);
         self.by_file.entry(process.file).or_insert_with(new).join(process.pid);
         Ok(())

@@ -160,7 +160,9 @@ impl Listening {
     }
 
     fn wanted(&self) -> Option<Group> {
-        self.governor.on().find(|group| !self.attached.contains_key(group) && !self.failed.contains_key(group))
+        self.governor
+            .on()
+            .find(|group| !self.attached.contains_key(group) && !self.failed.contains_key(group))
     }
 
     /// The binary, through whichever process still executes it: a process id alone may be another's by now, and a breakpoint

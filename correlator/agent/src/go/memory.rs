@@ -8,8 +8,8 @@ use super::{
     proc::ProcDir,
 };
 
-/// More processors than a runtime can have (`_MaxGomaxprocs` was 1024 when there was a limit).
-const MOST_PROCESSORS: i32 = 1 << 16;
+/// More processors than machines have; who says that there are more is not believed.
+const MOST_PROCESSORS: usize = 1 << 12;
 
 /// Where an ELF file of 64 bits says at which address it begins to execute (`e_entry`).
 const E_ENTRY: u64 = 24;
@@ -70,14 +70,43 @@ impl Memory {
     pub fn counted(&self, at: &RuntimeAddresses) -> Counted {
         Counted {
             goroutines: self.goroutines(at),
-            processors: self.i32(at.gomaxprocs).filter(|count| (1..MOST_PROCESSORS).contains(count)).and_then(positive),
+            processors: self.i32(at.gomaxprocs).and_then(|count| u64::try_from(count).ok()),
             gc_cycles: self.u32(at.gc_cycles).map(u64::from),
             gc_pause_total_ns: self.u64(at.gc_pause_total),
             gc_pauses: self.durations(at.stw_gc, at),
             heap_live: self.u64(at.heap_live),
-            heap_goal: self.u64(at.heap_goal),
+            // GOGC=off: there is no goal.
+            heap_goal: self.u64(at.heap_goal).filter(|goal| *goal != u64::MAX),
             schedule: self.durations(at.time_to_run, at),
         }
+    }
+
+    /// As `runtime.gcount` counts them: all, without the dead ones that wait to be used again and the runtime's own.
+    fn goroutines(&self, at: &RuntimeAddresses) -> Option<u64> {
+        let all = i64::try_from(self.u64(at.all_goroutines)?).ok()?;
+        let mut others = self.i32(at.free_goroutines).map(i64::from)?;
+        if at.free_goroutines_without_stack.is_some() {
+            others += self.i32(at.free_goroutines_without_stack).map(i64::from)?;
+        }
+        others += self.i32(at.system_goroutines).map(i64::from)?;
+        others += self.free_goroutines_of_processors(at)?;
+        // They change while they are read; one goroutine there always is.
+        Some(all.checked_sub(others)?.max(1).cast_unsigned())
+    }
+
+    fn free_goroutines_of_processors(&self, at: &RuntimeAddresses) -> Option<i64> {
+        let slice = at.processors?;
+        let [pointers, count] = [self.u64(Some(slice))?, self.u64(slice.checked_add(8))?];
+        let mut bytes = vec![0; usize::try_from(count).ok().filter(|count| *count <= MOST_PROCESSORS)? * 8];
+        self.read_at(pointers, &mut bytes)?;
+        let (processors, _) = bytes.as_chunks::<8>();
+        let free = |processor: &[u8; 8]| {
+            let place =
+                u64::from_le_bytes(*processor).checked_add(at.free_goroutines_of_processor?.into())?;
+            let mut free = [0; 4];
+            self.read_at(place, &mut free).map(|()| i64::from(i32::from_le_bytes(free)))
+        };
+        processors.iter().map(free).sum()
     }
 
     fn durations(&self, address: Option<u64>, at: &RuntimeAddresses) -> Option<Durations> {
@@ -104,10 +133,11 @@ impl Memory {
     }
 
     fn read(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
-        self.file.read_exact_at(bytes, address.wrapping_add(self.bias.0)).ok()
+        self.read_at(address.wrapping_add(self.bias.0), bytes)
     }
-}
 
-fn positive(count: i32) -> Option<u64> {
-    u64::try_from(count).ok()
+    /// At an address that the process itself has told.
+    fn read_at(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
+        self.file.read_exact_at(bytes, address).ok()
+    }
 }

@@ -37,12 +37,19 @@ use std::{
 
 use weft_loader::go::GoProbes;
 
+use self::{
+    binaries::Binaries,
+    events::{Message, Shared},
+    listeners::Listeners,
+    processes::Processes,
+    read::Reader,
+    worker::Worker,
+};
 pub use self::{
     events::GoHandle,
-    pods::{PodNetns, Pods},
+    pods::PodNetns,
     policy::{Cost, Policy},
 };
-use self::{binaries::Binaries, events::{Message, Shared}, listeners::Listeners, processes::Processes, read::Reader, worker::Worker};
 use crate::agent::PipelineHandle;
 
 /// What the threads are started with.

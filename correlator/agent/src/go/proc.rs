@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn what_a_process_that_ended_is_asked_says_that_it_is_gone() {
-        let mut child = Command::new("/proc/self/exe").arg("--list").stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            Command::new("/proc/self/exe").arg("--list").stdout(std::process::Stdio::null()).spawn().unwrap();
         let held = ProcDir::open(child.id()).unwrap();
         child.wait().unwrap();
         for error in [

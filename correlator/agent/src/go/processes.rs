@@ -106,6 +106,11 @@ impl Processes {
         self.changed = true;
     }
 
+    /// When [`Self::attach`] has something to do.
+    pub fn attach_at(&self) -> Option<Instant> {
+        self.listeners.attach_at()
+    }
+
     /// Attaches one thing that is to be attached by now.
     pub fn attach(&mut self, now: Instant) {
         if let Some(file) = self.listeners.attach(now) {

@@ -24,6 +24,7 @@ impl Processes {
         counts.binaries = self.binaries.counts;
         counts.overflow.events = missed;
         counts.overflow.files = self.binaries.no_room;
+        counts.overflow.binaries = self.binaries.evicted();
         counts
     }
 }

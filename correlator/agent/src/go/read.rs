@@ -6,7 +6,6 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread,
-    time::Duration,
 };
 
 use rustix::{
@@ -113,8 +112,10 @@ fn ask(file: File) -> io::Result<Told> {
     // It has answered, or takes too long.
     let _ = child.kill();
     let status = child.wait()?;
-    let answer = answer?.ok_or_else(|| io::Error::other(format!("it was not read within {} s", PATIENCE.tv_sec)))?;
-    serde_json::from_slice(&answer).map_err(|_| io::Error::other(format!("reading it ended with {}", end(status))))
+    let answer =
+        answer?.ok_or_else(|| io::Error::other(format!("it was not read within {} s", PATIENCE.tv_sec)))?;
+    serde_json::from_slice(&answer)
+        .map_err(|_| io::Error::other(format!("reading it ended with {}", end(status))))
 }
 
 /// All that the process says; nothing when it takes too long for it.
@@ -131,7 +132,9 @@ fn answer(child: &mut Child) -> io::Result<Option<Vec<u8>>> {
 
 fn end(status: ExitStatus) -> String {
     match status.signal() {
-        Some(signal) => format!("signal {signal}: it changed meanwhile, or takes more memory or time than it may"),
+        Some(signal) => {
+            format!("signal {signal}: it changed meanwhile, or takes more memory or time than it may")
+        }
         None => status.to_string(),
     }
 }

@@ -98,7 +98,7 @@ impl ProbeState {
 pub struct Counts {
     /// Binaries that were read, by what came of it.
     pub binaries: BinaryCounts,
-    /// What found no room and was left to the next look at all processes.
+    /// What found no room, or gave way.
     pub overflow: Overflow,
 }
 
@@ -145,12 +145,20 @@ pub struct Overflow {
     pub files: u64,
     /// Go processes that the programs are told of.
     pub processes: u64,
+    /// Binaries that were known and gave way to others.
+    pub binaries: u64,
 }
 
 impl Overflow {
     /// By name.
-    pub fn named(self) -> [(&'static str, u64); 4] {
-        let Self { events, pending, files, processes } = self;
-        [("events", events), ("pending", pending), ("files", files), ("processes", processes)]
+    pub fn named(self) -> [(&'static str, u64); 5] {
+        let Self { events, pending, files, processes, binaries } = self;
+        [
+            ("events", events),
+            ("pending", pending),
+            ("files", files),
+            ("processes", processes),
+            ("binaries", binaries),
+        ]
     }
 }

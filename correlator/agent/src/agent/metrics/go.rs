@@ -51,16 +51,29 @@ impl GoCollector {
         let help = "Garbage collections that were completed";
         self.counter(encoder, "go_memory_gc_cycles", help, |counted| counted.gc_cycles)?;
         let help = "How long the world was stopped for the garbage collector each time; the sum is from the buckets' middles";
-        self.histogram(encoder, "go_memory_gc_pause_duration_seconds", help, |counted| counted.gc_pauses.as_ref())
+        self.histogram(encoder, "go_memory_gc_pause_duration_seconds", help, |counted| {
+            counted.gc_pauses.as_ref()
+        })
     }
 
     fn own(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let View { processes, probes, counts } = &*self.view;
         let processes = i64::try_from(processes.len()).unwrap_or(i64::MAX);
-        let metric = encoder.encode_descriptor("weft_go_processes", "Go processes of pods", None, MetricType::Gauge)?;
+        let metric = encoder.encode_descriptor(
+            "weft_go_processes",
+            "Go processes of pods",
+            None,
+            MetricType::Gauge,
+        )?;
         ConstGauge::new(processes).encode(metric)?;
         let help = "Groups of probes in the binaries that are executed, by their state";
-        gauges(encoder, "weft_go_probes", help, "state", probes.iter().map(|(state, count)| (*state, *count)))?;
+        gauges(
+            encoder,
+            "weft_go_probes",
+            help,
+            "state",
+            probes.iter().map(|(state, count)| (*state, *count)),
+        )?;
         let help = "Binaries of processes of pods that were read, by what came of it";
         counters(encoder, "weft_go_binaries", help, "outcome", counts.binaries.named())?;
         let help = "What was said of processes and found no room: found by the next look at all processes";
@@ -76,7 +89,8 @@ impl GoCollector {
     ) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in self.known(of) {
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(family.encode_family(&labels)?)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
