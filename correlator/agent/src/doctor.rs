@@ -177,6 +177,12 @@ fn program(name: &str, result: weft_loader::Result<()>) -> Check {
             "sock_send" | "sock_recv" => {
                 "kernel 6.3 or newer has its tracepoint; without it `app` stays unknown"
             }
+            "process_exec" | "process_exit" => {
+                "without it a new process is found at the next look at /proc only"
+            }
+            "go_call" | "go_status" => {
+                "kernel 5.15 or newer has what it needs; without it calls between goroutines are not followed"
+            }
             "weft_sockops" => "without it connect latency, RTT and retransmissions stay unknown",
             _ => {
                 "the kernel refused a program that weft cannot do without: report it with this kernel's version"

@@ -123,11 +123,12 @@ pub struct GoCall {
 
 /// What a goroutine did: `Header::detail` of a [`GoSched`].
 pub mod go_sched {
-    /// It was created.
+    /// It was created. Its record is written when it runs for the first time, with the time at which it was created: in older
+    /// versions of Go it has no id before.
     pub const CREATED: u8 = 1;
     /// It waits for something.
     pub const PARKED: u8 = 2;
-    /// It may run again.
+    /// It may run again: what it waited for is there, its system call is over, or it gave way to others.
     pub const READY: u8 = 3;
     /// It runs, `wait` ns after it was able to.
     pub const RUNS: u8 = 4;
@@ -144,9 +145,11 @@ pub struct GoSched {
     pub header: Header,
     /// The goroutine whose state it is.
     pub goid: u64,
-    /// For CREATED: the goroutine that created it. For READY: the one that the thread was running; else 0.
+    /// For CREATED: the goroutine that created it. For READY: the one that the thread was running, which may be itself. 0: none,
+    /// or unknown.
     pub by: u64,
-    /// For RUNS: how long it was able to run and did not, in ns; 0 when unknown.
+    /// For RUNS: how long it was able to run and did not, in ns; 0 when unknown, as for one of some whose addresses share a
+    /// place in the kernel's table.
     pub wait: u64,
     /// Process id in the initial pid namespace.
     pub pid: u32,

@@ -1,22 +1,16 @@
 //! Calls of Go functions. One program for all of them: what to read where is data.
-use aya_ebpf::{
-    EbpfContext as _,
-    bindings::{BPF_RB_NO_WAKEUP, pt_regs},
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
-    programs::ProbeContext,
-};
+use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
 use weft_abi::{GO_PATH_STEPS, GoCall, GoCallLayout, GoPath, KIND_GO_CALL, LossReason, MAX_CONTEXTS};
 
 use crate::{
     goroutine::{Goroutine, offset, pair, word},
     kernel::Task,
     loss,
-    maps::{GO_CALLS, GO_HITS, GO_PROCESSES, RECORDS},
-    vantage,
+    maps::{GO_CALLS, GO_PROCESSES, RECORDS},
+    probe::{count_hit, register},
+    vantage::{self, SOCKETS},
 };
 
-/// The interface index in the key of a pod's sockets.
-const SOCKETS: u32 = 0;
 /// `poll.FD.Sysfd` in Go's `net.netFD`: behind a mutex of 16 bytes (internal/poll/fd_unix.go).
 const SYSFD: u32 = 16;
 /// No descriptor is as large.
@@ -74,37 +68,6 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     record.call.contexts = contexts(context, layout, &mut record.contexts);
     submit(&record);
     Some(())
-}
-
-/// Counts before anything else is decided: what a hit costs, it costs whoever is hit. Gives the attachment's number.
-#[inline(always)]
-pub fn count_hit(ctx: &ProbeContext) -> u32 {
-    // SAFETY: the helper takes the context.
-    let attachment = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
-    if let Some(counter) = GO_HITS.get_ptr_mut(attachment) {
-        // SAFETY: the map's lookup gave a valid pointer.
-        unsafe { loss::add_one(counter) }
-    }
-    attachment
-}
-
-/// Reads a register of the context by one load at a constant offset. In assembly, because the verifier takes no other
-/// form: the compiler would choose an address first.
-macro_rules! register {
-    ($ctx:expr, $name:ident) => {{
-        let value: u64;
-        // SAFETY: the context is valid while the program runs.
-        unsafe {
-            core::arch::asm!(
-                "{0} = *(u64 *)({1} + {2})",
-                out(reg) value,
-                in(reg) $ctx.regs,
-                const core::mem::offset_of!(pt_regs, $name),
-                options(nostack, readonly),
-            );
-        }
-        value
-    }};
 }
 
 /// The argument words, and the `g` of who calls.

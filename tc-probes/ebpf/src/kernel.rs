@@ -23,6 +23,8 @@ offsets!(
     TCP_SOCK_COPIED_SEQ,
     TASK_FSBASE,
     TASK_NSPROXY,
+    TASK_SIGNAL,
+    SIGNAL_LIVE,
     NSPROXY_NET_NS,
     TASK_FILES,
     FILES_FDT,
@@ -135,6 +137,13 @@ impl Task {
     pub fn fs_base(self) -> u64 {
         // SAFETY: typed, as [`load`] wants.
         unsafe { load(self.0, &TASK_FSBASE) }
+    }
+
+    /// Whether no thread of its process is left but those that are about to end as this one.
+    #[inline(always)]
+    pub fn is_last(self) -> bool {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe { member(self.0, &TASK_SIGNAL).is_some_and(|signal| load::<i32>(signal, &SIGNAL_LIVE) == 0) }
     }
 
     /// The cookie of the netns that the thread is in. None while it ends.

@@ -6,11 +6,15 @@
 
 mod flow;
 mod go_call;
+mod go_sched;
 mod goroutine;
 mod kernel;
 mod loss;
 mod maps;
 mod packet;
+mod probe;
+mod process;
+mod runnable;
 mod segment;
 mod sock_event;
 mod sock_io;
@@ -56,9 +60,27 @@ pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(_: BtfTracePointContext) -> i32 {
+    process::executes();
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(_: BtfTracePointContext) -> i32 {
+    process::exits();
+    0
+}
+
 #[uprobe]
 pub fn go_call(ctx: ProbeContext) -> u32 {
     go_call::record(&ctx);
+    0
+}
+
+#[uprobe]
+pub fn go_status(ctx: ProbeContext) -> u32 {
+    go_sched::record(&ctx);
     0
 }
 

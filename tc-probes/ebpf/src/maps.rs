@@ -9,6 +9,8 @@ use weft_abi::{
     GoCallLayout, GoProcess, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
 };
 
+use crate::runnable::{PLACES, Runnable};
+
 /// Entries are few and user space alone makes them: memory is taken when one is made.
 const NO_PREALLOC: u32 = aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 
@@ -48,6 +50,10 @@ pub static GO_CALLS: Array<GoCallLayout> = Array::with_max_entries(MAX_GO_CALLS,
 /// How often each of them was come by.
 #[map]
 pub static GO_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(MAX_GO_CALLS, 0);
+
+/// Goroutines that wait for a processor.
+#[map]
+pub static RUNNABLES: Array<Runnable> = Array::with_max_entries(PLACES, 0);
 
 /// Records while they are put together: larger than a program's stack.
 #[repr(C)]

@@ -14,12 +14,10 @@ use crate::{
     loss,
     maps::RECORDS,
     packet::{address, v4_mapped},
-    vantage,
+    vantage::{self, SOCKETS},
 };
 
 const AF_INET: u32 = 2;
-/// The interface index in the key of a pod's sockets.
-const SOCKETS: u32 = 0;
 
 /// Reads a member of the context by one load at a constant offset. In assembly, because the verifier takes no
 /// other form: the compiler would merge neighbours into one load, or compute an address first.

@@ -12,14 +12,13 @@ use crate::{
     goroutine::Goroutine,
     kernel, loss,
     maps::{GO_PROCESSES, RECORDS},
-    vantage,
+    vantage::{self, SOCKETS},
 };
 
 /// A receive with one of these moves no byte of the stream to the application (include/linux/socket.h): MSG_PEEK,
 /// MSG_TRUNC, MSG_ERRQUEUE.
 const NOT_A_READ: i32 = 0x02 | 0x20 | 0x2000;
 const IPPROTO_MPTCP: u16 = 262;
-const SOCKETS: u32 = 0;
 
 #[inline(always)]
 pub fn record(ctx: &BtfTracePointContext, kind: u8) {

@@ -6,6 +6,9 @@ use crate::{
     maps::{CONTROL, VANTAGES},
 };
 
+/// The interface index in the key of a pod's sockets.
+pub const SOCKETS: u32 = 0;
+
 /// The pod's entry, or nothing when the device or socket is no pod's.
 #[inline(always)]
 pub fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {

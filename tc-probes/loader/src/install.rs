@@ -40,16 +40,21 @@ const MAPS: [&str; 10] = [
     "GO_HITS",
 ];
 const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
-/// Program, and the BTF tracepoint that it sits on (both since kernel 6.3).
-const TRACEPOINTS: [(&str, &str); 2] = [("sock_send", "sock_send_length"), ("sock_recv", "sock_recv_length")];
+/// Program, and the BTF tracepoint that it sits on (those of sockets are there since kernel 6.3).
+const TRACEPOINTS: [(&str, &str); 4] = [
+    ("sock_send", "sock_send_length"),
+    ("sock_recv", "sock_recv_length"),
+    ("process_exec", "sched_process_exec"),
+    ("process_exit", "sched_process_exit"),
+];
 /// They are pinned without an attachment: the agent attaches them to what it finds, and takes that with it when it ends.
-const UPROBES: [&str; 1] = [crate::go::CALL];
+const UPROBES: [&str; 2] = [crate::go::CALL, crate::go::STATUS];
 const SOCKOPS: &str = "weft_sockops";
 /// Start of the name of the folder that says which build is pinned.
 const BUILD: &str = "build_";
 
 /// Read-only global of the programs, structure, path of the member.
-const OFFSETS: [(&str, &str, &[&str]); 18] = [
+const OFFSETS: [(&str, &str, &[&str]); 20] = [
     ("SK_BUFF_DEV", "sk_buff", &["dev"]),
     ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
     ("NET_NET_COOKIE", "net", &["net_cookie"]),
@@ -60,6 +65,8 @@ const OFFSETS: [(&str, &str, &[&str]); 18] = [
     ("TCP_SOCK_COPIED_SEQ", "tcp_sock", &["copied_seq"]),
     ("TASK_FSBASE", "task_struct", &["thread", "fsbase"]),
     ("TASK_NSPROXY", "task_struct", &["nsproxy"]),
+    ("TASK_SIGNAL", "task_struct", &["signal"]),
+    ("SIGNAL_LIVE", "signal_struct", &["live"]),
     ("NSPROXY_NET_NS", "nsproxy", &["net_ns"]),
     ("TASK_FILES", "task_struct", &["files"]),
     ("FILES_FDT", "files_struct", &["fdt"]),

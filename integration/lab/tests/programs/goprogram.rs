@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -21,10 +22,13 @@ pub enum Linked {
     WithC,
 }
 
-/// Builds the program into the target folder.
+/// Builds the program.
 pub fn build(linked: Linked) -> Result<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/goroutines");
-    let output = std::env::temp_dir().join(format!("weft-goroutines-{linked:?}-{}", std::process::id()));
+    // Each is a file of its own: who attaches to one must not be hit by another test.
+    static BUILT: AtomicU32 = AtomicU32::new(0);
+    let number = BUILT.fetch_add(1, Ordering::Relaxed);
+    let output = std::env::temp_dir().join(format!("weft-goroutines-{}-{number}", std::process::id()));
     let mut command = Command::new(weft_lab::tools::go().context("no Go toolchain on the PATH")?);
     command.current_dir(sources).arg("build").arg("-o").arg(&output).env_remove("GOFLAGS");
     match linked {
@@ -38,7 +42,30 @@ pub fn build(linked: Linked) -> Result<PathBuf> {
 }
 
 /// What a goroutine said before it did it: with so many bytes, by which goroutine, created by which one.
-pub type Said = BTreeMap<(String, u32), (u64, u64)>;
+#[derive(Debug, Default)]
+pub struct Said {
+    all: BTreeMap<(String, u32), (u64, u64)>,
+}
+
+impl Said {
+    /// What was said of a kind of thing, by its bytes.
+    pub fn of<'a>(&'a self, what: &'a str) -> impl Iterator<Item = (u32, (u64, u64))> + 'a {
+        let of_kind = self.all.iter().filter(move |((other, _), _)| other == what);
+        of_kind.map(|((_, bytes), who)| (*bytes, *who))
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+/// Where an instruction of the program is.
+pub struct Place {
+    /// In the file.
+    pub offset: u64,
+    /// In the memory of one that is linked to run at one place.
+    pub address: u64,
+}
 
 /// The program, running. Dropping it ends it.
 pub struct GoProgram {
@@ -71,8 +98,8 @@ impl GoProgram {
         self.child.id()
     }
 
-    /// Where in the file a function has its first `push %rbp`.
-    pub fn offset(&self, function: &str) -> Result<u64> {
+    /// A function's first `push %rbp`.
+    pub fn place(&self, function: &str) -> Result<Place> {
         let elf = object::File::parse(&*self.data)?;
         let symbol = elf.symbol_by_name(function).with_context(|| format!("no symbol {function}"))?;
         let section = symbol.section_index().and_then(|index| elf.section_by_index(index).ok());
@@ -82,13 +109,14 @@ impl GoProgram {
         let code = self.data.get(entry as usize..).context("no code")?;
         // push %rbp; mov %rsp, %rbp
         let push = code.windows(4).position(|code| code == [0x55, 0x48, 0x89, 0xe5]);
-        Ok(entry + push.context("no push")? as u64)
+        let push = push.context("no push")? as u64;
+        Ok(Place { offset: entry + push, address: symbol.address() + push })
     }
 
     /// Lets it go on, and waits until it has done everything.
     pub fn go_on(&mut self) -> Result<Said> {
         self.stdin.write_all(b"x")?;
-        let mut said = Said::new();
+        let mut said = Said::default();
         loop {
             let line = self.line()?;
             let words: Vec<_> = line.split(' ').collect();
@@ -96,8 +124,15 @@ impl GoProgram {
                 ensure!(line == "done", "the program said {line:?}");
                 return Ok(said);
             };
-            said.insert((what.to_owned(), bytes.parse()?), (own.parse()?, creator.parse()?));
+            said.all.insert((what.to_owned(), bytes.parse()?), (own.parse()?, creator.parse()?));
         }
+    }
+
+    /// Lets it end.
+    pub fn end(&mut self) -> Result<()> {
+        self.stdin.write_all(b"x")?;
+        ensure!(self.child.wait()?.success());
+        Ok(())
     }
 
     fn line(&mut self) -> Result<String> {

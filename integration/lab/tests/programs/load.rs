@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::SchedClassifier;
@@ -112,6 +112,11 @@ impl Programs {
         let mut records = Vec::new();
         self.drain(|bytes| records.extend(record(bytes)));
         records
+    }
+
+    /// The bpffs that everything is pinned in.
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs
     }
 
     /// Hands over what lies in the ring as it is.

@@ -2,9 +2,13 @@
 //! root, a Go toolchain, and no network.
 
 mod cost;
-mod go;
+mod gobench;
+mod gocalls;
 mod goprogram;
+mod goroutines;
+mod gosched;
 mod load;
 mod packet;
 mod packets;
+mod processes;
 mod runs;

@@ -1,18 +1,21 @@
 //! What the agent says of Go processes, and the programs that it attaches to their functions. The programs are pinned, the
 //! attachments are not: they end with the agent, however it ends.
+mod cost;
+mod places;
+
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use aya::{
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
     programs::{
         ProbeKind, ProgramError, UProbe,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
 };
-use weft_abi::{GO_CALLS, GoCallLayout, GoProcess};
+use weft_abi::{GoCallLayout, GoProcess};
 
 use crate::{
     Pins,
@@ -20,12 +23,18 @@ use crate::{
     maps::{Plain, failed, open},
 };
 
+pub use cost::ProbeCost;
+use places::{Layouts, Place};
+
 /// The program that records calls.
 pub(crate) const CALL: &str = "go_call";
+/// The program that records what goroutines do.
+pub(crate) const STATUS: &str = "go_status";
 
 /// The maps and programs for Go processes, in the hands of the one agent in charge.
 pub struct GoProbes {
     call: UProbe,
+    status: UProbe,
     processes: HashMap<MapData, u32, Plain<GoProcess>>,
     hits: PerCpuArray<MapData, u64>,
     layouts: Arc<Mutex<Layouts>>,
@@ -37,12 +46,13 @@ impl GoProbes {
     /// # Errors
     /// When it is not pinned, or access is denied.
     pub fn open(pins: &Pins) -> Result<Self> {
-        let call = pinned(pins, CALL)?;
+        let (call, status) = (pinned(pins, CALL)?, pinned(pins, STATUS)?);
         let processes = HashMap::try_from(Map::HashMap(open(pins, "GO_PROCESSES")?));
         let layouts = Array::try_from(Map::Array(open(pins, "GO_CALLS")?)).map_err(failed("GO_CALLS"))?;
         let hits = PerCpuArray::try_from(Map::PerCpuArray(open(pins, "GO_HITS")?));
         let mut this = Self {
             call,
+            status,
             processes: processes.map_err(failed("GO_PROCESSES"))?,
             hits: hits.map_err(failed("GO_HITS"))?,
             layouts: Arc::new(Mutex::new(Layouts::new(layouts)?)),
@@ -75,11 +85,25 @@ impl GoProbes {
     /// `file_offset` is of the instruction in the file.
     ///
     /// # Errors
-    /// When the file cannot be used, the kernel refuses the place, or there are [`GO_CALLS`] attachments.
+    /// When the file cannot be used, the kernel refuses the place, or there are [`GO_CALLS`](weft_abi::GO_CALLS) attachments.
     pub fn attach(&mut self, path: &Path, file_offset: u64, layout: GoCallLayout) -> Result<GoAttachment> {
         let place = Place::take(&self.layouts, layout)?;
         let link = attach(&mut self.call, path, file_offset, place.number)?;
-        Ok(GoAttachment { _link: link, before: self.count(place.number), place })
+        Ok(self.attachment(link, place))
+    }
+
+    /// The same for `runtime.casgstatus`: what goroutines do is recorded.
+    ///
+    /// # Errors
+    /// As for [`GoProbes::attach`].
+    pub fn attach_status(&mut self, path: &Path, file_offset: u64) -> Result<GoAttachment> {
+        let place = Place::take(&self.layouts, GoCallLayout::default())?;
+        let link = attach(&mut self.status, path, file_offset, place.number)?;
+        Ok(self.attachment(link, place))
+    }
+
+    fn attachment(&self, link: UProbeLink, place: Place) -> GoAttachment {
+        GoAttachment { _link: link, before: self.count(place.number), place }
     }
 
     /// How often the attachment's place was come by, by whatever process.
@@ -117,57 +141,4 @@ fn attach(program: &mut UProbe, path: &Path, offset: u64, number: u32) -> Result
         |source: ProgramError| LoaderError::Attach { path: path.into(), offset, source: Box::new(source) };
     let id = program.attach(point, path, UProbeScope::AllProcesses).map_err(refused)?;
     program.take_link(id).map_err(refused)
-}
-
-/// The map of what to read where, and which of its elements are in use.
-struct Layouts {
-    map: Array<MapData, Plain<GoCallLayout>>,
-    /// The next of them is taken last: so a number is not used again at once.
-    free: std::collections::VecDeque<u32>,
-}
-
-impl Layouts {
-    fn new(mut map: Array<MapData, Plain<GoCallLayout>>) -> Result<Self> {
-        for number in 0..GO_CALLS {
-            map.set(number, Plain(GoCallLayout::default()), 0).map_err(failed("GO_CALLS"))?;
-        }
-        Ok(Self { map, free: (0..GO_CALLS).collect() })
-    }
-
-    fn set(&mut self, number: u32, layout: GoCallLayout) -> std::result::Result<(), MapError> {
-        self.map.set(number, Plain(layout), 0)
-    }
-}
-
-/// An element of the map, which is free again when this is dropped.
-struct Place {
-    number: u32,
-    layouts: Arc<Mutex<Layouts>>,
-}
-
-impl Place {
-    fn take(layouts: &Arc<Mutex<Layouts>>, layout: GoCallLayout) -> Result<Self> {
-        let mut locked = lock(layouts);
-        let number = locked.free.pop_front().ok_or(LoaderError::TooManyAttachments { limit: GO_CALLS })?;
-        let place = Self { number, layouts: Arc::clone(layouts) };
-        let set = locked.set(number, layout);
-        // Dropping the place locks them, too.
-        drop(locked);
-        set.map_err(failed("GO_CALLS"))?;
-        Ok(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut layouts = lock(&self.layouts);
-        // Nobody uses it any more: what it says until it is written again is of no consequence.
-        let _ = layouts.set(self.number, GoCallLayout::default());
-        layouts.free.push_back(self.number);
-    }
-}
-
-fn lock(layouts: &Mutex<Layouts>) -> MutexGuard<'_, Layouts> {
-    // What it guards is whole after every step.
-    layouts.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,40 @@
+//! Who did it: what the records say of goroutines, against what the goroutines say of themselves.
+
+use anyhow::{Context as _, Result, ensure};
+use weft_abi::io;
+
+use crate::gobench::Bench;
+use crate::goprogram::Linked;
+
+/// How many goroutines send, and how many answer.
+const ROUNDS: u32 = 50;
+
+fn sends_and_receives_are_those_of_their_goroutines(linked: Linked) -> Result<()> {
+    let mut bench = Bench::new(&format!("go{linked:?}").to_lowercase(), linked, ROUNDS)?;
+    let said = bench.go.go_on()?;
+    let ios = bench.records().ios;
+    ensure!(said.len() as u32 == 4 * ROUNDS, "{said:?}");
+    for (what, kind) in [("send", io::SEND), ("recv", io::RECV)] {
+        for (bytes, goroutine) in said.of(what) {
+            let record = ios.iter().find(|io| io.len == bytes && io.header.detail == kind);
+            let record = record.with_context(|| format!("no record of {what} {bytes}"))?;
+            assert_eq!((record.goid, record.parent_goid), goroutine, "{what} {bytes}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_static_program() -> Result<()> {
+    sends_and_receives_are_those_of_their_goroutines(Linked::Statically)
+}
+
+#[test]
+fn of_a_program_that_runs_anywhere() -> Result<()> {
+    sends_and_receives_are_those_of_their_goroutines(Linked::AsPie)
+}
+
+#[test]
+fn of_a_program_with_c_code() -> Result<()> {
+    sends_and_receives_are_those_of_their_goroutines(Linked::WithC)
+}
