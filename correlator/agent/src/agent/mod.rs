@@ -115,10 +115,9 @@ fn load_programs(config: &Config, pins: &Pins) -> Result<()> {
 
 /// Go processes are an addition: the wire is traced without what cannot be had of them.
 fn look_after_go(config: &Config, pins: &Pins, pipeline: &PipelineHandle, thread: go::Thread) {
-    let started = GoProbes::open(pins).map_err(anyhow::Error::from).and_then(|loader| {
-        let policy = go::Policy { go: config.go, cost: go::Cost::default() };
-        Ok(thread.start(policy, loader, pipeline.clone())?)
-    });
+    let started = GoProbes::open(pins)
+        .map_err(anyhow::Error::from)
+        .and_then(|loader| Ok(thread.start(config.go, loader, pipeline.clone())?));
     if let Err(error) = started {
         tracing::warn!("goroutines stay unknown: {error:#}");
     }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use weft_core::Probes;
-use weft_loader::go::GoProbes;
+use weft_loader::{LoaderError, go::GoProbes};
 
 use super::{
     budget::Change, file_id::FileId, group::Group, listening::Listening, policy::Policy, process::Process,
     recent::Recent, view::ProbeState,
 };
+use crate::config::Go;
 
 /// A process that lives no longer is not worth attaching to: of a binary that has had one, others have to live as long first.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
@@ -28,14 +29,17 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// None yet.
-    pub fn new(loader: GoProbes, policy: Policy) -> Self {
+    /// None yet. Measures what a probe costs here, where it is to be known.
+    pub fn start(mut loader: GoProbes, go: Go) -> Self {
+        let policy = Policy::measured(&mut loader, go);
         Self { loader, policy, by_file: BTreeMap::new(), short_lived: Recent::new(SHORT_LIVED) }
     }
 
     /// Tells the programs where the process's goroutines are found, and listens to it; or says why that cannot be.
-    pub fn add(&mut self, process: &Process, now: Instant) -> Result<(), weft_loader::LoaderError> {
-        self.loader.set_process(process.pid, process.binary.process)?;
+    pub fn add(&mut self, process: &Process, now: Instant) -> Result<(), LoaderError> {
+        if knows_goroutines(process) {
+            self.loader.set_process(process.pid, process.binary.process)?;
+        }
         let patience = if self.short_lived.contains(process.file) { SHORT_LIFE } else { Duration::ZERO };
         let new = || Listening::new(process, self.policy, now + patience);
         self.by_file.entry(process.file).or_insert_with(new).join(process.pid);
@@ -56,9 +60,10 @@ impl Listeners {
         }
     }
 
-    /// Whether the programs know the process: they forget it by themselves when it executes another program.
-    pub fn knows(&self, pid: u32) -> bool {
-        self.loader.has_process(pid)
+    /// Whether the programs know what they are to know of the process: they forget it by themselves when it executes another
+    /// program.
+    pub fn knows(&self, process: &Process) -> bool {
+        !knows_goroutines(process) || self.loader.has_process(process.pid)
     }
 
     /// When [`Self::attach`] has something to do.
@@ -108,6 +113,11 @@ impl Listeners {
     pub fn files(&self) -> impl Iterator<Item = FileId> {
         self.by_file.keys().copied()
     }
+}
+
+/// Of a version that nobody has looked at it is not known where a goroutine has its id.
+fn knows_goroutines(process: &Process) -> bool {
+    process.binary.process.goid != 0
 }
 
 fn report(change: Change, path: &str, policy: &Policy) {

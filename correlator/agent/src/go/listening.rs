@@ -19,7 +19,7 @@ use super::{
     budget::{Change, Governor, Spent, State},
     file_id::FileId,
     group::Group,
-    policy::{Cost, Policy},
+    policy::Policy,
     proc::ProcDir,
     process::Process,
     view::ProbeState,
@@ -110,16 +110,19 @@ impl Listening {
             self.attach_at = now + AGAIN;
             return None;
         };
-        let result = match self.attach_all(group, &executable, loader) {
-            Ok(attached) => drop(self.attached.insert(group, attached)),
-            Err(error) => {
-                let says = error.to_string();
+        let result = self.attach_all(group, &executable, loader).map_err(|error| error.to_string());
+        let result = match result {
+            Ok(attached) => {
+                self.attached.insert(group, attached);
+                self.governor.begin(now);
+                Ok(())
+            }
+            Err(says) => {
                 self.failed.insert(group, says.clone());
-                return Some((group, Err(says)));
+                Err(says)
             }
         };
-        self.governor.begin(now);
-        Some((group, Ok(result)))
+        Some((group, result))
     }
 
     /// Looks at what the probes cost since the last time, and turns off and on what the budget says.
@@ -184,7 +187,10 @@ impl Listening {
         let path = PathBuf::from(format!("/proc/self/fd/{}", executable.as_raw_fd()));
         self.points(group)
             .map(|point| {
-                let attachment = loader.attach(&path, point.file_offset, point.layout)?;
+                let attachment = match group {
+                    Group::Sched => loader.attach_status(&path, point.file_offset),
+                    _ => loader.attach(&path, point.file_offset, point.layout),
+                }?;
                 Ok(Attached { attachment, emulated: point.emulated, hits: 0 })
             })
             .collect()
@@ -201,12 +207,11 @@ impl Listening {
 
     /// The time that was spent in the group's probes since the last time.
     fn spent(&mut self, group: Group, loader: &GoProbes) -> Duration {
-        let Cost { emulated, stepped } = self.policy.cost;
+        let policy = self.policy;
         let since = |attached: &mut Attached| {
             let hits = loader.hits(&attached.attachment);
             let since = hits.saturating_sub(std::mem::replace(&mut attached.hits, hits));
-            let each = if attached.emulated { emulated } else { stepped };
-            each.saturating_mul(u32::try_from(since).unwrap_or(u32::MAX))
+            policy.cost(attached.emulated, since)
         };
         self.attached.get_mut(&group).into_iter().flatten().map(since).sum()
     }

@@ -45,12 +45,8 @@ use self::{
     read::Reader,
     worker::Worker,
 };
-pub use self::{
-    events::GoHandle,
-    pods::PodNetns,
-    policy::{Cost, Policy},
-};
-use crate::agent::PipelineHandle;
+pub use self::{events::GoHandle, pods::PodNetns};
+use crate::{agent::PipelineHandle, config::Go};
 
 /// What the threads are started with.
 pub struct Thread {
@@ -70,12 +66,14 @@ impl Thread {
     ///
     /// # Errors
     /// When they cannot be started.
-    pub fn start(self, policy: Policy, loader: GoProbes, pipeline: PipelineHandle) -> io::Result<()> {
+    pub fn start(self, go: Go, loader: GoProbes, pipeline: PipelineHandle) -> io::Result<()> {
         let Self { handle, messages, shared } = self;
-        let now = Instant::now();
-        let reader = Reader::start(move |read| handle.read(read))?;
-        let (listeners, binaries) = (Listeners::new(loader, policy), Binaries::new(reader, now));
-        let worker = Worker::new(messages, shared, Processes::new(listeners, binaries, pipeline, now));
-        thread::Builder::new().name("weft-go".into()).spawn(move || worker.run()).map(drop)
+        let binaries = Binaries::new(Reader::start(move |read| handle.read(read))?, Instant::now());
+        let run = move || {
+            let listeners = Listeners::start(loader, go);
+            Worker::new(messages, shared, Processes::new(listeners, binaries, pipeline, Instant::now()))
+                .run();
+        };
+        thread::Builder::new().name("weft-go".into()).spawn(run).map(drop)
     }
 }

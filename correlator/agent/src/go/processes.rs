@@ -133,8 +133,8 @@ impl Processes {
 
     fn seen(&mut self, sighting: &Sighting, now: Instant) {
         let pid = sighting.folder.pid();
-        let same = |process: &Process| process.started == sighting.started && process.file == sighting.file;
-        if self.known.get(&pid).is_some_and(same) && self.listeners.knows(pid) {
+        let same = |process: &&Process| process.started == sighting.started && process.file == sighting.file;
+        if self.known.get(&pid).filter(same).is_some_and(|process| self.listeners.knows(process)) {
             return;
         }
         self.gone(pid, now);
