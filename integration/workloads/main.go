@@ -32,6 +32,7 @@ func commands() []command {
 		{"storm", "costs whoever reads it as much as possible", runStorm},
 		{"bodies", "GET /bytes/{n} and POST /discard over HTTP/1.1 and HTTP/2", runBodies},
 		{"transfer", "sends or asks for one large body after the other, and counts", runTransfer},
+		{"runtime", "prints what Go's runtime counts", runRuntime},
 		{"sink", "accepts connections and never reads from them", runSink},
 	}
 }

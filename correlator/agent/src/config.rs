@@ -1,4 +1,6 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
+mod go;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -11,6 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use weft_loader::AttachMode;
+
+#[cfg(test)]
+use self::go::Budget;
+pub use self::go::{Go, GoProbes};
 
 /// The most that `capture.max_header_bytes` may be. Servers take up to about as much, and an HTTP/2 head that is larger
 /// than a frame (16 KiB) goes on in CONTINUATION frames.
@@ -25,6 +31,7 @@ pub struct Config {
     pub identity: Identity,
     pub metrics: Metrics,
     pub redact: Redact,
+    pub go: Go,
 }
 
 /// Where things are; several agents on one host differ here.
@@ -204,6 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn probes_of_go_have_a_budget() {
+        let go = |text| Config::parse(text).unwrap().go;
+        assert_eq!(go("go: {}"), Go { probes: GoProbes::Auto, budget: Budget(0.02) });
+        assert_eq!(go("go: { probes: off }").probes, GoProbes::Off);
+        let all = go("go: { probes: all, budget: 0.5% }");
+        assert_eq!((all.probes, all.budget), (GoProbes::All, Budget(0.005)));
+        assert_eq!(format!("{} {}", all.probes, all.budget), "all 0.5%");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, named) in [
             ("capture: { ring_byte: 1 }", "ring_byte"),
@@ -212,6 +229,11 @@ mod tests {
             ("capture: { max_header_bytes: 10 }", "max_header_bytes is 10"),
             ("identity: { networks: { 10.0.0.0/99: x } }", "10.0.0.0/99"),
             ("capture: { attach: xdp }", "attach is \"xdp\""),
+            ("go: { probes: some }", "go.probes is \"some\""),
+            ("go: { budget: 2 }", "go.budget is \"2\""),
+            ("go: { budget: 101% }", "go.budget is \"101%\""),
+            ("go: { budget: -1% }", "go.budget is \"-1%\""),
+            ("go: { budget: NaN% }", "go.budget is \"NaN%\""),
             ("paths: [", "line"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod doctor;
 mod feed;
+mod go;
 mod import;
 mod output;
 mod record;
@@ -53,6 +54,9 @@ enum Command {
     Replay(replay::Options),
     /// Makes a recording of somebody else's capture (pcap or pcapng): replay it with `weft replay`.
     ImportPcap(import::Options),
+    /// Reads the Go program on stdin: what the agent has others do.
+    #[command(name = go::reader::COMMAND, hide = true)]
+    ReadGoBinary,
 }
 
 fn main() -> ExitCode {
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options).map_err(failed),
         Command::Record(options) => record::run(&options).map_err(failed),
         Command::Replay(options) => replay::run(&options).map_err(failed),
+        Command::ReadGoBinary => go::reader::run().map_err(failed),
         Command::ImportPcap(options) => load(options.config.clone())
             .map_err(wrong_use)
             .and_then(|config| import::run(&options, &config).map_err(failed)),

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod as_bytes;
 mod build_id;
 mod build_info;
 mod dwarf;
@@ -32,11 +33,12 @@ pub use error::Error;
 pub use members::{Member, Members};
 pub use offsets::{GO, Offsets, Release, table as offsets};
 pub use read::read;
+use serde::{Deserialize, Serialize};
 pub use sources::described;
 use weft_abi::{GoCallLayout, GoProcess};
 
 /// A version of Go, as the binary's build information says it (`go1.26.8`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GoVersion {
     /// 1.
     pub major: u16,
@@ -53,7 +55,7 @@ impl fmt::Display for GoVersion {
 }
 
 /// A function that weft can listen at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GoFunction {
     /// `net/http.serverHandler.ServeHTTP`.
     HttpServe,
@@ -83,7 +85,7 @@ pub enum GoFunction {
 
 /// A place to attach a program at, and what to read there: all that the function's record says. A function of which part of that
 /// is not known is not among the points.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePoint {
     /// Which function.
     pub function: GoFunction,
@@ -94,12 +96,13 @@ pub struct ProbePoint {
     /// It is at such a push. The entry's instruction is single-stepped, at ten times the cost.
     pub emulated: bool,
     /// What to read there; `function` is set, and of runtime functions nothing else.
+    #[serde(with = "as_bytes")]
     pub layout: GoCallLayout,
 }
 
 /// Where the runtime keeps what it always counts: virtual addresses of the binary as linked. A position-independent one is moved:
 /// by the address that the process has the file's beginning at, less [`GoBinary::linked_at`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeAddresses {
     /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
     pub time_to_run: Option<u64>,
@@ -124,12 +127,17 @@ pub struct RuntimeAddresses {
     pub system_goroutines: Option<u64>,
     /// `runtime.gomaxprocs`: i32.
     pub gomaxprocs: Option<u64>,
+    /// `runtime.allp`: a slice of pointers to processors.
+    pub processors: Option<u64>,
+    /// No address but an offset in a processor: `gFree.n`, since Go 1.25 `gFree.size`, i32. Dead goroutines that wait there to be
+    /// used again.
+    pub free_goroutines_of_processor: Option<u32>,
     /// Buckets of a `timeHistogram` of this version.
     pub histogram: TimeHistogram,
 }
 
 /// The shape of the runtime's `timeHistogram` (runtime/histogram.go): `counts` of u64, then underflow and overflow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeHistogram {
     /// `timeHistMinBucketBits`.
     pub min_bucket_bits: u32,
@@ -140,13 +148,14 @@ pub struct TimeHistogram {
 }
 
 /// What is known of a binary.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoBinary {
     /// The compiler's version.
     pub version: GoVersion,
     /// Go's build id, else the GNU one, else nothing.
     pub build_id: Option<String>,
     /// How the goroutine of a thread is found; all of it is zero where that is not known (`goid` never is otherwise).
+    #[serde(with = "as_bytes")]
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,

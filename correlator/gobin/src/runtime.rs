@@ -21,6 +21,10 @@ pub fn addresses(variables: &Variables, members: &Members) -> RuntimeAddresses {
         free_goroutines_without_stack: sched("gFree.noStack.size"),
         system_goroutines: sched("ngsys"),
         gomaxprocs: variables.gomaxprocs,
+        processors: variables.allp,
+        free_goroutines_of_processor: members
+            .offset("runtime.p", "gFree.n")
+            .or_else(|| members.offset("runtime.p", "gFree.size")),
         histogram: HISTOGRAM,
     }
 }

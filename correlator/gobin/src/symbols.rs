@@ -33,6 +33,8 @@ pub struct Variables {
     pub allglen: Option<u64>,
     /// `runtime.gomaxprocs`.
     pub gomaxprocs: Option<u64>,
+    /// `runtime.allp`.
+    pub allp: Option<u64>,
     /// `runtime.tlsg`: no address, but where in the TLS block.
     pub tlsg: Option<u64>,
 }
@@ -64,6 +66,7 @@ impl Variables {
             b"gcController" => &mut self.gc_controller,
             b"allglen" => &mut self.allglen,
             b"gomaxprocs" => &mut self.gomaxprocs,
+            b"allp" => &mut self.allp,
             b"tlsg" => &mut self.tlsg,
             _ => return,
         };

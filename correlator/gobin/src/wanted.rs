@@ -30,7 +30,7 @@ pub const GRPC_TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
 pub const RUNTIME: &str = "runtime";
 
 /// All of them.
-pub const STRUCTURES: [Structure; 32] = [
+pub const STRUCTURES: [Structure; 33] = [
     structure(RUNTIME, "g", &["goid", "parentGoid", "m"]),
     structure(RUNTIME, "m", &["curg"]),
     // Since Go 1.25 each list of `gFree` counts itself; `gFree.n` was for both.
@@ -39,6 +39,7 @@ pub const STRUCTURES: [Structure; 32] = [
         "schedt",
         &["timeToRun", "stwTotalTimeGC", "ngsys", "gFree.n", "gFree.stack.size", "gFree.noStack.size"],
     ),
+    structure(RUNTIME, "p", &["gFree.n", "gFree.size"]),
     structure(RUNTIME, "mstats", &["numgc", "pause_total_ns"]),
     structure(RUNTIME, "gcControllerState", &["heapLive", "gcPercentHeapGoal"]),
     structure(HTTP, "Request", &["ctx"]),

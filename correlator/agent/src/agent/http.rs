@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use weft_core::Snapshot;
 
 use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery};
+use crate::go::{GoHandle, view::View};
 
 /// The most exchanges of one answer.
 const MAX_LIMIT: usize = 10_000;
@@ -31,6 +32,8 @@ pub struct Api {
     pub published: Published,
     /// The first look at the pods is done.
     pub ready: Arc<AtomicBool>,
+    /// What is known of Go processes.
+    pub go: GoHandle,
 }
 
 impl Api {
@@ -69,7 +72,7 @@ pub async fn serve(listener: TcpListener, api: Api) -> Result<()> {
 }
 
 async fn metrics_page(State(api): State<Api>) -> Response {
-    match metrics::render(api.snapshot()) {
+    match metrics::render(api.snapshot(), api.go.view()) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -115,12 +118,13 @@ async fn exchanges(State(api): State<Api>, Query(query): Query<ExchangesQuery>) 
 
 async fn pods(State(api): State<Api>) -> Json<Value> {
     let snapshot = api.snapshot();
-    let pods: Vec<Value> = snapshot.pods.iter().map(|pod| pod_json(&snapshot, pod)).collect();
+    let go = api.go.view();
+    let pods: Vec<Value> = snapshot.pods.iter().map(|pod| pod_json(&snapshot, &go, pod)).collect();
     Json(json!({ "time": epoch(&snapshot), "pods": pods }))
 }
 
-/// A pod with its vantages, which the loss report lists.
-fn pod_json(snapshot: &Snapshot, pod: &weft_core::PodSnapshot) -> Value {
+/// A pod with its vantages, which the loss report lists, and its Go processes.
+fn pod_json(snapshot: &Snapshot, go: &View, pod: &weft_core::PodSnapshot) -> Value {
     let vantages: Vec<Value> = snapshot
         .loss
         .vantages
@@ -128,9 +132,11 @@ fn pod_json(snapshot: &Snapshot, pod: &weft_core::PodSnapshot) -> Value {
         .filter(|vantage| vantage.netns == pod.netns)
         .map(|vantage| json!({ "ifindex": vantage.ifindex, "bytes_in": vantage.ingress.seen, "bytes_out": vantage.egress.seen }))
         .collect();
+    let processes: Vec<_> = go.processes.iter().filter(|process| process.netns == pod.netns).collect();
     let mut value = serde_json::to_value(pod).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         object.insert("vantages".into(), vantages.into());
+        object.insert("processes".into(), json!(processes));
         object.insert("state".into(), if pod.gone { "gone" } else { "traced" }.into());
     }
     value

@@ -1,4 +1,6 @@
 //! The snapshot under the names that dashboards ask for: docs/METRICS.md lists them.
+mod go;
+
 use std::{fmt, sync::Arc};
 
 use prometheus_client::{
@@ -9,6 +11,9 @@ use prometheus_client::{
 };
 use weft_core::{CLASSIC_BOUNDS_NS, HistogramSnapshot, NamedCount, PodSnapshot, Snapshot};
 
+use self::go::GoCollector;
+use crate::go::view::View;
+
 /// The content type of what [`render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -16,8 +21,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 ///
 /// # Errors
 /// When formatting fails, which it does not for a string.
-pub fn render(snapshot: Arc<Snapshot>) -> Result<String, fmt::Error> {
+pub fn render(snapshot: Arc<Snapshot>, go: Arc<View>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
+    registry.register_collector(Box::new(GoCollector { view: go, snapshot: Arc::clone(&snapshot) }));
     registry.register_collector(Box::new(SnapshotCollector { snapshot }));
     let mut text = String::new();
     encode(&mut text, &registry)?;

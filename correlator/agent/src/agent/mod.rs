@@ -3,6 +3,7 @@ mod charge;
 mod discover;
 mod hints;
 mod http;
+mod known;
 mod listener;
 mod lock;
 mod metrics;
@@ -25,18 +26,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use weft_loader::{Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, install, state::StateDir};
-
-use self::{
-    charge::Charge,
-    http::Api,
-    lock::AgentLock,
-    pipeline::{PipelineHandle, Published},
-    reconcile::Reconciler,
+use weft_loader::{
+    Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
 };
+
+pub use self::pipeline::PipelineHandle;
+use self::{charge::Charge, http::Api, lock::AgentLock, pipeline::Published, reconcile::Reconciler};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
+    go::{self, GoHandle},
 };
 
 /// How often the pods are looked at when nobody said that anything changed.
@@ -66,10 +65,17 @@ pub fn run(config: &Config) -> Result<()> {
             "nobody drained the ring for a while: so many records were not written, and their bytes are counted as lost"
         );
     }
-    let (pipeline, published, core) =
-        pipeline::start(config.core(), ProbeRing::open(&pins)?, Flows::take_over(&pins)?, charge)?;
+    let (go, go_thread) = go::prepare();
+    let (pipeline, published, core) = pipeline::start(
+        config.core(),
+        ProbeRing::open(&pins)?,
+        Flows::take_over(&pins)?,
+        charge,
+        go.clone(),
+    )?;
+    look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published));
+    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published, go));
     runtime.shutdown_background();
     pipeline.stop();
     // A panic in the core has aborted the process already.
@@ -107,12 +113,23 @@ fn load_programs(config: &Config, pins: &Pins) -> Result<()> {
     Ok(())
 }
 
+/// Go processes are an addition: the wire is traced without what cannot be had of them.
+fn look_after_go(config: &Config, pins: &Pins, pipeline: &PipelineHandle, thread: go::Thread) {
+    let started = GoProbes::open(pins)
+        .map_err(anyhow::Error::from)
+        .and_then(|loader| Ok(thread.start(config.go, loader, pipeline.clone())?));
+    if let Err(error) = started {
+        tracing::warn!("goroutines stay unknown: {error:#}");
+    }
+}
+
 async fn serve(
     config: &Config,
     state: &StateDir,
     pins: Pins,
     pipeline: &PipelineHandle,
     published: Published,
+    go: GoHandle,
 ) -> Result<()> {
     let ready = Arc::new(AtomicBool::new(false));
     let (look, looks) = sync_channel(1);
@@ -122,6 +139,7 @@ async fn serve(
         config.paths.cni_cache.clone(),
         config.attach_mode()?,
         pipeline.clone(),
+        go.clone(),
     )?;
     let first = Arc::clone(&ready);
     thread::Builder::new()
@@ -138,7 +156,7 @@ async fn serve(
     }
     tracing::info!("listening on http://{address}");
     tokio::select! {
-        result = http::serve(listener, Api { published, ready }) => result,
+        result = http::serve(listener, Api { published, ready, go }) => result,
         () = stop_signal() => Ok(()),
     }
 }

@@ -20,10 +20,11 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     charge::Charge,
+    known::Known,
     store::ExchangeStore,
     tee::{Tee, TeeWriter},
 };
-use crate::clock;
+use crate::{clock, go::GoHandle};
 
 /// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(3);
@@ -111,6 +112,7 @@ pub fn start(
     ring: ProbeRing,
     (flows, left): (Flows, Vec<Run>),
     charge: Charge,
+    go: GoHandle,
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
@@ -126,7 +128,8 @@ pub fn start(
         charge,
         published: published.clone(),
         commands: receiver,
-        pods: Vec::new(),
+        known: Known::default(),
+        go,
         tee: None,
         publish_at: Ktime(0),
     };
@@ -174,8 +177,9 @@ struct Pipeline {
     charge: Charge,
     published: Published,
     commands: Receiver<Command>,
-    /// The pods as they were told, for recordings that begin later.
-    pods: Vec<weft_core::Pod>,
+    known: Known,
+    /// Who wants to know of processes that come and go.
+    go: GoHandle,
     tee: Option<TeeWriter>,
     publish_at: Ktime,
 }
@@ -204,8 +208,11 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { ring, correlator, sink, tee, published, .. } = self;
-        let drained = ring.drain(BATCH, |record| handle(Input::Probe(record), correlator, sink, tee));
+        let Self { ring, correlator, sink, tee, published, go, .. } = self;
+        let drained = ring.drain(BATCH, |record| {
+            go.record(record);
+            handle(Input::Probe(record), correlator, sink, tee);
+        });
         published.exchanges.extend(&mut sink.exchanges);
         drained
     }
@@ -249,10 +256,7 @@ impl Pipeline {
     }
 
     fn take(&mut self, input: Input<'static>) {
-        if let Input::Workload(WorkloadUpdate::Pod(pod)) = &input {
-            self.pods.retain(|known| known.netns != pod.netns);
-            self.pods.push(pod.clone());
-        }
+        self.known.take(&input);
         self.handle(input);
     }
 
@@ -260,8 +264,7 @@ impl Pipeline {
         self.drain_all();
         let counters = self.charge.counters();
         self.count(counters);
-        self.pods.retain(|pod| pod.netns != netns);
-        self.handle(Input::Workload(WorkloadUpdate::Gone { netns }));
+        self.take(Input::Workload(WorkloadUpdate::Gone { netns }));
     }
 
     /// A recording begins with what the pipeline knows by now besides the connections. One at a time: a second one gets
@@ -277,9 +280,7 @@ impl Pipeline {
         writer.input(&Input::Config(Arc::clone(&self.config)));
         writer.input(&Input::Clock(clock::offset()));
         writer.input(&Input::KernelCounters(counters));
-        for pod in &self.pods {
-            writer.input(&Input::Workload(WorkloadUpdate::Pod(pod.clone())));
-        }
+        self.known.inputs().for_each(|input| writer.input(&input));
         self.tee = Some(writer);
     }
 

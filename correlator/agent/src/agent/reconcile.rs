@@ -22,6 +22,7 @@ use super::{
     discover::{Told, pod_records},
     pipeline::PipelineHandle,
 };
+use crate::go::{GoHandle, PodNetns};
 
 /// How long a vantage without a known pod is left alone: the plugin attaches before it writes its record.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ pub struct Reconciler {
     /// Cookie of the netns that the host's side of the veths is in: the agent's own.
     host_netns: u64,
     pipeline: PipelineHandle,
+    /// Who looks for Go processes in the pods.
+    go: GoHandle,
     /// Pods that are traced, by container id and interface.
     traced: BTreeMap<Key, Traced>,
     /// Vantages that nobody told of, and since when.
@@ -67,6 +70,7 @@ impl Reconciler {
         cni_cache: PathBuf,
         mode: AttachMode,
         pipeline: PipelineHandle,
+        go: GoHandle,
     ) -> Result<Self, LoaderError> {
         Ok(Self {
             vantages: Vantages::open(&pins)?,
@@ -76,6 +80,7 @@ impl Reconciler {
             cni_cache,
             mode,
             pipeline,
+            go,
             traced: BTreeMap::new(),
             orphans: BTreeMap::new(),
             complaints: BTreeMap::new(),
@@ -105,6 +110,7 @@ impl Reconciler {
             }
         }
         self.adopt_or_remove_orphans();
+        self.go.pods(self.traced.values().map(netns_of).collect());
         // Who reads that the agent is ready finds the pods in its answers.
         self.pipeline.publish();
     }
@@ -270,6 +276,11 @@ fn pod(traced: &Traced) -> Pod {
         uid: record.uid.clone().unwrap_or_default(),
         addresses: record.addresses.clone(),
     }
+}
+
+/// As /proc knows it.
+fn netns_of(traced: &Traced) -> (u64, PodNetns) {
+    (traced.inode, PodNetns { netns: traced.netns, label: label(&traced.record) })
 }
 
 fn label(record: &PodRecord) -> String {

@@ -1,0 +1,123 @@
+//! What processes execute: each file is read once, and one line of the log says what came of it.
+use std::{io, sync::Arc, time::Instant};
+
+use weft_gobin::GoBinary;
+
+use super::{
+    cache::{Asked, Cache, Known},
+    log_limit::LogLimit,
+    read::{Job, LARGEST, Outcome, ReadFile, Reader},
+    reader::Told,
+    sighting::Sighting,
+    view::BinaryCounts,
+};
+
+/// What is known of them.
+pub struct Binaries {
+    cache: Cache,
+    reader: Reader,
+    log: LogLimit,
+    /// By what came of reading them.
+    pub counts: BinaryCounts,
+    /// Files for which there was no room among those that wait to be read.
+    pub no_room: u64,
+}
+
+/// What is known of a process's binary.
+pub enum Answer {
+    /// It is Go.
+    Go(Arc<GoBinary>),
+    /// It is not, or nothing can be told of it.
+    Nothing,
+    /// It is being read.
+    Wait,
+    /// There is no room to have it read now.
+    NoRoom,
+}
+
+impl Binaries {
+    /// None yet.
+    pub fn new(reader: Reader, now: Instant) -> Self {
+        Self {
+            cache: Cache::default(),
+            reader,
+            log: LogLimit::new(now),
+            counts: BinaryCounts::default(),
+            no_room: 0,
+        }
+    }
+
+    /// What the process executes; it is read when nobody has asked for it before.
+    pub fn of(&mut self, sighting: &Sighting) -> io::Result<Answer> {
+        let pid = sighting.folder.pid();
+        Ok(match self.cache.ask(sighting.file, pid) {
+            Asked::Known(Known::Go(binary)) => Answer::Go(binary),
+            Asked::Known(Known::Nothing) => Answer::Nothing,
+            Asked::Wait => Answer::Wait,
+            Asked::Read if self.reader.read(job(sighting)?) => {
+                self.cache.reading(sighting.file, pid);
+                Answer::Wait
+            }
+            Asked::Read => {
+                self.no_room += 1;
+                Answer::NoRoom
+            }
+        })
+    }
+
+    /// Files that were known and gave way to others.
+    pub fn evicted(&self) -> u64 {
+        self.cache.evicted()
+    }
+
+    /// A file was read. Gives the processes that wait for it.
+    pub fn read(&mut self, read: ReadFile, now: Instant) -> Vec<u32> {
+        let ReadFile { file, path, outcome } = read;
+        let why = match outcome {
+            Outcome::Told(Told::Go(binary)) => {
+                self.counts.go += 1;
+                self.greet(&path, &binary, now);
+                return self.cache.learn(file, Known::Go(Arc::new(*binary)));
+            }
+            Outcome::Told(Told::NotGo) => {
+                self.counts.not_go += 1;
+                return self.cache.learn(file, Known::Nothing);
+            }
+            Outcome::Told(Told::Refused(why)) => {
+                self.counts.refused += 1;
+                why
+            }
+            Outcome::TooLarge(bytes) => {
+                self.counts.too_large += 1;
+                format!("it has {bytes} bytes: up to {LARGEST} are read")
+            }
+            Outcome::Failed(why) => {
+                self.counts.failed += 1;
+                why
+            }
+        };
+        if let Some(left_out) = self.log.line(now) {
+            tracing::warn!(path, left_out, "not traced as a Go program: {why}");
+        }
+        self.cache.learn(file, Known::Nothing)
+    }
+
+    fn greet(&mut self, path: &str, binary: &GoBinary, now: Instant) {
+        let Some(left_out) = self.log.line(now) else { return };
+        let (version, points) = (binary.version, binary.points.len());
+        if binary.missing.is_empty() {
+            tracing::info!(path, %version, points, left_out, "a Go program");
+        } else {
+            let missing = binary.missing.join("; ");
+            tracing::warn!(path, %version, points, left_out, "a Go program of which not all is known: {missing}");
+        }
+    }
+}
+
+fn job(sighting: &Sighting) -> io::Result<Job> {
+    Ok(Job {
+        file: sighting.file,
+        path: format!("{} in {}", sighting.folder.executable_path()?.display(), sighting.pod.label),
+        executable: sighting.executable.try_clone()?,
+    })
+}
