@@ -96,6 +96,8 @@ pub struct Probes {
     pub serve: bool,
     /// Where clients send a request.
     pub call: bool,
+    /// Where goroutines are created.
+    pub create: bool,
     /// Where the world is stopped and goes on.
     pub gc: bool,
     /// Where goroutines help the garbage collector.

@@ -20,7 +20,7 @@ const fn known(function: GoFunction, package: &'static str, name: &'static str) 
 }
 
 /// All of them.
-pub const FUNCTIONS: [Known; 17] = [
+pub const FUNCTIONS: [Known; 18] = [
     known(GoFunction::HttpServe, HTTP, "serverHandler.ServeHTTP"),
     known(GoFunction::HttpCall, HTTP, "(*persistConn).roundTrip"),
     known(GoFunction::H2Serve, HTTP, "(*http2serverConn).runHandler"),
@@ -33,6 +33,8 @@ pub const FUNCTIONS: [Known; 17] = [
     // Its name before and since grpc 1.69.
     known(GoFunction::GrpcCall, GRPC_TRANSPORT, "(*http2Client).Write"),
     known(GoFunction::GrpcCall, GRPC_TRANSPORT, "(*http2Client).write"),
+    // What `newproc` does on the system stack (runtime/proc.go).
+    known(GoFunction::Create, RUNTIME, "newproc.func1"),
     known(GoFunction::StopWorld, RUNTIME, "stopTheWorldWithSema"),
     known(GoFunction::StartWorld, RUNTIME, "startTheWorldWithSema"),
     known(GoFunction::GcStart, RUNTIME, "gcStart"),
@@ -48,6 +50,8 @@ const MOST_FOUND: usize = 48;
 
 /// It is assembly, which symbol tables tell.
 const MORESTACK: [&[u8]; 2] = [b"runtime.morestack", b"runtime.morestack.abi0"];
+/// Where a new goroutine goes when it is complete.
+const RUNQPUT: &[u8] = b"runtime.runqput";
 
 /// A known function in a binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub struct Functions {
     pub found: Vec<Found>,
     /// The address of `runtime.morestack`.
     pub morestack: Option<u64>,
+    /// The address of `runtime.runqput`.
+    pub runqput: Option<u64>,
 }
 
 impl Functions {
@@ -81,6 +87,9 @@ impl Functions {
     pub fn offer(&mut self, name: &[u8], address: u64) {
         if MORESTACK.contains(&name) {
             self.morestack = Some(address);
+        }
+        if name == RUNQPUT {
+            self.runqput = Some(address);
         }
         for known in &FUNCTIONS {
             let Some(vendor) = before(name, known) else { continue };

@@ -69,6 +69,8 @@ pub enum GoFunction {
     H2Call,
     /// `(*http2Client).write` (or `Write`) of grpc-go.
     GrpcCall,
+    /// `runtime.newproc`, where the new goroutine is complete.
+    Create,
     /// `runtime.stopTheWorldWithSema`.
     StopWorld,
     /// `runtime.startTheWorldWithSema`.

@@ -29,7 +29,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
         missing.push("the binary is stripped of its symbols: what the runtime counts is not read".to_owned());
     }
     let hints = tls::Hints { tlsg: symbols.variables.tlsg, morestack: functions.morestack };
-    let points = functions.found.iter().filter_map(|found| points::point(&elf, found, &members)).collect();
+    let points =
+        functions.found.iter().filter_map(|found| points::point(&elf, &functions, found, &members)).collect();
     Ok(Some(GoBinary {
         version: build.version,
         build_id: build_id::find(&elf),

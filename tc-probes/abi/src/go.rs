@@ -61,7 +61,7 @@ pub struct GoPath {
 pub struct GoCallLayout {
     /// `go_call::*`: becomes the record's `Header::detail`.
     pub function: u8,
-    /// The most contexts to record, at most [`MAX_CONTEXTS`].
+    /// The most contexts to record, at most [`MAX_CONTEXTS`]. 0: what `context` leads to is a number, and the only one.
     pub contexts: u8,
     /// Zero.
     pub pad: [u8; 6],
@@ -95,6 +95,8 @@ pub mod go_call {
     pub const H2_CALL: u8 = 5;
     /// grpc-go's client writes on a stream, in the caller's goroutine; once a message, the first of them counts.
     pub const GRPC_CALL: u8 = 6;
+    /// A goroutine was created (`runtime.newproc`), by the calling one; its id follows in the place of a context.
+    pub const CREATED: u8 = 7;
     /// The world is about to be stopped.
     pub const STOP_WORLD: u8 = 16;
     /// The world goes on.

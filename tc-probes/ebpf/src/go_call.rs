@@ -120,9 +120,13 @@ fn socket_cookie(task: Task, mut conn: u64, netns: NetNs) -> Option<u64> {
 }
 
 /// The chain of contexts that begins at a data word; gives how many there are. One without a parent is no request's, and not
-/// among them: all roots have the same data word.
+/// among them: all roots have the same data word. Where the layout has room for none, the word is a number by itself.
 #[inline(always)]
 fn contexts(mut context: u64, layout: &GoCallLayout, chain: &mut [u64; MAX_CONTEXTS]) -> u32 {
+    if layout.contexts == 0 && context != 0 {
+        chain[0] = context;
+        return 1;
+    }
     let mut found = 0;
     for (index, place) in chain.iter_mut().enumerate() {
         if index >= usize::from(layout.contexts) || context == 0 {

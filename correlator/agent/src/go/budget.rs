@@ -163,16 +163,16 @@ mod tests {
     #[test]
     fn what_fits_stays_on() {
         let (mut governor, start) = governor(0.02);
-        assert_eq!(governor.measured(second([9, 8, 1, 0, 0]), start + SECOND), []);
+        assert_eq!(governor.measured(second([9, 8, 0, 1, 0, 0]), start + SECOND), []);
         assert!(governor.on().eq(Group::ALL));
     }
 
     #[test]
     fn the_least_valuable_give_way_first_and_cheap_ones_stay() {
         let (mut governor, start) = governor(0.02);
-        let changes = governor.measured(second([9, 20, 1, 0, 100]), start + SECOND);
+        let changes = governor.measured(second([9, 20, 0, 1, 0, 100]), start + SECOND);
         assert_eq!(off(&changes), [Group::Serve, Group::Sched]);
-        assert!(governor.on().eq([Group::Call, Group::Gc, Group::Assist]));
+        assert!(governor.on().eq([Group::Call, Group::Create, Group::Gc, Group::Assist]));
         assert!(
             matches!(governor.state(Group::Sched), Some(State::TooDear { share, .. }) if share > 0.1 && share < 0.2)
         );
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn the_share_is_of_what_the_processes_would_use_alone() {
         let (mut governor, start) = governor(0.5);
-        let changes = governor.measured(second([400, 0, 0, 0, 0]), start + SECOND);
+        let changes = governor.measured(second([400, 0, 0, 0, 0, 0]), start + SECOND);
         assert!(matches!(changes[..], [Change::Off(Group::Call, share)] if (share - 2.0 / 3.0).abs() < 1e-9));
     }
 
     #[test]
     fn probes_that_took_all_the_time_do_not_fit_any_budget() {
         let (mut governor, start) = governor(1.0);
-        let changes = governor.measured(second([0, 0, 0, 0, 3000]), start + SECOND);
+        let changes = governor.measured(second([0, 0, 0, 0, 0, 3000]), start + SECOND);
         assert_eq!(changes, [Change::Off(Group::Sched, f64::INFINITY)]);
     }
 
@@ -210,7 +210,7 @@ mod tests {
         while now < start + 3 * LAST_RETRY {
             now += SECOND;
             let dear = if governor.state(Group::Sched) == Some(State::On) { 900 } else { 0 };
-            let changes = governor.measured(second([1, 1, 0, 0, dear]), now);
+            let changes = governor.measured(second([1, 1, 0, 0, 0, dear]), now);
             trials.extend(changes.contains(&Change::On(Group::Sched)).then(|| (now - start).as_secs()));
         }
         assert!(trials.windows(2).all(|pair| pair[1] - pair[0] <= LAST_RETRY.as_secs() + 2));
@@ -221,10 +221,10 @@ mod tests {
     #[test]
     fn what_is_cheap_by_now_stays_on() {
         let (mut governor, start) = governor(0.02);
-        governor.measured(second([0, 900, 0, 0, 0]), start + SECOND);
+        governor.measured(second([0, 900, 0, 0, 0, 0]), start + SECOND);
         let retry = start + SECOND + FIRST_RETRY;
         assert_eq!(governor.measured(second([0; GROUPS]), retry), [Change::On(Group::Serve)]);
-        assert_eq!(governor.measured(second([0, 10, 0, 0, 0]), retry + SECOND), []);
+        assert_eq!(governor.measured(second([0, 10, 0, 0, 0, 0]), retry + SECOND), []);
         assert!(governor.on().eq(Group::ALL));
     }
 
@@ -232,13 +232,13 @@ mod tests {
     fn without_a_budget_everything_stays_on() {
         let start = Instant::now();
         let mut governor = Governor::new(None, Group::ALL, start);
-        assert_eq!(governor.measured(second([100, 100, 100, 100, 900]), start + SECOND), []);
+        assert_eq!(governor.measured(second([100, 100, 0, 100, 100, 900]), start + SECOND), []);
         assert!(governor.on().eq(Group::ALL));
     }
 
     #[test]
     fn a_budget_of_nothing_allows_what_costs_nothing() {
         let (mut governor, start) = governor(0.0);
-        assert_eq!(off(&governor.measured(second([1, 0, 0, 0, 0]), start + SECOND)), [Group::Call]);
+        assert_eq!(off(&governor.measured(second([1, 0, 0, 0, 0, 0]), start + SECOND)), [Group::Call]);
     }
 }

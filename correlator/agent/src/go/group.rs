@@ -11,6 +11,8 @@ pub enum Group {
     Call,
     /// Where servers begin to handle a request: with [`Group::Call`], which request a call's context comes from.
     Serve,
+    /// Where goroutines are created: for which request one works that calls without its context.
+    Create,
     /// Where the world is stopped and goes on.
     Gc,
     /// Where goroutines help the garbage collector.
@@ -20,17 +22,19 @@ pub enum Group {
 }
 
 /// How many there are.
-pub const GROUPS: usize = 5;
+pub const GROUPS: usize = 6;
 
 impl Group {
     /// All, in the order of their value.
-    pub const ALL: [Self; GROUPS] = [Self::Call, Self::Serve, Self::Gc, Self::Assist, Self::Sched];
+    pub const ALL: [Self; GROUPS] =
+        [Self::Call, Self::Serve, Self::Create, Self::Gc, Self::Assist, Self::Sched];
 
     /// The one that a function's probe is of.
     pub fn of(function: GoFunction) -> Self {
         match function {
             GoFunction::HttpCall | GoFunction::H2Call | GoFunction::GrpcCall => Self::Call,
             GoFunction::HttpServe | GoFunction::H2Serve | GoFunction::GrpcServe => Self::Serve,
+            GoFunction::Create => Self::Create,
             GoFunction::StopWorld
             | GoFunction::StartWorld
             | GoFunction::GcStart
@@ -50,6 +54,7 @@ impl Group {
         match self {
             Self::Call => "call",
             Self::Serve => "serve",
+            Self::Create => "create",
             Self::Gc => "gc",
             Self::Assist => "assist",
             Self::Sched => "sched",
@@ -63,6 +68,7 @@ impl Group {
             match group {
                 Self::Call => probes.call = true,
                 Self::Serve => probes.serve = true,
+                Self::Create => probes.create = true,
                 Self::Gc => probes.gc = true,
                 Self::Assist => probes.assist = true,
                 Self::Sched => probes.sched = true,

@@ -69,14 +69,25 @@ impl Causality {
         if let Some(request) = self.current(worker, at) {
             return Some(Cause { request, evidence: Evidence::SameGoroutine });
         }
-        let request = self.current(parent?, at)?;
-        // One that is older serves many requests, whoever started it.
-        let read = self.requests.served(request)?.read()?;
-        if !self.workers.is_new(worker, read) || self.workers.work(worker) != Work::Unknown {
-            return None;
-        }
+        let request = self.started_for(worker, parent?, at)?;
         self.workers.set(worker, Work::Request(request), at);
         Some(Cause { request, evidence: Evidence::ParentGoroutine })
+    }
+
+    /// The request for which a goroutine was started, where nobody told when that was: the one that its parent works for, if
+    /// it was not seen before that was read, and its parent had no other lately.
+    fn started_for(&self, worker: Worker, parent: Worker, at: Ktime) -> Option<ExchangeId> {
+        let request = self.current(parent, at)?;
+        let read = self.requests.served(request)?.read()?;
+        let is_new = self.workers.is_new(worker, read) && self.workers.work(worker) == Work::Unknown;
+        let told = self.processes.probes(worker.pid).create;
+        (is_new && !told && !self.had_others(parent, request, at)).then_some(request)
+    }
+
+    /// Whether a connection's goroutine may have started something for an earlier request.
+    fn had_others(&self, parent: Worker, request: ExchangeId, at: Ktime) -> bool {
+        let Work::Connection(cookie) = self.workers.work(parent) else { return false };
+        self.served_on(cookie).any(|(id, other)| id != request && other.may_cause(at))
     }
 
     fn by_thread(&mut self, pid: u32) -> Option<Cause> {

@@ -25,6 +25,7 @@ impl Causality {
         match call.header.detail {
             go_call::HTTP_SERVE | go_call::H2_SERVE | go_call::GRPC_SERVE => self.serves(call, chain, at),
             go_call::HTTP_CALL | go_call::H2_CALL | go_call::GRPC_CALL => self.calls(call, chain, at),
+            go_call::CREATED => self.create(call, chain, at),
             go_call::STOP_WORLD => self.processes.world_stops(call.pid, at),
             go_call::START_WORLD => self.processes.world_goes_on(call.pid, at),
             go_call::GC_START | go_call::GC_MARK_TERMINATION | go_call::GC_ASSIST => {}
@@ -98,8 +99,12 @@ impl Causality {
 
     /// The request for which a client is called. A context says for whom the call is, whoever makes it.
     fn caller(&mut self, call: &GoCall, chain: Chain<'_>, at: Ktime) -> Option<Cause> {
-        let worker = Worker::goroutine(call.pid, call.goid)?;
-        let parent = Worker::goroutine(call.pid, call.parent_goid);
+        let (goid, parent) = match call.header.detail {
+            // The caller waits for the goroutine that it has started for this request.
+            go_call::H2_CALL => (call.parent_goid, None),
+            _ => (call.goid, Worker::goroutine(call.pid, call.parent_goid)),
+        };
+        let worker = Worker::goroutine(call.pid, goid)?;
         let found = self.contexts.find(call.pid, chain.addresses());
         let by_context = found.filter(|request| self.may_cause(*request, at));
         let by_goroutine = self.by_goroutine(worker, parent, at).map(|cause| cause.request);
@@ -117,6 +122,13 @@ impl Causality {
     fn serves_many(&mut self, worker: Worker, held: Option<ExchangeId>) {
         if held.is_some_and(|request| self.workers.work(worker) == Work::Request(request)) {
             self.workers.set(worker, Work::Many, Ktime(0));
+        }
+    }
+
+    fn create(&mut self, call: &GoCall, chain: Chain<'_>, at: Ktime) {
+        let [goid, _] = chain.first_two();
+        if let Some(worker) = Worker::goroutine(call.pid, goid) {
+            self.created(worker, Worker::goroutine(call.pid, call.goid), at);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long an exchange waits for what its trace depends on, in ns.
-const WAIT: u64 = 20_000_000;
+const WAIT: u64 = 500_000_000;
 /// Exchanges that wait; the oldest goes on as it is.
 const LIMIT: usize = 16_384;
 /// How far a trace is followed on one node.

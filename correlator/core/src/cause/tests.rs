@@ -191,7 +191,7 @@ impl World {
 
     /// Sends it, lets it end, and says who caused it.
     fn parent(&mut self, end: End) -> (Option<SpanId>, Evidence) {
-        self.end(end).wait(30 * MS).tick();
+        self.end(end).wait(600 * MS).tick();
         let link = self.traced(end).link;
         (link.parent_span_id, link.evidence)
     }
@@ -239,6 +239,22 @@ fn a_goroutine_that_is_older_than_the_request_serves_many() {
     world.end(first).wait(3_000 * MS).tick();
     world.begin(second).moves(&[second], 7, 3).begin(of_second).moves(&[of_second], 8, 7);
     assert_eq!(world.parent(of_second), NOBODY);
+}
+
+#[test]
+fn what_a_goroutine_does_behind_the_next_request_is_whose_nobody_knows_unless_told() {
+    let (first, second) = (served(1, 10), served(2, 10));
+    let call = sent(3, 50);
+    let mut world = World::new();
+    world.begin(first).moves(&[first], 7, 3).end(first).begin(second).moves(&[second], 7, 3);
+    world.begin(call).moves(&[call], 8, 7);
+    assert_eq!(world.parent(call), NOBODY);
+
+    let mut world = World::probed();
+    world.begin(first).moves(&[first], 7, 3);
+    world.call(go_call::CREATED, End { cookie: 0, ..first }, 7, 0, &[8]);
+    world.end(first).begin(second).moves(&[second], 7, 3).begin(call).moves(&[call], 8, 7);
+    assert_eq!(world.parent(call), by(first, Evidence::SameGoroutine));
 }
 
 #[test]
@@ -452,10 +468,10 @@ fn key(end: End) -> RequestKey {
 fn an_exchange_waits_for_its_trace_for_a_bounded_time() {
     let (client, server) = (sent(1, 40), served(1, 10));
     let mut world = World::new();
-    world.begin(client).begin(server).end(server).wait(19 * MS).tick();
+    world.begin(client).begin(server).end(server).wait(490 * MS).tick();
     assert!(world.out.is_empty());
-    assert!(world.causality.next_deadline().is_some_and(|deadline| deadline.0 <= world.now + 2 * MS));
-    world.wait(2 * MS).tick();
+    assert!(world.causality.next_deadline().is_some_and(|deadline| deadline.0 <= world.now + 20 * MS));
+    world.wait(20 * MS).tick();
     assert_eq!(world.traced(server).link.trace_id, server.id().trace_id());
     assert_eq!(world.causality.next_deadline(), None);
 }
