@@ -94,7 +94,7 @@ impl Node {
         ensure!(report.ok == u64::from(requests), "the load itself failed: {report:?}");
         let expected = before + report.ok;
         let seen = Observed::wait(&self.agent, PATIENCE, |seen| {
-            seen.pod("go/server").server == expected && seen.account.adds_up()
+            seen.pod("go/server").server == expected && seen.adds_up()
         })?;
         ensure!(seen.pod("go/server").server == expected, "{expected} expected: {seen:?}");
         let lines = self.agent.json_lines("/api/v1/exchanges?limit=10000&pod=go/server")?;
