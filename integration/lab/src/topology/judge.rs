@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::seen::Seen;
 use super::truth::Truth;
 
+#[cfg(test)]
+mod tests;
+
 /// Evidence from the strongest to the weakest: a trace is as good as its weakest link.
 const EVIDENCE: [&str; 7] =
     ["header", "same_goroutine", "parent_goroutine", "probe", "context", "wake", "thread"];
@@ -141,7 +144,6 @@ impl<'a> Judge<'a> {
             self.request(id, &mut trace);
             open.extend(self.caused.get(id).into_iter().flatten());
         }
-        self.strangers(root, &mut trace);
         trace
     }
 
@@ -153,6 +155,8 @@ impl<'a> Judge<'a> {
             self.verdict.unseen += 1;
             trace.worse(Grade::Incomplete, || format!("{id} was not seen from both sides"));
         }
+        self.strangers(&clients, trace);
+        self.strangers(&servers, trace);
         for server in servers {
             let (grade, _) = grade(server, &clients);
             trace.worse(grade, || format!("the server's side of {id} and the client's are no pair"));
@@ -196,10 +200,9 @@ impl<'a> Judge<'a> {
     }
 
     /// Exchanges of other drivers' requests under the same trace id.
-    fn strangers(&self, root: &'a str, trace: &mut Trace) {
-        let sides = [self.side(root, false), self.side(root, true)].concat();
-        let own = sides.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
-        for others in own.filter(|roots| roots.len() > 1) {
+    fn strangers(&self, own: &[&Seen], trace: &mut Trace) {
+        let roots = own.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
+        for others in roots.filter(|roots| roots.len() > 1) {
             trace.worse(Grade::Wrong, || format!("WRONG: {others:?} are one trace"));
         }
     }
