@@ -88,6 +88,8 @@ struct Judge<'a> {
     caused: HashMap<&'a str, Vec<&'a str>>,
     /// By id and whether it is the server's side. More than one where a client sent its request again.
     sides: HashMap<(&'a str, bool), Vec<&'a Seen>>,
+    /// Whose span each is, by its id.
+    spans: HashMap<&'a str, &'a Seen>,
     /// Which drivers' requests a trace id has exchanges of.
     roots: HashMap<&'a str, HashSet<&'a str>>,
     verdict: Verdict,
@@ -99,11 +101,13 @@ pub fn judge<'a>(truth: &'a Truth, seen: impl Iterator<Item = &'a Seen>) -> Verd
         truth,
         caused: truth.caused(),
         sides: HashMap::new(),
+        spans: HashMap::new(),
         roots: HashMap::new(),
         verdict: Verdict::default(),
     };
     for exchange in seen.filter(|seen| truth.calls.contains_key(seen.id())) {
         judge.sides.entry((exchange.id(), exchange.side == "server")).or_default().push(exchange);
+        judge.spans.insert(&exchange.span_id, exchange);
         if let Some(root) = truth.root_of(exchange.id()) {
             judge.roots.entry(&exchange.trace_id).or_default().insert(root);
         }
@@ -172,11 +176,11 @@ impl<'a> Judge<'a> {
     /// A driver's request has no parent that weft knows; it may have brought one in a header.
     fn root(&mut self, client: &Seen, trace: &mut Trace) {
         let Some(parent) = &client.parent_span_id else { return };
-        if client.evidence == "header" && !self.is_span(parent) {
+        if client.evidence == "header" && !self.spans.contains_key(parent.as_str()) {
             return;
         }
         *self.verdict.wrong_links.entry(client.evidence.clone()).or_default() += 1;
-        trace.worse(Grade::Wrong, || format!("WRONG: it has a parent, {parent}, by {}", client.evidence));
+        trace.worse(Grade::Wrong, || format!("WRONG: it is linked to {}", self.parent_of(client)));
     }
 
     /// The link from what a service sent to what it had received.
@@ -193,7 +197,7 @@ impl<'a> Judge<'a> {
         trace.rest_on(&client.evidence);
         let id = client.id();
         trace.worse(grade, || match grade {
-            Grade::Wrong => format!("WRONG: {id} is linked to another request, by {}", client.evidence),
+            Grade::Wrong => format!("WRONG: {id} is linked to {}", self.parent_of(client)),
             _ if torn => format!("{id} is in another trace than what caused it"),
             _ => format!("{id} ({}) is linked to nothing", client.pod),
         });
@@ -211,8 +215,13 @@ impl<'a> Judge<'a> {
         self.sides.get(&(id, server)).cloned().unwrap_or_default()
     }
 
-    fn is_span(&self, span: &str) -> bool {
-        self.sides.values().flatten().any(|seen| seen.span_id == span)
+    /// Whom an exchange is linked to, in words.
+    fn parent_of(&self, seen: &Seen) -> String {
+        let parent = seen.parent_span_id.as_ref().and_then(|span| self.spans.get(span.as_str()));
+        let named =
+            |parent: &&Seen| format!("the {}'s side of {} in {}", parent.side, parent.id(), parent.pod);
+        let parent = parent.map_or_else(|| "a span that nobody has".to_owned(), named);
+        format!("{parent}, by {}", seen.evidence)
     }
 }
 

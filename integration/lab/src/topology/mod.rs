@@ -202,10 +202,8 @@ impl Mesh {
         let end = Instant::now() + SETTLE;
         loop {
             self.logs.read_into(truth)?;
-            if truth.is_whole(roots) {
-                return Ok(());
-            }
-            ensure!(Instant::now() < end, "the services' logs did not become whole");
+            let Some(missing) = truth.missing(roots) else { return Ok(()) };
+            ensure!(Instant::now() < end, "the services' logs did not become whole: {missing}");
             sleep(LOOK);
         }
     }

@@ -139,13 +139,14 @@ fn two_requests_under_one_trace_id_are_both_wrong() {
 fn what_was_given_up_and_never_came_is_not_missed() {
     let log = [&LOG[..8], &["C /w/1 /s/9", "X /s/9"]].concat();
     let truth = truth(&log);
-    assert!(truth.is_whole(1));
+    assert_eq!(truth.missing(1), None);
     assert_eq!(counts(&judge(&truth, whole().iter())), (1, 0, 0));
 }
 
 #[test]
 fn a_log_is_whole_when_nothing_is_on_its_way() {
-    assert!(truth(&LOG[..8]).is_whole(1));
-    assert!(!truth(&LOG[..8]).is_whole(2));
-    assert!(!truth(&LOG[..7]).is_whole(1), "the last one was not received");
+    assert_eq!(truth(&LOG[..8]).missing(1), None);
+    assert!(truth(&LOG[..8]).missing(2).is_some());
+    let missing = truth(&LOG[..7]).missing(1).unwrap_or_default();
+    assert!(missing.contains("/m/1"), "it was not received: {missing}");
 }
