@@ -26,8 +26,10 @@ func runBench(args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	rounds := calibrate(workTime)
-	calls := newUpstream(*upstream)
+	return serve(serviceFlags{listen: *listen}, benchRoutes(calibrate(workTime), newUpstream(*upstream)))
+}
+
+func benchRoutes(rounds int, calls *upstream) http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /hello", hello)
 	routes.HandleFunc("GET /work", func(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +42,7 @@ func runBench(args []string) error {
 		}
 		hello(w, r)
 	})
-	return serve(serviceFlags{listen: *listen}, routes)
+	return routes
 }
 
 func hello(w http.ResponseWriter, _ *http.Request) {

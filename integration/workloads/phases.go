@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,27 +20,22 @@ import (
 //	/sleep/N   waits between begin and end
 //	/burn/N    computes between begin and end
 //	/queue/N   is able to run and does not for queue ns: the only processor is another goroutine's (GOMAXPROCS=1)
-//	/gc/N      stops the world for gc ns (GODEBUG=gcstoptheworld=1)
+//	/gc/N      stops the world for gc ns, because a goroutine does not stop (GODEBUG=asyncpreemptoff=1, GOMAXPROCS=2)
 //	/body/N    reads the request's body late, at read
 //	/calls/N   makes two calls to -upstream that overlap, from down_begin to down_end
 //	/large/N   answers with half a MiB
 //
 // The next port answers one request on each connection, and reads it late, at read.
 type phaseService struct {
-	moments *moments
-	calls   *upstream
-	spent   time.Duration
-	hog     chan time.Duration
-	live    *liveHeap
+	moments  *moments
+	calls    *upstream
+	spent    time.Duration
+	hog      chan struct{}
+	hogBegan atomic.Int64 // ns since the epoch
+	spin     chan struct{}
+	spins    atomic.Bool
+	steps    int // of spinning for as long as is to be spent
 }
-
-// A liveHeap is what the garbage collector finds alive.
-type liveHeap struct {
-	next  *liveHeap
-	bytes [48]byte
-}
-
-const liveObjects = 400_000
 
 func runPhases(args []string) error {
 	set := flag.NewFlagSet("phases", flag.ContinueOnError)
@@ -56,11 +52,12 @@ func runPhases(args []string) error {
 		return err
 	}
 	defer moments.flush()
-	p := &phaseService{moments, newUpstream(*upstream), *spent, make(chan time.Duration), nil}
-	for range liveObjects {
-		p.live = &liveHeap{next: p.live}
+	p := &phaseService{
+		moments: moments, calls: newUpstream(*upstream), spent: *spent, hog: make(chan struct{}), spin: make(chan struct{}),
+		steps: stepsOf(*spent),
 	}
 	go p.burnWhenTold()
+	go p.spinWhenTold()
 	listener, err := net.Listen("tcp", *late)
 	if err != nil {
 		return err
@@ -106,28 +103,70 @@ func burn(spent time.Duration) {
 	}
 }
 
-// queue tells another goroutine to burn, and lets it: from then on this one waits for the processor.
+// hogged is shorter than what Go's scheduler lets a goroutine have at once (10 ms).
+const hogged = 8 * time.Millisecond
+
+// queue tells another goroutine to burn, and lets it: from when that begins until this one runs again it waits for the
+// processor, be it in Gosched or because its word was taken.
 func (p *phaseService) queue(r *http.Request) error {
-	p.hog <- p.spent
-	begin := time.Now()
+	p.hog <- struct{}{}
 	runtime.Gosched()
-	p.moments.note(r.URL.Path, "queue", time.Since(begin).Nanoseconds())
+	p.moments.note(r.URL.Path, "queue", time.Now().UnixNano()-p.hogBegan.Load())
+	p.hog <- struct{}{} // it is done, and waits for the next request
 	return nil
 }
 
 func (p *phaseService) burnWhenTold() {
-	for spent := range p.hog {
-		burn(spent)
+	for range p.hog {
+		p.hogBegan.Store(time.Now().UnixNano())
+		burn(hogged)
+		<-p.hog
 	}
 }
 
+// collect stops the world while another goroutine does not look whether it should stop.
 func (p *phaseService) collect(r *http.Request) error {
 	var before, after debug.GCStats
 	debug.ReadGCStats(&before)
+	p.spin <- struct{}{}
+	for !p.spins.Load() {
+		runtime.Gosched()
+	}
 	runtime.GC()
 	debug.ReadGCStats(&after)
 	p.moments.note(r.URL.Path, "gc", (after.PauseTotal - before.PauseTotal).Nanoseconds())
 	return nil
+}
+
+func (p *phaseService) spinWhenTold() {
+	for range p.spin {
+		p.spins.Store(true)
+		spin(p.steps)
+		p.spins.Store(false)
+	}
+}
+
+var spun uint64
+
+// spin calls nothing: without signals Go cannot stop it.
+func spin(steps int) {
+	sum := uint64(1)
+	for i := 0; i < steps; i++ {
+		sum = sum*6364136223846793005 + 1442695040888963407
+	}
+	spun = sum
+}
+
+// stepsOf is how many steps take so long where nothing disturbs.
+func stepsOf(wanted time.Duration) int {
+	const steps = 1_000_000
+	shortest := time.Hour
+	for range 10 {
+		begin := time.Now()
+		spin(steps)
+		shortest = min(shortest, time.Since(begin))
+	}
+	return int(wanted * steps / shortest)
 }
 
 func (p *phaseService) body(r *http.Request) error {

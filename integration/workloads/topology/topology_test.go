@@ -12,8 +12,8 @@ import (
 
 // callsOf is how many requests each request of a workload causes, all told; 0: it depends.
 var callsOf = map[string]int{
-	"sequential": 3, "fanout": 3, "errgroup": 3, "worker-pool": 1, "worker-pool-without-context": 1, "background": 1,
-	"background-without-context": 1, "singleflight": 0, "singleflight-chan": 0, "retry": 3, "hedge": 0, "reverse-proxy": 1,
+	"sequential": 3, "fanout": 3, "fanout-without-context": 2, "errgroup": 3, "worker-pool": 1, "worker-pool-without-context": 1, "background": 1,
+	"background-without-context": 1, "background-net-conn": 1, "singleflight": 0, "singleflight-chan": 0, "retry": 3, "hedge": 0, "reverse-proxy": 1,
 	"pooled": 2, "sql-pool": 2, "net-conn": 1, "pipelined": 2, "h2c": 2, "http-to-grpc": 2, "grpc-unary": 2,
 	"grpc-server-stream": 3, "grpc-bidi": 3, "grpc-to-http": 2, "traceparent": 1, "b3": 1,
 }

@@ -42,11 +42,13 @@ func workloads() []workload {
 	return []workload{
 		{name: "sequential", service: "front", inbound: inboundHTTP, handle: sequential},
 		{name: "fanout", service: "front", inbound: inboundHTTP, handle: fanOut},
+		{name: "fanout-without-context", service: "front", inbound: inboundHTTP, handle: fanOutWithoutContext},
 		{name: "errgroup", service: "front", inbound: inboundHTTP, handle: errGroup},
 		{name: "worker-pool", service: "workers", inbound: inboundHTTP, handle: workerPool},
 		{name: "worker-pool-without-context", service: "workers", inbound: inboundHTTP, handle: workerPoolWithoutContext, untellable: true},
 		{name: "background", service: "workers", inbound: inboundHTTP, handle: background},
 		{name: "background-without-context", service: "workers", inbound: inboundHTTP, handle: backgroundWithoutContext},
+		{name: "background-net-conn", service: "workers", inbound: inboundHTTP, handle: backgroundNetConn},
 		{name: "singleflight", service: "flights", inbound: inboundHTTP, handle: flight},
 		{name: "singleflight-chan", service: "flights", inbound: inboundHTTP, handle: flightChan},
 		{name: "retry", service: "flights", inbound: inboundHTTP, handle: retry},

@@ -99,14 +99,18 @@ fn go_programs() -> Result<()> {
 }
 
 fn workloads() -> Result<()> {
-    let folder = workspace().join("integration/workloads");
-    let go = || {
+    go_module("integration/workloads")?;
+    go_module("integration/workloads/topology")
+}
+
+fn go_module(folder: &str) -> Result<()> {
+    let go = |verb| {
         let mut command = Command::new(tools::go().unwrap_or_else(|| "go".into()));
-        command.current_dir(&folder);
+        command.current_dir(workspace().join(folder)).args([verb, "./..."]);
         command
     };
-    run(go().args(["vet", "./..."]))?;
-    run(go().args(["test", "./..."]))
+    run(&mut go("vet"))?;
+    run(&mut go("test"))
 }
 
 fn ebpf_check() -> Result<()> {

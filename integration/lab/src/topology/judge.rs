@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::seen::Seen;
 use super::truth::Truth;
 
+#[cfg(test)]
+mod tests;
+
 /// Evidence from the strongest to the weakest: a trace is as good as its weakest link.
 const EVIDENCE: [&str; 7] =
     ["header", "same_goroutine", "parent_goroutine", "probe", "context", "wake", "thread"];
@@ -85,6 +88,8 @@ struct Judge<'a> {
     caused: HashMap<&'a str, Vec<&'a str>>,
     /// By id and whether it is the server's side. More than one where a client sent its request again.
     sides: HashMap<(&'a str, bool), Vec<&'a Seen>>,
+    /// Whose span each is, by its id.
+    spans: HashMap<&'a str, &'a Seen>,
     /// Which drivers' requests a trace id has exchanges of.
     roots: HashMap<&'a str, HashSet<&'a str>>,
     verdict: Verdict,
@@ -96,11 +101,13 @@ pub fn judge<'a>(truth: &'a Truth, seen: impl Iterator<Item = &'a Seen>) -> Verd
         truth,
         caused: truth.caused(),
         sides: HashMap::new(),
+        spans: HashMap::new(),
         roots: HashMap::new(),
         verdict: Verdict::default(),
     };
     for exchange in seen.filter(|seen| truth.calls.contains_key(seen.id())) {
         judge.sides.entry((exchange.id(), exchange.side == "server")).or_default().push(exchange);
+        judge.spans.insert(&exchange.span_id, exchange);
         if let Some(root) = truth.root_of(exchange.id()) {
             judge.roots.entry(&exchange.trace_id).or_default().insert(root);
         }
@@ -141,7 +148,6 @@ impl<'a> Judge<'a> {
             self.request(id, &mut trace);
             open.extend(self.caused.get(id).into_iter().flatten());
         }
-        self.strangers(root, &mut trace);
         trace
     }
 
@@ -153,6 +159,8 @@ impl<'a> Judge<'a> {
             self.verdict.unseen += 1;
             trace.worse(Grade::Incomplete, || format!("{id} was not seen from both sides"));
         }
+        self.strangers(&clients, trace);
+        self.strangers(&servers, trace);
         for server in servers {
             let (grade, _) = grade(server, &clients);
             trace.worse(grade, || format!("the server's side of {id} and the client's are no pair"));
@@ -168,11 +176,11 @@ impl<'a> Judge<'a> {
     /// A driver's request has no parent that weft knows; it may have brought one in a header.
     fn root(&mut self, client: &Seen, trace: &mut Trace) {
         let Some(parent) = &client.parent_span_id else { return };
-        if client.evidence == "header" && !self.is_span(parent) {
+        if client.evidence == "header" && !self.spans.contains_key(parent.as_str()) {
             return;
         }
         *self.verdict.wrong_links.entry(client.evidence.clone()).or_default() += 1;
-        trace.worse(Grade::Wrong, || format!("WRONG: it has a parent, {parent}, by {}", client.evidence));
+        trace.worse(Grade::Wrong, || format!("WRONG: it is linked to {}", self.parent_of(client)));
     }
 
     /// The link from what a service sent to what it had received.
@@ -189,17 +197,16 @@ impl<'a> Judge<'a> {
         trace.rest_on(&client.evidence);
         let id = client.id();
         trace.worse(grade, || match grade {
-            Grade::Wrong => format!("WRONG: {id} is linked to another request, by {}", client.evidence),
+            Grade::Wrong => format!("WRONG: {id} is linked to {}", self.parent_of(client)),
             _ if torn => format!("{id} is in another trace than what caused it"),
             _ => format!("{id} ({}) is linked to nothing", client.pod),
         });
     }
 
     /// Exchanges of other drivers' requests under the same trace id.
-    fn strangers(&self, root: &'a str, trace: &mut Trace) {
-        let sides = [self.side(root, false), self.side(root, true)].concat();
-        let own = sides.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
-        for others in own.filter(|roots| roots.len() > 1) {
+    fn strangers(&self, own: &[&Seen], trace: &mut Trace) {
+        let roots = own.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
+        for others in roots.filter(|roots| roots.len() > 1) {
             trace.worse(Grade::Wrong, || format!("WRONG: {others:?} are one trace"));
         }
     }
@@ -208,8 +215,13 @@ impl<'a> Judge<'a> {
         self.sides.get(&(id, server)).cloned().unwrap_or_default()
     }
 
-    fn is_span(&self, span: &str) -> bool {
-        self.sides.values().flatten().any(|seen| seen.span_id == span)
+    /// Whom an exchange is linked to, in words.
+    fn parent_of(&self, seen: &Seen) -> String {
+        let parent = seen.parent_span_id.as_ref().and_then(|span| self.spans.get(span.as_str()));
+        let named =
+            |parent: &&Seen| format!("the {}'s side of {} in {}", parent.side, parent.id(), parent.pod);
+        let parent = parent.map_or_else(|| "a span that nobody has".to_owned(), named);
+        format!("{parent}, by {}", seen.evidence)
     }
 }
 

@@ -34,7 +34,10 @@ const START: Duration = Duration::from_secs(20);
 const RUN: Duration = Duration::from_secs(120);
 /// How long the logs, and then the exchanges, may take until all of a run are there.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How often the agent is asked for more: it keeps so many exchanges and no more.
 const POLL: Duration = Duration::from_millis(200);
+/// How often a process or a file is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What the program can do, by itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -94,6 +97,8 @@ impl Mesh {
         let mut mesh =
             Self { catalogue, agent, services: Vec::new(), driver, program, logs: Logs::default(), next: 0 };
         mesh.start_services(&lab)?;
+        mesh.agent
+            .wait_processes(&mesh.services.iter().map(|(_, process)| process.pid()).collect::<Vec<_>>())?;
         Ok(mesh)
     }
 
@@ -174,10 +179,14 @@ impl Mesh {
         let mut process = Process::start(lab, Some(self.driver.netns()), "driver", &mut command)?;
         self.next += u64::from(requests);
         let end = Instant::now() + RUN;
+        let mut next = Instant::now() + POLL;
         while process.exited()?.is_none() {
             ensure!(Instant::now() < end, "{}: the driver did not end", workload.name);
-            sleep(POLL);
-            collector.poll(&self.agent)?;
+            sleep(LOOK);
+            if Instant::now() >= next {
+                collector.poll(&self.agent)?;
+                next = Instant::now() + POLL;
+            }
         }
         self.logs.add(log);
         let text = std::fs::read_to_string(&report)?;
@@ -193,11 +202,9 @@ impl Mesh {
         let end = Instant::now() + SETTLE;
         loop {
             self.logs.read_into(truth)?;
-            if truth.is_whole(roots) {
-                return Ok(());
-            }
-            ensure!(Instant::now() < end, "the services' logs did not become whole");
-            sleep(Duration::from_millis(20));
+            let Some(missing) = truth.missing(roots) else { return Ok(()) };
+            ensure!(Instant::now() < end, "the services' logs did not become whole: {missing}");
+            sleep(LOOK);
         }
     }
 

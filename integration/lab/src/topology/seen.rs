@@ -40,9 +40,9 @@ pub struct Seen {
     #[serde(default)]
     pub app: App,
     #[serde(default)]
-    request: Message,
+    pub(super) request: Message,
     #[serde(default)]
-    response: Message,
+    pub(super) response: Message,
 }
 
 /// Who read and wrote an exchange.
@@ -53,7 +53,7 @@ pub struct App {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct Message {
+pub(super) struct Message {
     last_byte: u64,
 }
 

@@ -76,10 +76,15 @@ impl Truth {
         }
     }
 
-    /// Whether of every request that was sent it is known what became of it, and `roots` of them are drivers'.
-    pub fn is_whole(&self, roots: u64) -> bool {
+    /// What is missing until of every request that was sent it is known what became of it, and `roots` of them are
+    /// drivers'; nothing when the logs are whole.
+    pub fn missing(&self, roots: u64) -> Option<String> {
         let settled = |call: &Call| call.cause.is_some() && (call.received || call.given_up);
-        self.roots().count() as u64 == roots && self.calls.values().all(settled)
+        let unsettled: Vec<_> = self.calls.iter().filter(|(_, call)| !settled(call)).take(5).collect();
+        let sent = self.roots().count() as u64;
+        (sent != roots || !unsettled.is_empty()).then(|| {
+            format!("{sent} of {roots} drivers' requests, and these are on their way: {unsettled:?}")
+        })
     }
 
     /// The drivers' requests.

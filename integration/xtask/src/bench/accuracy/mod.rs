@@ -34,7 +34,7 @@ pub struct Options {
     /// Only these workloads.
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
-    /// Requests of each workload in each run; at least as many as there are at a time.
+    /// Requests of each workload in each run; at least three times as many as there are at a time.
     #[arg(long, default_value_t = 1000)]
     requests: u32,
 }
@@ -73,7 +73,7 @@ fn measure(
     for concurrency in options.concurrency(build) {
         let mut run = Run::new(build, concurrency, probes);
         for workload in &workloads {
-            let verdict = mesh.run(workload, concurrency, options.requests.max(concurrency))?;
+            let verdict = mesh.run(workload, concurrency, options.requests.max(3 * concurrency))?;
             run.add(workload, verdict);
         }
         run.explain();

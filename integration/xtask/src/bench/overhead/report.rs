@@ -1,4 +1,6 @@
 //! Ratios, and what they must be.
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{
@@ -43,6 +45,8 @@ struct Run {
     p999_ratio: f64,
     traced_cpu_ratio: f64,
     kernel_ns_per_exchange: f64,
+    /// The same by program.
+    kernel_ns_by_program: BTreeMap<String, f64>,
     agent_cpu_us_per_exchange: f64,
     agent_rss_mb: f64,
     served: u64,
@@ -80,6 +84,12 @@ impl Pairs {
         median(self.pairs.iter().map(|(_, traced)| value(traced)))
     }
 
+    fn programs(&self) -> BTreeMap<String, f64> {
+        let names = self.pairs.iter().flat_map(|(_, traced)| traced.kernel_ns.keys());
+        let of = |name: &String| self.median(|traced| traced.kernel_ns.get(name).copied().unwrap_or(0.0));
+        names.map(|name| (name.clone(), of(name))).collect()
+    }
+
     fn sum(&self, value: impl Fn(&Traced) -> u64) -> u64 {
         self.pairs.iter().map(|(_, traced)| value(traced)).sum()
     }
@@ -107,7 +117,8 @@ impl Report {
             p99_ratio: pairs.ratio(|sample| sample.latency.p99),
             p999_ratio: pairs.ratio(|sample| sample.latency.p999),
             traced_cpu_ratio: pairs.ratio(|sample| sample.cpu_us),
-            kernel_ns_per_exchange: pairs.median(|traced| traced.kernel_ns),
+            kernel_ns_per_exchange: pairs.median(|traced| traced.kernel_ns.values().sum()),
+            kernel_ns_by_program: pairs.programs(),
             agent_cpu_us_per_exchange: pairs.median(|traced| traced.agent_cpu_us_per_exchange),
             agent_rss_mb: pairs.median(|traced| traced.agent_rss_mb),
             served: pairs.sum(|traced| traced.sample.served),
@@ -155,6 +166,9 @@ impl Run {
         line("p99.9", self.p999_ratio, Bound::Free);
         let kernel = if *workload == Workload::Fanout { 8000.0 } else { 3000.0 };
         line("ns in weft's programs a request", self.kernel_ns_per_exchange, Bound::Most(kernel));
+        for (name, ns) in &self.kernel_ns_by_program {
+            line(&format!("  {name}"), *ns, Bound::Free);
+        }
         line("us of the agent's CPU an exchange", self.agent_cpu_us_per_exchange, Bound::Most(15.0));
         line("MiB of the agent", self.agent_rss_mb, Bound::Free);
         let exact = self.exchanges == self.served && self.calls == self.served * workload.calls();

@@ -1,5 +1,5 @@
 //! One measurement: untraced, or with the agent beside.
-use std::{thread::sleep, time::Duration};
+use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use anyhow::{Result, ensure};
 use weft_lab::{
@@ -27,13 +27,14 @@ pub struct Sample {
 }
 
 /// What tracing it took besides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Traced {
     pub sample: Sample,
     pub agent_cpu_us_per_exchange: f64,
     pub agent_rss_mb: f64,
-    /// Time in all of weft's programs, in ns for each request that was served.
-    pub kernel_ns: f64,
+    /// Time in weft's programs, by their name, in ns for each request that was served. The load generator's own calls are
+    /// in it: a program that sits at all sockets turns them down.
+    pub kernel_ns: BTreeMap<String, f64>,
     /// Requests that were counted as served.
     pub exchanges: u64,
     /// Calls that were counted as made.
@@ -113,21 +114,24 @@ impl<'a> Watch<'a> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
-    fn kernel_ns(&mut self, rate: u32) -> Result<f64> {
+    fn kernel_ns(&mut self, rate: u32) -> Result<BTreeMap<String, f64>> {
         let pins = Pins::new(&self.subject.pod.lab().bpffs());
         let statistics = StatsGuard::enable()?;
         let before = nanoseconds(&pins)?;
         let answered = self.subject.load(rate, STATISTICS)?;
         // The last segments' acknowledgements.
         sleep(Duration::from_millis(50));
-        let spent = nanoseconds(&pins)?.saturating_sub(before);
+        let after = nanoseconds(&pins)?;
         drop(statistics);
         self.served += answered.served;
-        ensure!(spent > 0, "the kernel counted no run of weft's programs");
-        Ok(spent as f64 / answered.served as f64)
+        let since = |name: &str| before.get(name).copied().unwrap_or(0);
+        let spent = after.into_iter().map(|(name, ns)| (ns.saturating_sub(since(&name)), name));
+        let spent: BTreeMap<_, _> = spent.filter(|(ns, _)| *ns > 0).map(|(ns, name)| (name, ns)).collect();
+        ensure!(!spent.is_empty(), "the kernel counted no run of weft's programs");
+        Ok(spent.into_iter().map(|(name, ns)| (name, ns as f64 / answered.served as f64)).collect())
     }
 }
 
-fn nanoseconds(pins: &Pins) -> Result<u64> {
-    Ok(program_stats(pins)?.iter().map(|program| program.nanoseconds).sum())
+fn nanoseconds(pins: &Pins) -> Result<BTreeMap<String, u64>> {
+    Ok(program_stats(pins)?.into_iter().map(|program| (program.name, program.nanoseconds)).collect())
 }
