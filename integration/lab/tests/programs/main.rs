@@ -5,3 +5,4 @@ mod load;
 mod packet;
 mod packets;
 mod runs;
+mod slots;
