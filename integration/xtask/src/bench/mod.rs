@@ -10,6 +10,7 @@ use crate::run::{cargo, output, run};
 
 mod kernel;
 mod replay;
+mod targets;
 mod traffic;
 
 #[derive(Args)]
