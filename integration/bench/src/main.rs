@@ -5,9 +5,13 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
+mod heap;
 mod idle;
 mod sink;
 mod throughput;
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
 
 #[derive(Parser)]
 struct Arguments {
@@ -39,7 +43,7 @@ enum Measurement {
 fn main() -> Result<()> {
     let result = match Arguments::parse().measurement {
         Measurement::Throughput { file, rounds } => throughput::measure(&read(&file)?, rounds)?,
-        Measurement::Idle { file, connections } => idle::measure(&read(&file)?, connections)?,
+        Measurement::Idle { file, connections } => idle::Idle::measure(&read(&file)?, connections)?.json(),
     };
     #[expect(clippy::print_stdout, reason = "the result is the one document on stdout")]
     {

@@ -278,6 +278,7 @@ fn the_listener_answers_what_the_contract_says() -> Result<()> {
     for line in [
         format!("weft_capture_bytes_total{{outcome=\"seen\"}} {seen}"),
         "weft_capture_bytes_total{outcome=\"lost\"} 0".to_owned(),
+        "weft_table_entries{table=\"flow_slots\"} 0".to_owned(),
         "weft_capture_unsettled_bytes{state=\"pending\"} 0".to_owned(),
         "weft_capture_unsettled_bytes{state=\"unexplained\"} 0".to_owned(),
     ] {

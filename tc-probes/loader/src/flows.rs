@@ -14,6 +14,17 @@ use crate::{
 /// How often a slot that a program holds is asked for before its program is taken for dead: that of an agent which was
 /// killed within the few instructions for which it held the lock.
 const TRIES: u32 = 10_000;
+/// How many slots are looked at for one that can give way.
+const LOOKS: u32 = 64;
+
+/// Whose a slot is, or was last.
+struct Holder {
+    flow: FlowKey,
+    /// [`FlowSlot::next`](weft_abi::FlowSlot::next) at the last round of [`Flows::gathered`].
+    next: u32,
+    /// It had changed since the round before, or there was none.
+    moves: bool,
+}
 
 /// The flows of which less than everything is wanted. There must be one: whoever holds the agent's lock.
 pub struct Flows {
@@ -21,6 +32,11 @@ pub struct Flows {
     slots: Slots,
     free: Vec<u32>,
     used: HashMap<FlowKey, u32>,
+    /// Of the slots that were ever taken.
+    holders: Vec<Holder>,
+    /// The slot that is looked at next where one has to give way.
+    hand: u32,
+    evicted: u64,
     refused: u64,
 }
 
@@ -35,7 +51,8 @@ impl Flows {
         let slots = Slots::map(&open(pins, "SLOTS")?)?;
         // The lowest one is taken first: few of the pages are ever touched.
         let free = (0..SLOTS).rev().collect();
-        let mut flows = Self { map, slots, free, used: HashMap::new(), refused: 0 };
+        let (used, holders) = (HashMap::new(), Vec::new());
+        let mut flows = Self { map, slots, free, used, holders, hand: 0, evicted: 0, refused: 0 };
         let runs = flows.clear();
         Ok((flows, runs))
     }
@@ -46,8 +63,9 @@ impl Flows {
         entries.into_iter().filter_map(release).collect()
     }
 
-    /// Says what is wanted of a flow from now on; none: everything. Where there is no room, the flow is captured as if
-    /// nothing had been said, and that is counted. Gives what was gathered of a flow of which everything is wanted again.
+    /// Says what is wanted of a flow from now on; none: everything. Where every slot is taken, one of a flow of which
+    /// nothing passes gives way; where none such is found, the newcomer is captured as if nothing had been said. Both are
+    /// counted. Gives what was gathered of a flow that has no slot any more.
     pub fn set(&mut self, flow: FlowKey, want: Option<FlowWant>) -> Option<Run> {
         let Some(want) = want else {
             let slot = self.used.remove(&flow)?;
@@ -55,21 +73,54 @@ impl Flows {
             return self.release(&flow, slot);
         };
         match self.used.get(&flow) {
-            Some(slot) => self.slots.want(*slot, want),
-            None => self.refused += u64::from(!self.begin(flow, want)),
+            Some(slot) => {
+                self.slots.want(*slot, want);
+                None
+            }
+            None => self.begin(flow, want),
         }
-        None
     }
 
-    fn begin(&mut self, flow: FlowKey, want: FlowWant) -> bool {
-        let Some(slot) = self.free.pop() else { return false };
+    fn begin(&mut self, flow: FlowKey, want: FlowWant) -> Option<Run> {
+        let gathered = if self.free.is_empty() { self.make_room() } else { None };
+        let Some(slot) = self.free.pop() else {
+            self.refused += 1;
+            return None;
+        };
         let serial = self.slots.begin(slot, want);
         if self.map.insert(Plain(flow), Plain(FlowRef { slot, serial }), 0).is_err() {
             self.free.push(slot);
-            return false;
+            self.refused += 1;
+            return gathered;
         }
         self.used.insert(flow, slot);
-        true
+        self.hold(slot, Holder { flow, next: 0, moves: true });
+        gathered
+    }
+
+    fn hold(&mut self, slot: u32, holder: Holder) {
+        match self.holders.get_mut(slot as usize) {
+            Some(place) => *place = holder,
+            // The lowest free slot is taken first: this is the next one.
+            None => self.holders.push(holder),
+        }
+    }
+
+    /// Takes the slot of a flow of which nothing passed for a whole round; of those the one that has it for longest, or nearly.
+    fn make_room(&mut self) -> Option<Run> {
+        for _ in 0..LOOKS {
+            let slot = self.hand;
+            self.hand = (slot + 1) % SLOTS;
+            let Some(holder) = self.holders.get(slot as usize) else { continue };
+            if !holder.moves && self.slots.next(slot) == holder.next {
+                let flow = holder.flow;
+                self.used.remove(&flow);
+                self.free.push(slot);
+                self.evicted += 1;
+                return self.release(&flow, slot);
+            }
+        }
+        None
     }
 
     /// The flow has no slot any more: what was gathered in it is given back. A program that still has its number finds
@@ -93,22 +144,27 @@ impl Flows {
     }
 
     /// Takes what the programs have gathered by now, so that nobody waits for a flow's next border; they go on
-    /// gathering. Everything in the ring must have been taken before: these runs come behind it.
-    pub fn gathered(&self) -> Vec<Run> {
+    /// gathering. Everything in the ring must have been taken before: these runs come behind it. Also a round of
+    /// looking at which flows move.
+    pub fn gathered(&mut self) -> Vec<Run> {
+        for (holder, slot) in self.holders.iter_mut().zip(0..) {
+            let next = self.slots.next(slot);
+            holder.moves = std::mem::replace(&mut holder.next, next) != next;
+        }
         let taken = |(flow, slot): (&FlowKey, &u32)| {
             if self.slots.is_empty(*slot) { None } else { Some(run(flow, &self.take(*slot, false)?)) }
         };
         self.used.iter().filter_map(taken).collect()
     }
 
-    /// Flows that have a slot.
+    /// Flows that have a slot, of [`SLOTS`].
     pub fn used(&self) -> u64 {
         self.used.len() as u64
     }
 
-    /// How often there was no room for one more.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// Flows that gave their slot to another, and those that found none.
+    pub fn evicted(&self) -> u64 {
+        self.evicted + self.refused
     }
 }
 

@@ -87,6 +87,12 @@ impl Slots {
         unsafe { ptr::read_volatile(&raw const (*self.slot(number)).len) == 0 }
     }
 
+    /// How far the slot's flow has come: the number behind what passed in order. May be out of date as soon as it is known.
+    pub(crate) fn next(&self, number: u32) -> u32 {
+        // SAFETY: within the mapping.
+        unsafe { ptr::read_volatile(&raw const (*self.slot(number)).next) }
+    }
+
     /// Takes what was gathered; `end` makes the slot nobody's. None while a program holds it.
     pub(crate) fn take(&self, number: u32, end: bool) -> Option<Option<Gathered>> {
         let lock = self.lock_word(number);

@@ -11,9 +11,10 @@ use std::{
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use weft_abi::{FlowKey, FlowWant, Run};
+use weft_abi::{FlowKey, FlowWant, Run, SLOTS};
 use weft_core::{
-    AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, WorkloadUpdate,
+    AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, TableSnapshot,
+    WorkloadUpdate,
 };
 use weft_loader::{Flows, ProbeRing};
 use zerocopy::IntoBytes as _;
@@ -312,6 +313,10 @@ impl Pipeline {
 
     fn publish(&mut self) {
         self.published.exchanges.extend(&mut self.sink.exchanges);
-        self.published.snapshot.store(Arc::new(self.correlator.snapshot()));
+        let mut snapshot = self.correlator.snapshot();
+        let flows = &self.sink.flows;
+        let (entries, evicted) = (flows.used(), flows.evicted());
+        snapshot.tables.push(TableSnapshot { table: "flow_slots", entries, limit: SLOTS.into(), evicted });
+        self.published.snapshot.store(Arc::new(snapshot));
     }
 }

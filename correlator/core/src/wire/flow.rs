@@ -7,7 +7,7 @@ use super::{
     dialogue::Dialogue,
     direction::Direction,
     incarnation::{Opener, Reopening},
-    join::Sockets,
+    join::{IoRange, Sockets},
     reassembly::Reassembly,
     stream::{Chunk, Delivery, FIRST, Origin, Stream},
     work::Work,
@@ -24,7 +24,8 @@ pub(super) struct Flow {
     pub(super) last_seen: Ktime,
     /// The pod's socket; 0 while unknown.
     pub(super) cookie: u64,
-    pub(super) sockets: Sockets,
+    /// Nothing while nothing is kept for the join: as on an idle connection.
+    sockets: Option<Box<Sockets>>,
     /// Payload passed.
     pub(super) talked: bool,
     pub(super) closed: bool,
@@ -51,7 +52,7 @@ impl Flow {
             account: u32::try_from(account).unwrap_or(u32::MAX),
             last_seen: segment.time,
             cookie: 0,
-            sockets: Sockets::default(),
+            sockets: None,
             talked: false,
             closed: false,
             gap_queued: false,
@@ -283,25 +284,42 @@ impl Flow {
         self.dialogue.open_streams()
     }
 
-    /// Forgets calls that tell nothing any more.
-    pub(super) fn prune(&mut self) {
-        for direction in Direction::BOTH {
-            let floor = self.floor(direction);
-            self.sockets.prune(direction, floor);
-        }
+    /// What it keeps for the join.
+    pub(super) fn sockets(&mut self) -> &mut Sockets {
+        self.sockets.get_or_insert_default()
     }
 
-    /// How many calls it remembers.
+    /// The call that moved a byte, where it is remembered.
+    pub(super) fn call_that_moved(&self, direction: Direction, byte: u64) -> Option<IoRange> {
+        self.sockets.as_ref()?.find(direction, byte)
+    }
+
+    /// Forgets calls that tell nothing any more.
+    pub(super) fn prune(&mut self) {
+        let floors = Direction::BOTH.map(|direction| self.floor(direction));
+        let Some(sockets) = &mut self.sockets else { return };
+        for (direction, floor) in Direction::BOTH.into_iter().zip(floors) {
+            sockets.prune(direction, floor);
+        }
+        self.drop_empty_sockets();
+    }
+
+    /// An idle connection has no buffers.
+    pub(super) fn drop_empty_sockets(&mut self) {
+        self.sockets.take_if(|sockets| sockets.is_empty());
+    }
+
+    /// What it keeps for the join, where there is something.
     #[cfg(test)]
-    pub(super) fn socket_ranges(&self) -> usize {
-        self.sockets.ranges()
+    pub(super) fn kept(&self) -> Option<&Sockets> {
+        self.sockets.as_deref()
     }
 
     /// How many buffers it has on the heap.
     #[cfg(test)]
     pub(super) fn buffers(&self) -> usize {
         let held = self.streams.iter().filter(|stream| stream.holds()).count();
-        held + self.sockets.buffers() + self.dialogue.buffers()
+        held + usize::from(self.sockets.is_some()) + self.dialogue.buffers()
     }
 
     fn link(&self) -> Link {

@@ -70,6 +70,11 @@ impl Sockets {
         }
     }
 
+    /// Nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.ranges.iter().all(VecDeque::is_empty)
+    }
+
     #[cfg(test)]
     pub(super) fn ranges(&self) -> usize {
         self.ranges.iter().map(VecDeque::len).sum()
@@ -79,12 +84,6 @@ impl Sockets {
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn buffers(&self) -> usize {
-        let ranges = self.ranges.iter().filter(|ranges| ranges.capacity() > 0).count();
-        ranges + usize::from(self.waiting.capacity() > 0)
     }
 
     /// An exchange is in the queue with this number; those before `first` are not there any more. They are dropped here,

@@ -1,7 +1,6 @@
 //! The wire half of the pipeline: from the kernel's records to joined exchanges, and the account of every byte.
 use std::{collections::VecDeque, sync::Arc};
 
-use hashbrown::HashMap;
 use weft_abi::{FlowKey, FlowWant, Header};
 
 use crate::{Anomaly, Config, JoinedExchange, Ktime, StreamPlace};
@@ -143,8 +142,6 @@ pub(crate) struct Wire {
     table: Table,
     /// Connections made so far.
     serial: u64,
-    /// The connection of a socket.
-    cookies: HashMap<u64, u32>,
     /// Connections with a gap: when to look at it, which, and which serial number it must have.
     gaps: VecDeque<(Ktime, u32, u64)>,
     orphans: Orphans,
@@ -163,7 +160,6 @@ impl Wire {
             next_check: Ktime::default(),
             table: Table::new(),
             serial: 0,
-            cookies: HashMap::new(),
             gaps: VecDeque::new(),
             orphans: Orphans::default(),
             connecting: Connecting::default(),

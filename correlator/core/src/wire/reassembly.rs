@@ -71,7 +71,7 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
     /// Nothing comes behind a FIN.
     fn cut_tail(&mut self, chunk: &mut Chunk<'_>) {
         let Some(fin) = self.stream.fin else { return };
-        let kept = chunk.take(fin.saturating_sub(chunk.offset));
+        let kept = chunk.take(fin.get().saturating_sub(chunk.offset));
         self.work.opaque(self.direction, chunk.len);
         *chunk = kept;
     }
@@ -194,7 +194,7 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
     }
 
     fn end(&mut self) {
-        if self.stream.fin == Some(self.stream.next) && !self.stream.ended {
+        if self.stream.fin.is_some_and(|fin| fin.get() == self.stream.next) && !self.stream.ended {
             self.stream.ended = true;
             (self.deliver)(Delivery::End, self.work);
         }

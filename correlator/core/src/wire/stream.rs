@@ -1,4 +1,6 @@
 //! One direction of a connection: its sequence numbers as offsets of a stream, and the pieces of that stream.
+use std::num::NonZeroU64;
+
 use super::out_of_order::OutOfOrder;
 use crate::{Anomalies, Ktime};
 
@@ -113,7 +115,8 @@ pub(super) struct Stream {
     pub(super) acked: u64,
     /// The last bytes in order were one byte.
     pub(super) tail_is_byte: bool,
-    pub(super) fin: Option<u64>,
+    /// Where it ends, once its FIN passed.
+    pub(super) fin: Option<NonZeroU64>,
     pub(super) ended: bool,
     /// Since when nothing fills the first gap.
     pub(super) gap_since: Option<Ktime>,
@@ -163,7 +166,7 @@ impl Stream {
     /// What comes behind the first gap: bytes that wait, or the FIN.
     pub(super) fn behind_gap(&self) -> Option<u64> {
         let held = self.held.as_deref().and_then(OutOfOrder::first);
-        held.or(self.fin.filter(|fin| *fin > self.next))
+        held.or(self.fin.map(NonZeroU64::get).filter(|fin| *fin > self.next))
     }
 
     #[cfg(test)]
@@ -186,7 +189,7 @@ impl Stream {
         if self.fin.is_some() || offset < self.highest {
             return;
         }
-        self.fin = Some(offset);
+        self.fin = NonZeroU64::new(offset);
         if offset > self.next && self.gap_since.is_none() {
             self.gap_since = Some(time);
         }

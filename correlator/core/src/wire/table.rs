@@ -1,7 +1,7 @@
 //! The connections, and in which order they give way.
 use std::hash::BuildHasher as _;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::flow::Flow;
 use crate::FlowId;
@@ -41,6 +41,8 @@ pub(super) struct Table {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     index: HashTable<u32>,
+    /// Those whose socket is known, by its cookie; of several the one that was bound last.
+    cookies: HashTable<u32>,
     hasher: DefaultHashBuilder,
     ends: [Ends; 3],
     pub(super) evicted: u64,
@@ -56,6 +58,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
+            cookies: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             ends: [Ends { oldest: NONE, newest: NONE }; 3],
             evicted: 0,
@@ -70,6 +73,36 @@ impl Table {
         let slots = &self.slots;
         let same = |key: &u32| slot(slots, *key).is_some_and(|slot| slot.flow.id == *id);
         self.index.find(self.hasher.hash_one(id), same).copied()
+    }
+
+    /// The connection of a socket.
+    pub(super) fn find_cookie(&self, cookie: u64) -> Option<u32> {
+        let slots = &self.slots;
+        let same = |key: &u32| slot(slots, *key).is_some_and(|slot| slot.flow.cookie == cookie);
+        self.cookies.find(self.hasher.hash_one(cookie), same).copied()
+    }
+
+    /// A connection's socket has become known, or is another one.
+    pub(super) fn bind(&mut self, key: u32, cookie: u64) {
+        self.unbind(key);
+        let Some(flow) = self.flow(key) else { return };
+        flow.cookie = cookie;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let cookie_of = |key: &u32| slot(slots, *key).map_or(0, |slot| slot.flow.cookie);
+        let same = |key: &u32| cookie_of(key) == cookie;
+        let rehash = |key: &u32| hasher.hash_one(cookie_of(key));
+        match self.cookies.entry(hasher.hash_one(cookie), same, rehash) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = key,
+            Entry::Vacant(entry) => drop(entry.insert(key)),
+        }
+    }
+
+    /// A connection's socket is not to be found by its cookie any more.
+    fn unbind(&mut self, key: u32) {
+        let Some(cookie) = self.peek(key).map(|flow| flow.cookie) else { return };
+        if let Ok(entry) = self.cookies.find_entry(self.hasher.hash_one(cookie), |other| *other == key) {
+            entry.remove();
+        }
     }
 
     pub(super) fn flow(&mut self, key: u32) -> Option<&mut Flow> {
@@ -108,6 +141,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, key: u32) -> Option<Box<Flow>> {
         self.unlink(key);
+        self.unbind(key);
         let slot = self.slots.get_mut(key as usize)?.take()?;
         let entry = self.index.find_entry(self.hasher.hash_one(slot.flow.id), |other| *other == key);
         if let Ok(entry) = entry {

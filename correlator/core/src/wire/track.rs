@@ -88,9 +88,6 @@ impl Wire {
         self.flush(key, down);
         let Some(flow) = self.table.remove(key) else { return };
         self.accounts.end_flow(flow.account());
-        if self.cookies.get(&flow.cookie) == Some(&key) {
-            self.cookies.remove(&flow.cookie);
-        }
     }
 
     fn with_flow(&mut self, key: u32, act: impl FnOnce(&mut Flow, &mut Work<'_>)) {
@@ -137,7 +134,7 @@ impl Wire {
         for mut finished in self.out.finished.drain(..) {
             finished.exchange.socket_cookie = flow.cookie;
             down.over(over(&finished.exchange));
-            self.join.take(finished, &mut flow.sockets, wait, limits.waiting_exchanges, down);
+            self.join.take(finished, flow.sockets(), wait, limits.waiting_exchanges, down);
         }
         flow.prune();
     }
@@ -146,7 +143,7 @@ impl Wire {
     fn flush_begun(&mut self, key: u32, down: &mut impl Downstream) {
         let Some(flow) = self.table.peek(key) else { return self.out.begun.clear() };
         for Begun { key, stream_id, time, direction, byte, propagation } in self.out.begun.drain(..) {
-            let moved = flow.sockets.find(direction, byte).map(|range| range.moved(direction));
+            let moved = flow.call_that_moved(direction, byte).map(|range| range.moved(direction));
             let (netns, cookie) = (flow.id.netns, flow.cookie);
             down.began(Began { key, netns, cookie, stream_id, time, byte, moved, propagation });
         }
@@ -160,11 +157,7 @@ impl Wire {
         if cookie == 0 || known {
             return false;
         }
-        let before = std::mem::replace(&mut flow.cookie, cookie);
-        if self.cookies.get(&before) == Some(&key) {
-            self.cookies.remove(&before);
-        }
-        self.cookies.insert(cookie, key);
+        self.table.bind(key, cookie);
         true
     }
 
@@ -182,7 +175,7 @@ impl Wire {
             io::RECV => Direction::ToPod,
             _ => return self.tally.stats.malformed += 1,
         };
-        let flow = self.cookies.get(&io.cookie).and_then(|key| self.table.flow(*key));
+        let flow = self.table.find_cookie(io.cookie).and_then(|key| self.table.flow(key));
         let Some(flow) = flow else { return self.orphans.keep(*io) };
         let Some(end) = flow.offset_of(direction, io.seq_end) else { return self.orphans.lost += 1 };
         let range = IoRange {
@@ -197,8 +190,10 @@ impl Wire {
         let floor = flow.floor(direction);
         let streams = flow.open_streams();
         down.moved(io.cookie, &range.moved(direction));
-        flow.sockets.prune(direction, floor);
-        self.join.offer(direction, range, &mut flow.sockets, floor, streams, down);
+        let sockets = flow.sockets();
+        sockets.prune(direction, floor);
+        self.join.offer(direction, range, sockets, floor, streams, down);
+        flow.drop_empty_sockets();
     }
 
     /// A connection changed.
@@ -218,7 +213,7 @@ impl Wire {
             sock_event::ESTABLISHED_PASSIVE => self.bind_by_ends(event, down),
             sock_event::RETRANSMIT => {
                 down.connection(ConnectionEvent::Retransmitted { netns, segments: event.retransmitted });
-                if let Some(flow) = self.cookies.get(&cookie).and_then(|key| self.table.flow(*key)) {
+                if let Some(flow) = self.table.find_cookie(cookie).and_then(|key| self.table.flow(key)) {
                     flow.note_sent_again(event.snd_una, Ktime(event.header.time));
                 }
             }
@@ -233,7 +228,7 @@ impl Wire {
 
     /// What a connection's row will say of its socket.
     fn note_tcp(&mut self, event: &SockEvent, connect_ns: Option<u64>) {
-        let flow = self.cookies.get(&event.cookie).and_then(|key| self.table.flow(*key));
+        let flow = self.table.find_cookie(event.cookie).and_then(|key| self.table.flow(key));
         let Some(Flow { tcp, .. }) = flow else { return };
         tcp.connect_ns = connect_ns.or(tcp.connect_ns);
         tcp.rtt_us = (event.srtt_us != 0).then_some(event.srtt_us).or(tcp.rtt_us);
@@ -261,7 +256,7 @@ impl Wire {
             srtt_us: event.srtt_us,
             retransmitted_segments: event.total_retrans,
         });
-        if let Some(key) = self.cookies.get(&event.cookie).copied() {
+        if let Some(key) = self.table.find_cookie(event.cookie) {
             let now = Ktime(event.header.time);
             let seqs = [event.snd_una, event.rcv_nxt];
             self.with_flow(key, |flow, work| flow.note_closed(seqs, now, work));

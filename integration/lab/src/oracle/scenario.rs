@@ -27,11 +27,6 @@ impl Claim {
         Self { requests, ..Self::default() }
     }
 
-    /// At least so many requests: the rest is for tshark to say.
-    pub fn at_least(requests: u64) -> Self {
-        Self { under_way: u64::from(u32::MAX), ..Self::requests(requests) }
-    }
-
     /// These statuses, one for each request.
     pub fn statuses(statuses: Vec<u16>) -> Self {
         Self { statuses: Some(statuses.clone()), ..Self::requests(statuses.len() as u64) }

@@ -12,3 +12,4 @@ mod packet;
 mod packets;
 mod processes;
 mod runs;
+mod slots;

@@ -78,7 +78,7 @@ impl Bench {
         Ok(words(&self.programs.records()))
     }
 
-    fn gathered(&self) -> Vec<String> {
+    fn gathered(&mut self) -> Vec<String> {
         self.flows.gathered().iter().map(run_word).collect()
     }
 }

@@ -33,6 +33,9 @@ struct Passed {
     bytes: f64,
 }
 
+/// However busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// By program, as [`PROGRAMS`].
 type Both = [Passed; 2];
 
@@ -78,7 +81,13 @@ impl Bench {
         let agent = Agent::start(&lab, &binaries.weft, json!({"capture": {"ring_bytes": 64 << 20}}))?;
         let pod = Pod::create(&lab, "bench", "server")?;
         let bodies = Bodies::serve(&pod)?;
-        Ok(Self { agent, pod, _bodies: bodies, lab })
+        let bench = Self { agent, pod, _bodies: bodies, lab };
+        // Until the pod is in what the agent publishes.
+        let end = Instant::now() + PATIENCE;
+        while bench.passed().is_err() && Instant::now() < end {
+            std::thread::sleep(PUBLISHED);
+        }
+        Ok(bench)
     }
 
     fn round(&self) -> Result<[Costs; 2]> {
@@ -128,7 +137,7 @@ impl Bench {
 
     /// Waits until nothing passes any more.
     fn settled(&self) -> Result<Both> {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + PATIENCE;
         loop {
             let before = self.passed()?;
             std::thread::sleep(PUBLISHED);
@@ -202,7 +211,8 @@ fn costs(acks: &Passed, messages: &Passed, requests: f64, body: &Passed, copied:
 }
 
 fn summary(rounds: &[Costs]) -> Value {
-    let figure = |of: fn(&Costs) -> f64| median(rounds.iter().map(of).collect()).round();
+    #[expect(clippy::cast_possible_truncation, reason = "ns and bytes of a segment")]
+    let figure = |of: fn(&Costs) -> f64| median(rounds.iter().map(of).collect()).round() as i64;
     json!({
         "ack": figure(|costs| costs.ack),
         "payload": figure(|costs| costs.payload),

@@ -13,6 +13,7 @@ mod kernel;
 mod overhead;
 mod probes;
 mod replay;
+mod targets;
 mod traffic;
 
 #[derive(Args)]

@@ -7,13 +7,16 @@ use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use weft_lab::{apt, tools};
 
-use super::{build, kernel, measure, print, say, traffic};
+use super::{build, kernel, measure, print, say, targets, traffic};
 
 #[derive(Args)]
 pub struct Options {
     /// Print one JSON document at the end; everything else goes to stderr.
     #[arg(long)]
     json: bool,
+    /// Exit with 1 when a figure is not what it must be.
+    #[arg(long)]
+    check: bool,
 }
 
 pub fn execute(options: &Options) -> Result<()> {
@@ -32,23 +35,33 @@ pub fn execute(options: &Options) -> Result<()> {
     explain_kernel(&kernel);
     say("replaying both recordings");
     let result = results(&http1, &grpc, &kernel)?;
+    targets::lines(&result).for_each(|line| say(&line));
     if options.json {
         print(&result)?;
     }
-    Ok(())
+    if options.check { targets::check(&result) } else { Ok(()) }
 }
 
 fn results(http1: &Path, grpc: &Path, kernel: &Value) -> Result<Value> {
     let (http1, grpc) = (replay("HTTP/1.1", http1)?, replay("gRPC", grpc)?);
-    Ok(json!({
+    let bytes = |of: &Value, name: &str| of["idle"][name].as_u64().unwrap_or(0);
+    let (http2, tables) =
+        (bytes(&grpc, "bytes_per_connection"), bytes(&grpc, "header_table_bytes_per_connection"));
+    let mut result = json!({
         "http1_exchanges_per_s": http1["throughput"]["exchanges_per_s"],
         "grpc_calls_per_s": grpc["throughput"]["exchanges_per_s"],
         "idle_connection_bytes": http1["idle"]["bytes_per_connection"],
-        "idle_http2_connection_bytes": grpc["idle"]["bytes_per_connection"],
+        "idle_http2_connection_bytes": http2,
+        "idle_http2_connection_bytes_without_header_tables": http2.saturating_sub(tables),
+        "open_http1_connections_mib": http1["idle"]["resident_mib"],
+        "open_grpc_connections_mib": grpc["idle"]["resident_mib"],
         "kernel_ns_per_segment": kernel,
         "http1": http1,
         "grpc": grpc,
-    }))
+    });
+    let targets = targets::json(&result);
+    result["targets"] = targets;
+    Ok(result)
 }
 
 fn replay(what: &str, recording: &Path) -> Result<Value> {
@@ -68,8 +81,12 @@ fn explain(what: &str, throughput: &Value, idle: &Value) {
         throughput["segments"],
     ));
     say(&format!(
-        "{what}: {} idle connections hold {} MiB, {} bytes each",
-        idle["connections"], idle["mib"], idle["bytes_per_connection"],
+        "{what}: {} connections that have talked and are idle: {} bytes each, of which {} are header tables; the process has {} MiB \
+         for them",
+        idle["connections"],
+        idle["bytes_per_connection"],
+        idle["header_table_bytes_per_connection"],
+        idle["resident_mib"],
     ));
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Conversation {
     http2: Option<Box<Connection>>,
     rest: Rest,
     wanted: [Wanted; 2],
+    /// Bytes that the kernel copied nevertheless, since it was last told.
+    unwanted: [u32; 2],
     /// A head was parsed: the ends do speak what was guessed.
     confirmed: bool,
     closed: bool,
@@ -77,6 +79,7 @@ impl Conversation {
             http2: None,
             rest: Rest::default(),
             wanted: [Wanted::Everything; 2],
+            unwanted: [0; 2],
             confirmed: false,
             closed: false,
             doubt: None,
@@ -151,6 +154,7 @@ impl Conversation {
 
     fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
         let (ack, len) = (chunk.ack, chunk.len);
+        self.note_unwanted(direction, &chunk);
         if self.is_rest() {
             self.rest.take(direction, &chunk);
         }

@@ -5,6 +5,7 @@ use super::{
         decode::tuple,
         direction::Direction,
         http1::{Body, State},
+        stream::Chunk,
         work::Work,
     },
     Conversation, Link, Spoken,
@@ -18,6 +19,10 @@ const WORTH_CHUNK: u64 = 256 * 1024;
 const WORTH_SEGMENT: u64 = 512;
 /// The kernel compares sequence numbers within half their range: a skip of a longer body is told in steps.
 const STEP: u64 = 1 << 29;
+
+/// After so many bytes that the kernel copied though nobody wants them it is told once more: the flow had no slot, or had
+/// to give it away. Some were on their way when it was told first.
+const REMIND: u32 = 256 * 1024;
 
 /// What the kernel was last told about a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +46,12 @@ impl Conversation {
         work: &mut Work<'_>,
     ) {
         let wanted = self.wanted(direction, at, segment);
-        if wanted == *direction.of(&self.wanted) || self.closed {
+        let forgotten = *direction.of(&self.unwanted) >= REMIND && wanted != Wanted::Everything;
+        if wanted == *direction.of(&self.wanted) && !forgotten || self.closed {
             return;
         }
         *direction.of_mut(&mut self.wanted) = wanted;
+        *direction.of_mut(&mut self.unwanted) = 0;
         let want = match wanted {
             Wanted::Everything => None,
             Wanted::From(offset) => {
@@ -53,6 +60,14 @@ impl Conversation {
             Wanted::Headers => Some(FlowWant { kind: WANT_NONE, argument: 0 }),
         };
         work.out.wants.push((key(link, direction), want));
+    }
+
+    /// Counts what of a chunk was copied though the kernel was told that nobody wants it.
+    pub(super) fn note_unwanted(&mut self, direction: Direction, chunk: &Chunk<'_>) {
+        let start = chunk.offset.saturating_add(chunk.hole);
+        let until = self.gathered_until(direction).min(start.saturating_add(chunk.data.len() as u64));
+        let unwanted = direction.of_mut(&mut self.unwanted);
+        *unwanted = unwanted.saturating_add(until.saturating_sub(start) as u32);
     }
 
     fn wanted(&self, direction: Direction, at: u64, segment: u64) -> Wanted {

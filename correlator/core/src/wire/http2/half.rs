@@ -1,4 +1,6 @@
 //! What one direction of an HTTP/2 connection is in the middle of.
+use std::num::NonZeroU64;
+
 use super::{
     super::{
         direction::Direction,
@@ -33,7 +35,7 @@ pub(super) struct Start {
     pub(super) offset: u64,
     pub(super) time: Ktime,
     /// Acknowledgement number of the segment that first carried it, as an offset of the reverse stream.
-    pub(super) ack: Option<u64>,
+    pub(super) ack: Option<NonZeroU64>,
     /// How far the reverse stream had been seen.
     pub(super) reverse_end: u64,
 }
@@ -201,8 +203,8 @@ impl Half {
 
     /// A frame begins with the chunk.
     pub(super) fn begin_frame(&mut self, chunk: &Chunk<'_>) {
-        self.start =
-            Start { offset: chunk.offset, time: chunk.time, ack: chunk.ack, reverse_end: chunk.reverse_end };
+        let ack = chunk.ack.and_then(NonZeroU64::new);
+        self.start = Start { offset: chunk.offset, time: chunk.time, ack, reverse_end: chunk.reverse_end };
         self.pad = None;
         self.odd = Anomalies::default();
     }

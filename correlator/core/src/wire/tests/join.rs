@@ -1,7 +1,7 @@
 use weft_abi::sock_event;
 
 use super::{Bench, Talk, response};
-use crate::{App, Config, Ktime, Side, wire::ConnectionEvent};
+use crate::{App, Config, Ktime, Side, wire::ConnectionEvent, wire::join::Sockets};
 
 const REQUEST: &str = "GET /a HTTP/1.1\r\n\r\n";
 
@@ -214,6 +214,6 @@ fn a_connection_whose_calls_never_come_keeps_nothing_of_its_exchanges() {
         talk.now += 10_000_000;
     }
     assert!(bench.notes.exchanges.len() > 1990);
-    let kept = bench.wire.table.peek(0).unwrap().sockets.waiting();
+    let kept = bench.wire.table.peek(0).unwrap().kept().map_or(0, Sockets::waiting);
     assert!(kept < 10, "{kept}");
 }

@@ -156,6 +156,42 @@ fn a_large_chunk_is_skipped_and_small_ones_are_not() {
     assert_eq!(wants, [Some(begin + 0x80000), None]);
 }
 
+/// A flow without a slot, or whose slot was given to another, is captured whole, whatever was said.
+#[test]
+fn the_kernel_is_told_again_when_it_copies_what_nobody_wants() {
+    const SEGMENTS: usize = 100;
+    let length = SEGMENTS * 10_000;
+    let wants = |capture: usize| {
+        let mut talk = Talk::new(Side::Server);
+        talk.client(format!("PUT /big HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"));
+        talk.capture = capture;
+        talk.client_in(10_000, vec![b'x'; length]);
+        talk.capture = weft_abi::MAX_CAPTURE;
+        talk.server(response(200, ""));
+        let bench = run(&talk.records);
+        assert_eq!(bench.lines(), [format!("PUT /big 200 {length}/0")]);
+        bench.notes.wants
+    };
+    let (told, again) = (wants(0), wants(10_000));
+    assert!(matches!(told[..], [(_, Some(_)), (_, None)]), "{told:?}");
+    // Once, and then after each 256 KiB.
+    assert_eq!(again.len(), 2 + length / (256 << 10), "{again:?}");
+    assert!(again.iter().rev().skip(1).all(|want| *want == told[0]), "{again:?}");
+    assert_eq!(again.last(), told.last());
+}
+
+/// The same for a connection that is not followed.
+#[test]
+fn of_a_connection_that_is_not_followed_too() {
+    let mut talk = Talk::new(Side::Server);
+    talk.client("\x16\x03\x01\x02\x00\x01").server([0x16; 3000]);
+    talk.server_in(10_000, vec![0x17; 1_000_000]);
+    let bench = run(&talk.records);
+    let kinds: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.kind)).collect();
+    let none = Some(weft_abi::WANT_NONE);
+    assert_eq!(kinds, [none, none, none, none, None]);
+}
+
 proptest! {
     /// However segments of a body are gathered, and wherever sequence numbers begin.
     #[test]

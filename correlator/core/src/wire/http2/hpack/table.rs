@@ -58,7 +58,7 @@ pub(super) struct Table {
     entries: VecDeque<Entry>,
     /// Their texts one behind the other, the oldest first, behind `dead` bytes of entries that are gone.
     bytes: Vec<u8>,
-    dead: usize,
+    dead: u32,
     /// Bytes that were ever put in before the first of `bytes`, modulo 2^32.
     base: u32,
     /// The entries' least size.
@@ -137,6 +137,9 @@ impl Table {
 
     fn push(&mut self, name: Text<'_>, value: Text<'_>) {
         self.make_room((name.len() + value.len()) as usize);
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(growth(self.entries.len(), 1));
+        }
         let at = self.base.wrapping_add(self.bytes.len() as u32);
         let entry = Entry { at, name: len(name), value: len(value) };
         for text in [name, value] {
@@ -148,12 +151,16 @@ impl Table {
 
     /// Moves the texts to the front when there is no room for more, and enough would be won to pay for it.
     fn make_room(&mut self, more: usize) {
-        let live = self.bytes.len() - self.dead;
-        if self.bytes.len() + more > self.bytes.capacity() && self.dead > live / 4 {
-            self.bytes.drain(..self.dead);
-            self.base = self.base.wrapping_add(self.dead as u32);
+        if self.bytes.len() + more <= self.bytes.capacity() {
+            return;
+        }
+        let dead = self.dead as usize;
+        if dead > (self.bytes.len() - dead) / 4 {
+            self.bytes.drain(..dead);
+            self.base = self.base.wrapping_add(self.dead);
             self.dead = 0;
         }
+        self.bytes.reserve_exact(growth(self.bytes.len(), more));
     }
 
     /// Makes room for an entry of this size: drops what cannot be in the encoder's table any more, and what is too much
@@ -166,7 +173,7 @@ impl Table {
             self.older |= filled(self.size) <= self.max;
             let Some(entry) = self.entries.pop_front() else { break };
             self.size -= entry.size();
-            self.dead += entry.len();
+            self.dead += entry.len() as u32;
         }
     }
 
@@ -191,6 +198,12 @@ impl Table {
     pub(super) fn contents(&self) -> (Vec<(Text<'_>, Text<'_>)>, u32) {
         (self.entries.iter().rev().map(|entry| self.texts(*entry)).collect(), self.size)
     }
+}
+
+/// Room for how much more to take where there is none. The tables of most connections stop growing soon, and then stay as
+/// they are: an eighth too much is enough to be quick, twice as much would be what they mostly consist of.
+fn growth(len: usize, more: usize) -> usize {
+    more.max(len / 8)
 }
 
 /// A text's length in an entry, which holds less than `MOST_KEPT`.

@@ -52,7 +52,7 @@ fn a_long_stream_beside_short_ones_keeps_nothing_for_ever() {
         bench.records(&std::mem::take(&mut peers.talk.records));
         assert!(app(&bench, stream).read.is_some() && app(&bench, stream).write_returned.is_some());
     }
-    assert!(bench.wire.table.peek(0).unwrap().socket_ranges() <= 2 * 64);
+    assert!(bench.wire.table.peek(0).unwrap().kept().is_some_and(|kept| kept.ranges() <= 2 * 64));
 }
 
 #[test]
