@@ -148,7 +148,7 @@ fn is_h2c(protocol: &[u8]) -> bool {
 }
 
 /// Whether somebody who drops the bytes that no name has would see a field here that frames the message.
-fn hides_framing(line: &[u8]) -> bool {
+pub(in super::super) fn hides_framing(line: &[u8]) -> bool {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let name: Vec<u8> = name.iter().copied().filter(|byte| is_token(*byte)).take(18).collect();
     matches!(Name::of(&name), Some(Name::ContentLength | Name::TransferEncoding))

@@ -163,6 +163,11 @@ fn request_line(line: &[u8]) -> Option<(&str, &[u8], u8)> {
     complete.then_some((str::from_utf8(method).ok()?, target, minor))
 }
 
+/// Whether a request's head may begin with this line.
+pub(in super::super) fn reads_request_line(line: &[u8]) -> bool {
+    request_line(line).is_some()
+}
+
 /// Status and minor version (RFC 9112, 4). The reason phrase may be anything, or absent with its space.
 fn status_line(line: &[u8]) -> Option<(u16, u8)> {
     let version = line.iter().position(|byte| byte.is_ascii_whitespace())?;

@@ -20,8 +20,14 @@ impl Target {
         let (authority, path) = parts(head.method, head.target);
         let end = if redact_query { path.iter().position(|byte| *byte == b'?') } else { None };
         let path = path.get(..end.unwrap_or(path.len())).unwrap_or(path);
-        Self { authority: authority.or(head.host).map(without_user).map(printable), path: printable(path) }
+        let authority = authority.or(head.host.map(first_line));
+        Self { authority: authority.map(without_user).map(printable), path: printable(path) }
     }
+}
+
+/// A host has no line end in it: behind one that is none, or a fold, another field may begin.
+fn first_line(host: &[u8]) -> &[u8] {
+    host.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }
 
 fn parts<'a>(method: &str, target: &'a [u8]) -> (Option<&'a [u8]>, &'a [u8]) {
@@ -74,6 +80,9 @@ mod tests {
             assert_eq!(of(line, true), expected, "{:?}", String::from_utf8_lossy(line));
         }
         let text = b"GET / HTTP/1.1\r\nHost: me:secret@x:1\r\n\r\n";
+        let Parsed::Complete(head, _) = request(text, 8192) else { panic!("no head") };
+        assert_eq!(Target::of(&head, true).authority.as_deref(), Some("x:1"));
+        let text = b"GET / HTTP/1.1\r\nHost: x:1\rCookie: a\r\n Cookie: b\r\n\r\n";
         let Parsed::Complete(head, _) = request(text, 8192) else { panic!("no head") };
         assert_eq!(Target::of(&head, true).authority.as_deref(), Some("x:1"));
         assert_eq!(of(b"GET /a?b=\xff", false).1, "/a?b=%FF");

@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use super::super::{
-    http1::is_token,
+    http1::{hides_framing, is_token, reads_request_line},
     protocol::{HTTP2_PREFACE, STATUS_LINE, is_request_line},
     text::user_end,
 };
@@ -22,15 +22,14 @@ pub(super) fn masked_head(head: &[u8], config: &Config) -> Vec<u8> {
     let mut lines = text.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     let mut masked = blank.to_vec();
-    // As much of a status line as says nothing.
-    if STATUS_LINE.starts_with(text) {
-        return head.to_vec();
-    }
-    if !(first.starts_with(STATUS_LINE) || is_request_line(first)) {
+    if first.starts_with(STATUS_LINE) {
+        masked.extend_from_slice(first);
+    } else if is_request_line(first) || first.ends_with(b"\n") && reads_request_line(first) {
+        masked.extend(request_line(first, config.redact_query));
+    } else {
         masked.extend(masked_rest(text));
         return masked;
     }
-    masked.extend(start_line(first, config.redact_query));
     let mut sensitive = false;
     for line in lines {
         sensitive = field(line, sensitive, &config.redact_headers, &mut masked);
@@ -38,89 +37,135 @@ pub(super) fn masked_head(head: &[u8], config: &Config) -> Vec<u8> {
     masked
 }
 
-/// Keeps the ends of lines, and of the first word what it must be taken for again.
+/// Keeps the ends of lines, and of the beginning what it must be taken for again.
 fn masked_rest(text: &[u8]) -> Vec<u8> {
-    let shown = first_word(text);
+    let word = text.iter().take_while(|byte| is_token(**byte)).count();
+    let space = (text.get(word) == Some(&b' ')).then_some(word);
+    let shown = beginning(text, space);
     let mut masked = masked_text(text);
-    masked.iter_mut().zip(text).take(shown.end).skip(shown.start).for_each(|(masked, byte)| *masked = *byte);
+    for ((place, masked), byte) in masked.iter_mut().enumerate().zip(text) {
+        if place < shown || Some(place) == space {
+            *masked = *byte;
+        }
+    }
     masked
 }
 
-/// As much of HTTP/2's preface as there is; else a word of capitals and its space, else the space.
-fn first_word(text: &[u8]) -> Range<usize> {
-    let preface = text.iter().zip(HTTP2_PREFACE).take_while(|(byte, known)| byte == known).count();
-    if preface > PREFACE_WORD.len() || preface == text.len() {
-        return 0..preface;
+/// How much may be shown: as much of a status line or of HTTP/2's preface as there is, and a first word of capitals.
+fn beginning(text: &[u8], space: Option<usize>) -> usize {
+    let [status, preface] = [STATUS_LINE, HTTP2_PREFACE].map(|known| common(text, known));
+    // A mask behind the preface's word would go on with the preface.
+    if preface == PREFACE_WORD.len() && preface < text.len() {
+        return 0;
     }
-    let word = text.iter().take_while(|byte| is_token(**byte)).count();
-    let capitals = text.iter().take(word).all(u8::is_ascii_uppercase);
-    match text.get(word) {
-        // A mask behind the preface's word would go on with the preface.
-        Some(b' ') if capitals && preface < PREFACE_WORD.len() => 0..word + 1,
-        Some(b' ') => word..word + 1,
-        _ => 0..0,
-    }
+    let is_capital = |byte: &u8| byte.is_ascii_uppercase();
+    let word = space.filter(|space| text.iter().take(*space).all(is_capital)).unwrap_or(0);
+    word.max(status).max(preface)
+}
+
+/// How many bytes the two begin with in common.
+fn common(text: &[u8], known: &[u8]) -> usize {
+    text.iter().zip(known).take_while(|(byte, known)| byte == known).count()
 }
 
 fn masked_text(text: &[u8]) -> Vec<u8> {
     text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { *byte } else { MASK }).collect()
 }
 
-/// The target's query ends before the version.
-fn start_line(line: &[u8], redact_query: bool) -> Vec<u8> {
-    let end = line.windows(8).rposition(|window| window == b" HTTP/1.");
-    let begin = line.iter().position(|byte| *byte == b'?').map(|mark| mark + 1);
-    let mut masked = line.to_vec();
-    if let (true, Some(begin), Some(end)) = (redact_query, begin, end)
-        && let Some(query) = masked.get_mut(begin..end)
-    {
-        query.fill(MASK);
-    }
-    if let Some((begin, authority)) = absolute(line) {
-        masked
-            .iter_mut()
-            .skip(begin)
-            .take(user_end(authority).saturating_sub(1))
-            .for_each(|byte| *byte = MASK);
-    }
-    masked
+/// Of a target its user information and its query are masked, and what comes behind the version.
+fn request_line(line: &[u8], redact_query: bool) -> Vec<u8> {
+    let target = target(line);
+    let text = line.get(target.clone()).unwrap_or_default();
+    let query = text.iter().position(|byte| *byte == b'?').filter(|_| redact_query);
+    let user = user(text);
+    let behind = target.end + VERSION_LEN;
+    let hidden = |place: usize| match place.checked_sub(target.start) {
+        Some(at) if place < target.end => user.contains(&at) || query.is_some_and(|mark| at > mark),
+        _ => place >= behind,
+    };
+    let places = line.iter().enumerate();
+    places
+        .map(|(place, byte)| match hidden(place) {
+            true if place < target.end || !byte.is_ascii_whitespace() => MASK,
+            _ => *byte,
+        })
+        .collect()
 }
 
-/// The authority of an absolute target, and where it begins.
-fn absolute(line: &[u8]) -> Option<(usize, &[u8])> {
-    let target = line.iter().position(|byte| *byte == b' ')? + 1;
-    let rest = line.get(target..)?;
-    let scheme = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
-    let rest = rest.get(scheme..)?.strip_prefix(b"://").filter(|_| scheme > 0)?;
-    let end = rest.iter().position(|byte| b"/?# \r\n".contains(byte))?;
-    Some((target + scheme + 3, rest.get(..end)?))
+/// White space, `HTTP/1.` and the minor version.
+const VERSION_LEN: usize = 9;
+
+/// Where a request line's target is: between the first word and the last version.
+fn target(line: &[u8]) -> Range<usize> {
+    let run = |from: usize, white: bool| {
+        let rest = line.iter().skip(from);
+        from + rest.take_while(|byte| byte.is_ascii_whitespace() == white).count()
+    };
+    let begin = run(run(run(0, true), false), true);
+    let is_version = |at: &[u8]| {
+        at.split_first().is_some_and(|(white, at)| white.is_ascii_whitespace() && at == STATUS_LINE)
+    };
+    let end = line.windows(STATUS_LINE.len() + 1).rposition(is_version).unwrap_or(line.len());
+    begin..end.max(begin)
+}
+
+/// The user information of an absolute target, without its `@`.
+fn user(target: &[u8]) -> Range<usize> {
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let scheme = target.iter().take_while(|byte| is_scheme(byte)).count();
+    let begin = scheme + b"://".len();
+    if scheme == 0 || target.get(scheme..begin) != Some(b"://") {
+        return 0..0;
+    }
+    let rest = target.get(begin..).unwrap_or_default();
+    let authority = rest.split(|byte| b"/?#".contains(byte)).next().unwrap_or_default();
+    begin..begin + user_end(authority).saturating_sub(1)
 }
 
 /// One line; says whether what folds onto it is sensitive. `before`: whether the line before it was.
 fn field(line: &[u8], before: bool, listed: &[String], masked: &mut Vec<u8>) -> bool {
     let folds = matches!(line, [b' ' | b'\t', ..]);
     let mut sensitive = folds && before;
+    let (framing, line) = if sensitive { (&[][..], line) } else { framing_name(line) };
+    masked.extend_from_slice(framing);
+    let mut begun = folds || !framing.is_empty();
     // Some take a bare CR for a line's end: a listed field may begin behind each.
     for part in line.split_inclusive(|byte| *byte == b'\r') {
-        let colon = part.iter().position(|byte| *byte == b':').map(|colon| colon + 1);
-        let (name, value) = part.split_at_checked(colon.unwrap_or(0)).unwrap_or_default();
-        let listed = is_listed(name, listed);
-        if sensitive || colon.is_none() && !folds && !is_blank(part) {
-            masked.extend(masked_value(part));
-        } else if listed {
-            masked.extend_from_slice(name);
-            masked.extend(masked_value(value));
-        } else if name.eq_ignore_ascii_case(b"host:") {
-            masked.extend_from_slice(name);
-            let (user, host) = value.split_at_checked(user_end(value).saturating_sub(1)).unwrap_or_default();
-            masked.extend(masked_value(user));
-            masked.extend_from_slice(host);
-        } else {
-            masked.extend_from_slice(part);
-        }
-        sensitive |= listed;
+        let (framing, part) = framing_name(part);
+        masked.extend_from_slice(framing);
+        begun |= !framing.is_empty();
+        sensitive |= masked_part(part, sensitive, begun, listed, masked);
+        begun = folds;
     }
     sensitive
+}
+
+/// What is no field, nor goes on with one that has `begun`, is masked; says whether it is a listed one.
+fn masked_part(part: &[u8], sensitive: bool, begun: bool, listed: &[String], masked: &mut Vec<u8>) -> bool {
+    let colon = part.iter().position(|byte| *byte == b':').map(|colon| colon + 1);
+    let (name, value) = part.split_at_checked(colon.unwrap_or(0)).unwrap_or_default();
+    let listed = is_listed(name, listed);
+    let nameless = matches!(name, [] | [b':']) && !begun && !is_blank(part);
+    if sensitive || nameless {
+        masked.extend(masked_value(part));
+    } else if listed {
+        masked.extend_from_slice(name);
+        masked.extend(masked_value(value));
+    } else if name.eq_ignore_ascii_case(b"host:") {
+        masked.extend_from_slice(name);
+        let (user, host) = value.split_at_checked(user_end(value).saturating_sub(1)).unwrap_or_default();
+        masked.extend(masked_value(user));
+        masked.extend_from_slice(host);
+    } else {
+        masked.extend_from_slice(part);
+    }
+    listed
+}
+
+/// Splits off a name that frames the message, or hides there: where it does the message's end is unknown, and must be again.
+fn framing_name(part: &[u8]) -> (&[u8], &[u8]) {
+    let colon = part.iter().position(|byte| *byte == b':').map_or(part.len(), |colon| colon + 1);
+    part.split_at_checked(if hides_framing(part) { colon } else { 0 }).unwrap_or_default()
 }
 
 fn is_blank(part: &[u8]) -> bool {
@@ -132,11 +177,12 @@ fn is_listed(name: &[u8], listed: &[String]) -> bool {
     listed.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// White space before it, which may be what folds the line, and line ends stay.
+/// White space before it, which may be what folds the line, line ends and NUL, which no value has, stay.
 fn masked_value(value: &[u8]) -> Vec<u8> {
     let space = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let (space, text) = value.split_at_checked(space).unwrap_or((value, &[]));
-    [space, &masked_text(text)].concat()
+    let text = text.iter().map(|byte| if matches!(byte, b'\r' | b'\n' | 0) { *byte } else { MASK });
+    space.iter().copied().chain(text).collect()
 }
 
 #[cfg(test)]

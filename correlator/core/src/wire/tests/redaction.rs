@@ -1,5 +1,6 @@
 //! A redacted recording replays to the same exchanges, and holds no secret.
 mod beginnings;
+mod heads;
 
 use std::sync::Arc;
 

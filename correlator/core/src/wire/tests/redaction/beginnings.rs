@@ -1,6 +1,6 @@
 //! How streams begin, whole and cut off: what is known by too few bytes, or by none, is known by the same number of them
 //! when they are masked.
-use super::{Talk, assert_same, exchanges, frame, response};
+use super::{SECRET, Talk, assert_redacted, assert_same, exchanges, frame, response};
 use crate::Side;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -61,4 +61,21 @@ fn too_short_for_anything_and_then_a_gap() {
     talk.server("o\r\n").client("lost").lost().client("\u{1}").client_fin().server_fin();
     let redacted = assert_same(&talk.records);
     assert_eq!(exchanges(&redacted).len(), 1);
+}
+
+/// A mask in the place of a status line that began well would be none at once, and not only when its line is over.
+#[test]
+fn a_start_line_that_goes_wrong() {
+    for len in 1..16 {
+        let [request, status] = ["GET /a HTTP/1.1", "HTTP/1.1 200 OK"].map(|line| &line[..len]);
+        let wrong = format!("\r\n\r\n\u{1}{SECRET}");
+        for (first, second, answer) in
+            [(request, "", "HTTP/1.1 204 X"), ("GET / HTTP/1.1", "\r\n\r\n", status)]
+        {
+            let mut talk = Talk::new(Side::Client);
+            talk.client(first).client(if second.is_empty() { &wrong } else { second });
+            talk.server(answer).server(&wrong).client_fin().server_fin();
+            assert_redacted(&talk.records);
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod wire;
 
 use proptest::{prelude::*, sample::Index};
 
-use super::super::{Bench, Talk};
+use super::super::{Bench, Talk, redaction::assert_same};
 use crate::{Anomaly, Config, Side};
 use programs::{Fate, Plan, Said, Setup, talk};
 use wire::End;
@@ -148,6 +148,7 @@ proptest! {
         records.iter().for_each(|record| bench.wire.record(record, &mut bench.notes));
         bench.finish();
         compare(&bench, &plans, &said)?;
+        assert_same(&records);
         prop_assert_eq!(bench.total().opaque, 0);
     }
 
@@ -171,5 +172,6 @@ proptest! {
         records.iter().for_each(|record| bench.wire.record(record, &mut bench.notes));
         bench.finish();
         never_wrong(&bench, &said)?;
+        assert_same(&records);
     }
 }
