@@ -33,11 +33,11 @@ struct Text<'a>(&'a GoBinary);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let GoBinary { version, build_id, process, points, runtime, missing } = self.0;
+        let GoBinary { version, build_id, process, points, linked_at, runtime, missing } = self.0;
         writeln!(f, "Go {version}, build id {}", build_id.as_deref().unwrap_or("unknown"))?;
         writeln!(f, "  {process:?}")?;
         points.iter().try_for_each(|point| line(f, point))?;
-        writeln!(f, "  {runtime:x?}")?;
+        writeln!(f, "  linked at {linked_at:x?}: {runtime:x?}")?;
         missing.iter().try_for_each(|sentence| writeln!(f, "  missing: {sentence}"))
     }
 }

@@ -1,15 +1,14 @@
 //! What the linker wrote of the build: Go's version and those of the modules (debug/buildinfo of Go's library).
-use object::{LittleEndian as LE, elf};
+use memchr::memmem;
+use object::elf;
 
 use crate::{Error, GoVersion, elf::Elf, offsets::Release};
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// The blob is aligned so.
-const ALIGNMENT: usize = 16;
+const ALIGNMENT: u64 = 16;
 /// Of the blob's header: behind it are the strings since Go 1.18.
 const HEADER: usize = 32;
-/// How much of the data is searched where the section has lost its name.
-const MOST_SEARCHED: usize = 64 << 20;
 /// Around the module information there are markers of this length.
 const MARKER: usize = 16;
 /// More than the modules of any program take.
@@ -24,6 +23,11 @@ pub struct BuildInfo<'a> {
     experiments: &'a str,
     /// Lines of `dep`, path, version and checksum, and of what replaces one.
     modules: &'a str,
+}
+
+/// There is something like it in these bytes, whatever they are.
+pub fn is_somewhere(bytes: &[u8]) -> bool {
+    memmem::find(bytes, MAGIC).is_some()
 }
 
 /// The build information; None: this is no Go program.
@@ -68,17 +72,12 @@ fn fields<'a>(line: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
 fn blob<'a>(elf: &Elf<'a>) -> Option<&'a [u8]> {
     let named = elf.section(".go.buildinfo").map(|section| section.bytes);
     let named = named.filter(|bytes| bytes.starts_with(MAGIC));
-    named.or_else(|| {
-        let writable = |flags: elf::ProgramFlags| flags.contains(elf::PF_W);
-        let data = elf
-            .segments()
-            .iter()
-            .find(|segment| segment.p_type.get(LE) == elf::PT_LOAD && writable(segment.p_flags.get(LE)))?;
-        let bytes = elf.segment_bytes(data);
-        let searched = bytes.get(..MOST_SEARCHED).unwrap_or(bytes);
-        let found = searched.chunks(ALIGNMENT).position(|chunk| chunk.starts_with(MAGIC))?;
-        bytes.get(found * ALIGNMENT..)
-    })
+    named.or_else(|| elf.loaded(elf::PF_W).find_map(|(address, bytes)| search(address, bytes)))
+}
+
+fn search(address: u64, bytes: &[u8]) -> Option<&[u8]> {
+    let aligned = |at: &usize| address.wrapping_add(*at as u64).is_multiple_of(ALIGNMENT);
+    bytes.get(memmem::find_iter(bytes, MAGIC).find(aligned)?..)
 }
 
 fn strings<'a>(elf: &Elf<'a>, blob: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {

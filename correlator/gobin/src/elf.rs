@@ -15,7 +15,6 @@ const MOST_HEADERS: usize = 1024;
 #[derive(Clone, Copy)]
 pub struct Elf<'a> {
     bytes: &'a [u8],
-    header: &'a FileHeader64<LE>,
     sections: &'a [SectionHeader64<LE>],
     segments: &'a [ProgramHeader64<LE>],
     section_names: &'a [u8],
@@ -48,15 +47,10 @@ impl<'a> Elf<'a> {
             header.program_headers(LE, bytes).map_err(|_| Error::Elf { what: "program headers" })?;
         let sections = sections.get(..MOST_HEADERS).unwrap_or(sections);
         let segments = segments.get(..MOST_HEADERS).unwrap_or(segments);
-        let mut elf = Self { bytes, header, sections, segments, section_names: &[] };
+        let mut elf = Self { bytes, sections, segments, section_names: &[] };
         let names = header.section_strings_index(LE, bytes).ok();
         elf.section_names = names.and_then(|index| elf.section_at(index.0)).map_or(&[], |names| names.bytes);
         Ok(Some(elf))
-    }
-
-    /// `e_machine`.
-    pub fn machine(&self) -> u16 {
-        self.header.e_machine.get(LE).0
     }
 
     /// The section of this name.
@@ -86,26 +80,47 @@ impl<'a> Elf<'a> {
         window(self.bytes, segment.p_offset.get(LE), segment.p_filesz.get(LE))
     }
 
+    /// The loaded segments with these flags, with their addresses: all together not more bytes than the file has, though hostile
+    /// segments may overlap.
+    pub fn loaded(&self, flags: elf::ProgramFlags) -> impl Iterator<Item = (u64, &'a [u8])> {
+        let mut left = self.bytes.len();
+        let segments = self.segments.iter().filter(move |segment| {
+            segment.p_type.get(LE) == elf::PT_LOAD && segment.p_flags.get(LE).contains(flags)
+        });
+        segments.map(move |segment| {
+            let bytes = self.segment_bytes(segment);
+            let bytes = bytes.get(..left).unwrap_or(bytes);
+            left -= bytes.len();
+            (segment.p_vaddr.get(LE), bytes)
+        })
+    }
+
     /// What the file has from an address on, to the end of its segment.
     pub fn bytes_at(&self, address: u64) -> Option<&'a [u8]> {
-        let (segment, into) = self.loaded(address)?;
+        let (segment, into) = self.segment_at(address)?;
         self.segment_bytes(segment).get(usize::try_from(into).ok()?..)
     }
 
     /// Where in the file an address is.
     pub fn offset_of(&self, address: u64) -> Option<u64> {
-        let (segment, into) = self.loaded(address)?;
+        let (segment, into) = self.segment_at(address)?;
         segment.p_offset.get(LE).checked_add(into)
+    }
+
+    /// The address of the file's beginning.
+    pub fn linked_at(&self) -> Option<u64> {
+        let mut loads = self.segments.iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
+        loads.find(|segment| segment.p_offset.get(LE) == 0).map(|segment| segment.p_vaddr.get(LE))
     }
 
     /// There is code at this address.
     pub fn is_code(&self, address: u64) -> bool {
         // At address 0 of a position-independent program is its ELF header.
         let code = |segment: &ProgramHeader64<LE>| segment.p_flags.get(LE).contains(elf::PF_X);
-        address != 0 && self.loaded(address).is_some_and(|(segment, _)| code(segment))
+        address != 0 && self.segment_at(address).is_some_and(|(segment, _)| code(segment))
     }
 
-    fn loaded(&self, address: u64) -> Option<(&'a ProgramHeader64<LE>, u64)> {
+    fn segment_at(&self, address: u64) -> Option<(&'a ProgramHeader64<LE>, u64)> {
         let loads = self.segments.iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
         loads
             .filter_map(|segment| Some((segment, address.checked_sub(segment.p_vaddr.get(LE))?)))
@@ -129,6 +144,16 @@ impl<'a> Elf<'a> {
             link: header.sh_link.get(LE) as usize,
         })
     }
+}
+
+/// An ELF file, but of 32 bits, or for another processor than x86-64.
+pub fn is_of_another_kind(bytes: &[u8]) -> bool {
+    /// Where `e_machine` is in every kind of file.
+    const MACHINE: std::ops::Range<usize> = 18..20;
+    let kind = [elf::ELFCLASS64.0, elf::ELFDATA2LSB.0];
+    let machine = elf::EM_X86_64.0.to_le_bytes();
+    let (found, found_machine) = (bytes.get(4..6), bytes.get(MACHINE));
+    bytes.starts_with(&elf::ELFMAG) && (found != Some(&kind) || found_machine != Some(&machine))
 }
 
 /// As many `T` as there are whole ones.

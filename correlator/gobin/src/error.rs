@@ -8,11 +8,8 @@ pub enum Error {
         what: &'static str,
     },
     /// Go, but not for this kind of processor.
-    #[error("a Go program for another kind of processor ({machine}): only x86-64 is known")]
-    Machine {
-        /// ELF's `e_machine`.
-        machine: u16,
-    },
+    #[error("a Go program for another kind of processor: only those for x86-64 are known")]
+    Machine,
     /// It has Go's build information, which says nothing that can be understood.
     #[error(
         "the build information of the Go program is damaged ({what}): its version is unknown, so its goroutines are"

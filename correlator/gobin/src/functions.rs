@@ -46,6 +46,9 @@ pub const MOST_NAME: usize = 512;
 /// Functions that are kept: a program may have copies of modules in vendor folders.
 const MOST_FOUND: usize = 48;
 
+/// It is assembly, which symbol tables tell.
+const MORESTACK: [&[u8]; 2] = [b"runtime.morestack", b"runtime.morestack.abi0"];
+
 /// A known function in a binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -67,12 +70,18 @@ impl Found {
 /// Keeps what is looked for, of names in any order.
 #[derive(Debug, Default)]
 pub struct Functions {
-    found: Vec<Found>,
+    /// What was found.
+    pub found: Vec<Found>,
+    /// The address of `runtime.morestack`.
+    pub morestack: Option<u64>,
 }
 
 impl Functions {
     /// One more function; the first of a name counts.
     pub fn offer(&mut self, name: &[u8], address: u64) {
+        if MORESTACK.contains(&name) {
+            self.morestack = Some(address);
+        }
         for known in &FUNCTIONS {
             let Some(vendor) = before(name, known) else { continue };
             let Ok(vendor) = str::from_utf8(vendor) else { return };
@@ -82,11 +91,6 @@ impl Functions {
             }
             return;
         }
-    }
-
-    /// What was found.
-    pub fn found(self) -> Vec<Found> {
-        self.found
     }
 }
 

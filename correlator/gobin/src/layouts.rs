@@ -134,6 +134,19 @@ macro_rules! of_stream {
 
 const GRPC_CONN: &[Way] =
     &[Way { register: RAX, hops: &[hop(GRPC_TRANSPORT, "http2Client", "conn", Kind::Interface)] }];
+/// What has happened when each of them is called was read in the sources of every release that the table knows:
+///
+/// - `runHandler` is only ever called by a `go` statement (`serverConn.processHeaders` and others, net/http/h2_bundle.go and
+///   x/net http2/server.go): it runs in the goroutine that then runs the handler.
+/// - `encodeAndWriteHeaders` is called by `clientStream.writeRequest` after `addStreamLocked` has given the stream its identifier,
+///   in the goroutine that `ClientConn.roundTrip` starts with `go cs.doRequest` (net/http/h2_bundle.go, x/net http2/transport.go,
+///   since Go 1.27 net/http/internal/http2/transport.go): its parent is the goroutine that sends the request.
+/// - `persistConn.roundTrip` is called by `Transport.roundTrip` in the goroutine that sends the request (net/http/transport.go).
+/// - `handleStream` is the first thing that grpc's goroutine of a call does, or one of its workers (`serveStreams`,
+///   grpc/server.go).
+/// - `http2Client.write` (`Write` before 1.69) is called with a stream that `NewStream` returned: that has set its identifier under the
+///   control buffer's lock (grpc/internal/transport/http2_client.go). It runs in the goroutine that sends a message, or says that
+///   there is none.
 const LAYOUTS: [Layout; 11] = [
     // The server is its receiver, a structure of one pointer; then the writer and the request.
     Layout {

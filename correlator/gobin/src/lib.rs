@@ -83,7 +83,8 @@ pub enum GoFunction {
     Status,
 }
 
-/// A place to attach a program at, and what to read there.
+/// A place to attach a program at, and what to read there: all that the function's record says. A function of which part of that
+/// is not known is not among the points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePoint {
     /// Which function.
@@ -99,8 +100,8 @@ pub struct ProbePoint {
     pub layout: GoCallLayout,
 }
 
-/// Where the runtime keeps what it always counts: virtual addresses of the binary as linked (a PIE's are moved by where it
-/// is loaded).
+/// Where the runtime keeps what it always counts: virtual addresses of the binary as linked. A position-independent one is moved:
+/// by the address that the process has the file's beginning at, less [`GoBinary::linked_at`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeAddresses {
     /// `runtime.sched.timeToRun` (a `timeHistogram`): how long goroutines waited to run.
@@ -153,11 +154,14 @@ pub struct GoBinary {
     pub version: GoVersion,
     /// Go's build id, else the GNU one, else nothing.
     pub build_id: Option<String>,
-    /// How the goroutine of a thread is found.
+    /// How the goroutine of a thread is found; all of it is zero where that is not known (`goid` never is otherwise).
     #[serde(with = "as_bytes")]
     pub process: GoProcess,
     /// Where to attach, in no particular order.
     pub points: Vec<ProbePoint>,
+    /// The virtual address that the file's beginning is linked at (not 0 in a position-independent program of Go's own linker);
+    /// None: it is not loaded.
+    pub linked_at: Option<u64>,
     /// Where the runtime counts.
     pub runtime: RuntimeAddresses,
     /// What is not there or not known, in sentences for the log; at most a few.

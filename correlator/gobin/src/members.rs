@@ -52,6 +52,11 @@ impl Members {
         self.0.retain(|name, _| passes(name));
     }
 
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Member)> {
+        self.0.iter().map(|(name, member)| (name.as_str(), *member))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,7 +1,7 @@
 //! The function table that the runtime itself uses (runtime/symtab.go): it is in every Go binary, stripped or not, because
 //! stack traces come from it.
 use memchr::memmem;
-use object::{LittleEndian as LE, elf};
+use object::elf;
 
 use crate::{
     elf::{Elf, string_at},
@@ -49,10 +49,7 @@ pub fn functions(elf: &Elf<'_>) -> Option<Result<Functions, &'static str>> {
 fn find<'a>(elf: &Elf<'a>) -> Option<Table<'a>> {
     let mut named = SECTIONS.iter().filter_map(|name| elf.section(name));
     let named = named.find_map(|section| Table::parse(section.bytes, section.address));
-    named.or_else(|| {
-        let loaded = elf.segments().iter().filter(|segment| segment.p_type.get(LE) == elf::PT_LOAD);
-        loaded.into_iter().find_map(|segment| search(elf.segment_bytes(segment), segment.p_vaddr.get(LE)))
-    })
+    named.or_else(|| elf.loaded(elf::PF_R).find_map(|(address, bytes)| search(bytes, address)))
 }
 
 fn search(bytes: &[u8], address: u64) -> Option<Table<'_>> {

@@ -1,11 +1,10 @@
 //! All parts together.
-use object::elf::EM_X86_64;
 use weft_abi::GoProcess;
 
 use crate::{
     Error, GoBinary, build_id, build_info,
-    elf::Elf,
-    functions::{Found, Functions},
+    elf::{self, Elf},
+    functions::Functions,
     members::Members,
     pclntab, points, runtime, sources, symbols, tls,
 };
@@ -17,52 +16,65 @@ use crate::{
 /// # Errors
 /// When it is a Go program of which nothing can be told, or no executable at all.
 pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
+    if elf::is_of_another_kind(bytes) {
+        return if build_info::is_somewhere(bytes) { Err(Error::Machine) } else { Ok(None) };
+    }
     let Some(elf) = Elf::parse(bytes)? else { return Ok(None) };
     let Some(build) = build_info::find(&elf)? else { return Ok(None) };
-    if elf.machine() != EM_X86_64.0 {
-        return Err(Error::Machine { machine: elf.machine() });
-    }
     let mut missing = Vec::new();
     let symbols = symbols::read(&elf);
     let functions = functions(&elf, symbols.functions, &mut missing);
-    let members = sources::members(&elf, &build, &functions, &mut missing);
-    let points = functions.iter().filter_map(|found| points::point(&elf, found, &members)).collect();
+    let members = sources::members(&elf, &build, &functions.found, &mut missing);
+    if !symbols.present {
+        missing.push("the binary is stripped of its symbols: what the runtime counts is not read".to_owned());
+    }
+    let hints = tls::Hints { tlsg: symbols.variables.tlsg, morestack: functions.morestack };
+    let points = functions.found.iter().filter_map(|found| points::point(&elf, found, &members)).collect();
     Ok(Some(GoBinary {
         version: build.version,
         build_id: build_id::find(&elf),
-        process: process(&elf, &members, symbols.variables.tlsg),
+        process: process(&elf, &members, &hints, &mut missing).unwrap_or_default(),
         points,
+        linked_at: elf.linked_at(),
         runtime: runtime::addresses(&symbols.variables, &members),
         missing,
     }))
 }
 
 /// Of the symbol table, else of the table that the runtime uses.
-fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Vec<Found> {
-    let found = symbols.found();
-    if !found.is_empty() {
-        return found;
+fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Functions {
+    if !symbols.found.is_empty() {
+        return symbols;
     }
     match pclntab::functions(elf) {
-        Some(Ok(functions)) => functions.found(),
+        Some(Ok(functions)) => return functions,
         Some(Err(reason)) => {
             missing.push(format!("the binary's function table cannot be used: {reason}"));
-            found
         }
         None => {
             missing.push("the binary has neither symbols nor a function table that is known".to_owned());
-            found
         }
     }
+    symbols
 }
 
-fn process(elf: &Elf<'_>, members: &Members, tlsg: Option<u64>) -> GoProcess {
-    let member = |structure, member| members.offset(structure, member).unwrap_or_default();
-    GoProcess {
-        g_tls: tls::g_offset(elf, tlsg),
-        goid: member("runtime.g", "goid"),
-        parent_goid: member("runtime.g", "parentGoid"),
-        m: member("runtime.g", "m"),
-        curg: member("runtime.m", "curg"),
+/// All of it or nothing.
+fn process(
+    elf: &Elf<'_>,
+    members: &Members,
+    hints: &tls::Hints,
+    missing: &mut Vec<String>,
+) -> Option<GoProcess> {
+    let g_tls = tls::g_offset(elf, hints);
+    if g_tls.is_none() {
+        missing.push("the binary does not say where its threads have their goroutine".to_owned());
     }
+    Some(GoProcess {
+        g_tls: g_tls?,
+        goid: members.offset("runtime.g", "goid")?,
+        // Go has it since 1.21.
+        parent_goid: members.offset("runtime.g", "parentGoid").unwrap_or_default(),
+        m: members.offset("runtime.g", "m")?,
+        curg: members.offset("runtime.m", "curg")?,
+    })
 }

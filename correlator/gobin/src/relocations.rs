@@ -25,13 +25,10 @@ impl<'a> Pointers<'a> {
     /// Where there are pointers to an address, at most `most` of them.
     pub fn to(&self, address: u64, most: usize) -> Vec<u64> {
         let moved = self.relative().filter(|(_, to)| *to == address).map(|(at, _)| at);
-        let data = self.elf.segments().iter().filter(|segment| {
-            segment.p_type.get(LE) == elf::PT_LOAD && segment.p_flags.get(LE).contains(elf::PF_W)
-        });
-        let written = data.flat_map(|segment| {
-            let words = self.elf.segment_bytes(segment).chunks_exact(8).zip(0_u64..);
+        let written = self.elf.loaded(elf::PF_W).flat_map(|(start, bytes)| {
+            let words = bytes.chunks_exact(8).zip(0_u64..);
             let found = words.filter(move |(word, _)| **word == address.to_le_bytes());
-            found.map(|(_, index)| segment.p_vaddr.get(LE).wrapping_add(8 * index))
+            found.map(move |(_, index)| start.wrapping_add(8 * index))
         });
         moved.chain(written).take(most).collect()
     }

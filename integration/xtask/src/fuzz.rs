@@ -15,7 +15,7 @@ use weft_lab::{apt, tools};
 
 use crate::run::{cargo, run, workspace};
 
-const TARGETS: [&str; 6] = ["http2", "http1", "reassembly", "record", "pcap", "hpack"];
+const TARGETS: [&str; 7] = ["http2", "http1", "reassembly", "record", "pcap", "hpack", "gobin"];
 const CXX: apt::Program = apt::Program { binary: "g++", package: "g++", why: "to build libFuzzer" };
 /// What libFuzzer steers by: a counter at each branch, and the operands of comparisons.
 const RUSTFLAGS: [&str; 7] = [

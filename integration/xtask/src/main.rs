@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod ebpf;
 mod fuzz;
+mod go_offsets;
 mod recordings;
 mod run;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Recordings(recordings::Options),
     /// Any bytes whatever, for a while, against what the pipeline promises.
     Fuzz(fuzz::Options),
+    /// Makes the table anew of where Go's releases have what weft looks at in their processes.
+    GoOffsets(go_offsets::Options),
     /// Builds the eBPF object from its sources, and installs what that needs.
     Ebpf(ebpf::Options),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::execute(&options),
         Command::Recordings(options) => recordings::execute(&options),
         Command::Fuzz(options) => fuzz::execute(&options),
+        Command::GoOffsets(options) => go_offsets::execute(&options),
         Command::Ebpf(options) => ebpf::execute(&options),
     };
     match result {

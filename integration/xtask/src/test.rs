@@ -65,6 +65,7 @@ fn stages(options: &Options) -> Vec<Stage> {
         Stage { name: "format", hindrance: None, run: format },
         Stage { name: "lints", hindrance: None, run: lints },
         Stage { name: "unit tests", hindrance: None, run: unit_tests },
+        Stage { name: "programs of each Go", hindrance: no_go_or_gcc(), run: go_programs },
         Stage { name: "workloads (Go)", hindrance: no_go(), run: workloads },
         Stage { name: "eBPF object is what its sources give", hindrance: no_nightly(), run: ebpf_check },
     ];
@@ -90,6 +91,11 @@ fn lints() -> Result<()> {
 fn unit_tests() -> Result<()> {
     run(cargo().args(["test", "--quiet", "--workspace", "--exclude", "weft-lab", "--exclude", "weft-ebpf"]))?;
     run(cargo().args(["test", "--quiet", "-p", "weft-lab", "--lib"]))
+}
+
+/// Tests of the reader of Go binaries that build programs with several of Go's versions.
+fn go_programs() -> Result<()> {
+    run(cargo().args(["test", "--quiet", "-p", "weft-gobin", "--test", "binaries", "--", "--ignored"]))
 }
 
 fn workloads() -> Result<()> {
@@ -127,6 +133,11 @@ fn dependencies() -> Result<()> {
 
 fn no_go() -> Option<&'static str> {
     tools::go().is_none().then_some("no Go toolchain (1.26 or newer)")
+}
+
+fn no_go_or_gcc() -> Option<&'static str> {
+    let gcc = tools::find_program("gcc").is_some() && tools::find_program("readelf").is_some();
+    no_go().or((!gcc).then_some("no gcc and binutils (apt-get install gcc)"))
 }
 
 fn no_cxx() -> Option<&'static str> {
