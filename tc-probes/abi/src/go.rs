@@ -3,9 +3,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Header;
 
-/// How the goroutine of a thread of one process is found: a value of the map `GO_PROCESSES`, by process id (`tgid` in
-/// the initial pid namespace). A process without an entry is no Go process, or not known yet. The agent makes entries; the
-/// programs remove one when its process executes another program or ends.
+/// How the goroutine of a thread of one process is found.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
@@ -21,6 +19,20 @@ pub struct GoProcess {
     pub m: u32,
     /// Offset of `runtime.m.curg`: whom a thread on its system stack works for.
     pub curg: u32,
+}
+
+/// A Go process: a value of the map `GO_PROCESSES`, by process id (`tgid` in the initial pid namespace). A process without an
+/// entry is no Go process, or not known yet. User space makes entries; the programs remove one when its process executes another
+/// program or ends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
+pub struct GoProcessEntry {
+    /// How its goroutines are found.
+    pub process: GoProcess,
+    /// A number that no other entry has or had since the programs were loaded: what the programs remember of a goroutine is
+    /// remembered of this process, and of no other with the same id.
+    pub incarnation: u64,
 }
 
 /// Steps of a [`GoPath`].
@@ -179,6 +191,7 @@ pub struct Process {
 }
 
 const _: () = assert!(size_of::<GoProcess>() == 24);
+const _: () = assert!(size_of::<GoProcessEntry>() == 32);
 const _: () = assert!(size_of::<GoPath>() == 16);
 const _: () = assert!(size_of::<GoCallLayout>() == 56);
 const _: () = assert!(size_of::<GoCall>() == 64);

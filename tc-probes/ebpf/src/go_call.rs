@@ -1,10 +1,10 @@
 //! Calls of Go functions. One program for all of them: what to read where is data.
-use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
+use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, programs::ProbeContext};
 use weft_abi::{GO_PATH_STEPS, GoCall, GoCallLayout, GoPath, KIND_GO_CALL, LossReason, MAX_CONTEXTS};
 
 use crate::{
     goroutine::{Goroutine, offset, pair, word},
-    kernel::Task,
+    kernel::{NetNs, Task},
     loss,
     maps::{GO_CALLS, GO_PROCESSES, RECORDS},
     probe::{count_hit, register},
@@ -35,14 +35,13 @@ pub fn record(ctx: &ProbeContext) {
 #[inline(always)]
 fn try_record(ctx: &ProbeContext) -> Option<()> {
     let attachment = count_hit(ctx);
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let pid = (pid_tgid >> 32) as u32;
+    let task = Task::current();
+    let pid = task.tgid();
     // SAFETY: entries are replaced, never changed.
     let process = unsafe { GO_PROCESSES.get(pid)? };
     let layout = GO_CALLS.get(attachment).filter(|layout| layout.function != 0)?;
-    let task = Task::current();
     let netns = task.netns()?;
-    let vantage = vantage::find(netns, SOCKETS)?;
+    let vantage = vantage::find(netns.cookie(), SOCKETS)?;
     let word = vantage::word()?;
     if !word.alive {
         loss::count(LossReason::NoAgentGo);
@@ -58,7 +57,7 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
             goid: goroutine.id,
             parent_goid: goroutine.parent,
             pid,
-            tid: pid_tgid as u32,
+            tid: task.pid(),
             stream_id: follow(&layout.stream, &arguments).unwrap_or(0) as u32,
             contexts: 0,
         },
@@ -106,7 +105,7 @@ fn follow(path: &GoPath, arguments: &[u64; REGISTERS]) -> Option<u64> {
 /// The cookie of the socket behind the data word of a `net.Conn`: of one of net's own, whose first member is its `netFD`, or
 /// of a structure that embeds another `net.Conn` first.
 #[inline(always)]
-fn socket_cookie(task: Task, mut conn: u64, netns: u64) -> Option<u64> {
+fn socket_cookie(task: Task, mut conn: u64, netns: NetNs) -> Option<u64> {
     for _ in 0..=WRAPPERS {
         let [first, second] = pair(conn)?;
         let fd = word(offset(first, SYSFD)).unwrap_or(MAX_FD);

@@ -1,7 +1,7 @@
 //! What goroutines do: calls of `runtime.casgstatus`, through which all changes of a goroutine's state go that are recorded
 //! here.
-use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
-use weft_abi::{GoProcess, GoSched, Header, KIND_GO_SCHED, LossReason, go_sched};
+use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, programs::ProbeContext};
+use weft_abi::{GoProcessEntry, GoSched, Header, KIND_GO_SCHED, LossReason, go_sched};
 
 use crate::{
     goroutine::Goroutine,
@@ -24,7 +24,7 @@ const SCAN: u32 = 0x1000;
 
 /// A change of state.
 struct Change<'a> {
-    process: &'a GoProcess,
+    process: &'a GoProcessEntry,
     /// `go_sched::*`.
     detail: u8,
     /// The `g` whose state it is.
@@ -46,18 +46,18 @@ pub fn record(ctx: &ProbeContext) {
 #[inline(always)]
 fn try_record(ctx: &ProbeContext) -> Option<()> {
     let detail = detail(register!(ctx, rbx) as u32 & !SCAN, register!(ctx, rcx) as u32 & !SCAN)?;
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let pid = (pid_tgid >> 32) as u32;
+    let task = Task::current();
+    let (pid, tid) = (task.tgid(), task.pid());
     // SAFETY: entries are replaced, never changed.
     let process = unsafe { GO_PROCESSES.get(pid)? };
-    let vantage = vantage::find(Task::current().netns()?, SOCKETS)?;
+    let vantage = vantage::find(task.netns()?.cookie(), SOCKETS)?;
     let word = vantage::word()?;
     if !word.alive {
         loss::count(LossReason::NoAgentGo);
         return None;
     }
     let (gp, g) = (register!(ctx, rax), register!(ctx, r14));
-    let change = Change { process, detail, gp, g, pid, tid: pid_tgid as u32, now: word.now };
+    let change = Change { process, detail, gp, g, pid, tid, now: word.now };
     change.record(vantage::header(KIND_GO_SCHED, detail, vantage, SOCKETS, &word));
     Some(())
 }

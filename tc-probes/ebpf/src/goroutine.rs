@@ -1,8 +1,8 @@
 //! Who runs on a thread of a Go process: read from the process's own memory, and never written there.
 use aya_ebpf::helpers::bpf_probe_read_user;
-use weft_abi::{GoProcess, LossReason};
+use weft_abi::{GoProcessEntry, LossReason};
 
-use crate::{kernel::Task, loss};
+use crate::{kernel::Task, loss, parents};
 
 /// A goroutine.
 #[derive(Clone, Copy, Default)]
@@ -14,36 +14,37 @@ pub struct Goroutine {
 }
 
 impl Goroutine {
-    /// The one that made the system call that the running thread is in.
+    /// The one that made the system call that a thread, the running one, is in.
     #[inline(always)]
-    pub fn in_system_call(process: &GoProcess) -> Self {
-        let pointer = Task::current().fs_base().wrapping_add(process.g_tls as u64);
+    pub fn in_system_call(task: Task, entry: &GoProcessEntry) -> Self {
+        let pointer = task.fs_base().wrapping_add(entry.process.g_tls as u64);
         // Without one the thread is none of Go's: a cgo program has such.
         match word(pointer) {
             Some(0) => Self::default(),
-            Some(g) => Self::of(g, process),
+            Some(g) => Self::of(g, entry),
             None => Self::unreadable(),
         }
     }
 
     /// The one that a `g` stands for, or, where that is a thread's system stack, the one that this works for.
     #[inline(always)]
-    pub fn of(g: u64, process: &GoProcess) -> Self {
-        match word(offset(g, process.goid)) {
-            Some(0) => Self::behind_system_stack(g, process).unwrap_or_default(),
-            Some(id) => Self { id, parent: parent(g, process) },
+    pub fn of(g: u64, entry: &GoProcessEntry) -> Self {
+        match word(offset(g, entry.process.goid)) {
+            Some(0) => Self::behind_system_stack(g, entry).unwrap_or_default(),
+            Some(id) => Self { id, parent: parents::of(id, g, entry) },
             None => Self::unreadable(),
         }
     }
 
     #[inline(always)]
-    fn behind_system_stack(g: u64, process: &GoProcess) -> Option<Self> {
-        let m = word(offset(g, process.m))?;
-        let curg = word(offset(m, process.curg))?;
+    fn behind_system_stack(g: u64, entry: &GoProcessEntry) -> Option<Self> {
+        let m = word(offset(g, entry.process.m))?;
+        let curg = word(offset(m, entry.process.curg))?;
         if curg == 0 {
             return None;
         }
-        Some(Self { id: word(offset(curg, process.goid))?, parent: parent(curg, process) })
+        let id = word(offset(curg, entry.process.goid))?;
+        Some(Self { id, parent: parents::of(id, curg, entry) })
     }
 
     #[inline(always)]
@@ -51,11 +52,6 @@ impl Goroutine {
         loss::count(LossReason::GoUnreadable);
         Self::default()
     }
-}
-
-#[inline(always)]
-fn parent(g: u64, process: &GoProcess) -> u64 {
-    if process.parent_goid == 0 { 0 } else { word(offset(g, process.parent_goid)).unwrap_or(0) }
 }
 
 #[inline(always)]

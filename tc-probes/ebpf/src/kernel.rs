@@ -21,6 +21,8 @@ offsets!(
     SOCK_SK_COOKIE,
     TCP_SOCK_WRITE_SEQ,
     TCP_SOCK_COPIED_SEQ,
+    TASK_PID,
+    TASK_TGID,
     TASK_FSBASE,
     TASK_NSPROXY,
     TASK_SIGNAL,
@@ -102,6 +104,15 @@ pub unsafe fn protocol(sk: *const u8) -> u16 {
     unsafe { load(sk, &SOCK_SK_PROTOCOL) }
 }
 
+/// The socket's cookie; 0 while nobody has asked for it.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub unsafe fn cookie(sk: *const u8) -> u64 {
+    unsafe { load(sk, &SOCK_SK_COOKIE) }
+}
+
 /// The sequence number behind the last byte that was written to the socket.
 ///
 /// # Safety
@@ -132,6 +143,20 @@ impl Task {
         Self(unsafe { bpf_get_current_task_btf() }.cast())
     }
 
+    /// Its id in the initial pid namespace.
+    #[inline(always)]
+    pub fn pid(self) -> u32 {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe { load(self.0, &TASK_PID) }
+    }
+
+    /// Its process's id in the initial pid namespace.
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe { load(self.0, &TASK_TGID) }
+    }
+
     /// The FS base of the running thread, as arch_prctl(2) or clone(2) has set it: where its thread-local memory is.
     #[inline(always)]
     pub fn fs_base(self) -> u64 {
@@ -146,39 +171,68 @@ impl Task {
         unsafe { member(self.0, &TASK_SIGNAL).is_some_and(|signal| load::<i32>(signal, &SIGNAL_LIVE) == 0) }
     }
 
-    /// The cookie of the netns that the thread is in. None while it ends.
+    /// The netns that the thread is in. None while it ends.
     #[inline(always)]
-    pub fn netns(self) -> Option<u64> {
+    pub fn netns(self) -> Option<NetNs> {
         // SAFETY: typed, as [`load`] wants.
-        unsafe {
-            let namespaces = member(self.0, &TASK_NSPROXY)?;
-            Some(load(member(namespaces, &NSPROXY_NET_NS)?, &NET_NET_COOKIE))
-        }
+        unsafe { Some(NetNs(member(member(self.0, &TASK_NSPROXY)?, &NSPROXY_NET_NS)?)) }
     }
 
     /// The cookie of the socket that the running thread knows as the descriptor `fd`, if it is one of this netns.
     #[inline(always)]
-    pub fn socket_cookie(self, fd: u32, netns: u64) -> Option<u64> {
-        // SAFETY: typed, as [`load`] wants, up to the table; `probe` takes any address.
+    pub fn socket_cookie(self, fd: u32, netns: NetNs) -> Option<u64> {
+        let file = self.file(fd)?;
+        // SAFETY: `probe` takes any address.
+        unsafe {
+            let socket: *const u8 = probe(file, &FILE_PRIVATE_DATA)?;
+            let [back, sk] = file_and_sk(socket)?;
+            // What else has private data has no such pointer back.
+            if back != file || probe::<*const u8>(sk, &SOCK_SK_NET)? != netns.0 {
+                return None;
+            }
+            probe(sk, &SOCK_SK_COOKIE)
+        }
+    }
+
+    /// What the running thread knows as the descriptor `fd`.
+    #[inline(always)]
+    fn file(self, fd: u32) -> Option<*const u8> {
+        // SAFETY: typed, as [`load`] wants, up to the table; the helper takes any address.
         unsafe {
             let table = member(member(self.0, &TASK_FILES)?, &FILES_FDT)?;
             if fd >= load::<u32>(table, &FDTABLE_MAX_FDS) {
                 return None;
             }
             let files: u64 = load(table, &FDTABLE_FD);
-            let file: *const u8 = bpf_probe_read_kernel((files + u64::from(fd) * 8) as *const _).ok()?;
-            let socket: *const u8 = probe(file, &FILE_PRIVATE_DATA)?;
-            // What else has private data has no such pointer back.
-            if probe::<*const u8>(socket, &SOCKET_FILE)? != file {
-                return None;
-            }
-            let sk: *const u8 = probe(socket, &SOCKET_SK)?;
-            let net: *const u8 = probe(sk, &SOCK_SK_NET)?;
-            if probe::<u64>(net, &NET_NET_COOKIE)? != netns {
-                return None;
-            }
-            probe(sk, &SOCK_SK_COOKIE)
+            bpf_probe_read_kernel((files + u64::from(fd) * 8) as *const *const u8).ok()
         }
+    }
+}
+
+/// `file` and `sk` of a socket: at once where they are neighbours, as they have always been. The verifier knows, and keeps one of
+/// the two.
+///
+/// # Safety
+/// As [`probe`].
+#[inline(always)]
+unsafe fn file_and_sk(socket: *const u8) -> Option<[*const u8; 2]> {
+    unsafe {
+        if read_volatile(&SOCKET_SK) == read_volatile(&SOCKET_FILE) + 8 {
+            return probe(socket, &SOCKET_FILE);
+        }
+        Some([probe(socket, &SOCKET_FILE)?, probe(socket, &SOCKET_SK)?])
+    }
+}
+
+/// A netns: a pointer whose type the verifier knows.
+#[derive(Clone, Copy)]
+pub struct NetNs(*const u8);
+
+impl NetNs {
+    #[inline(always)]
+    pub fn cookie(self) -> u64 {
+        // SAFETY: typed, as [`load`] wants.
+        unsafe { load(self.0, &NET_NET_COOKIE) }
     }
 }
 

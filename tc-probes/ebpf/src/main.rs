@@ -12,6 +12,7 @@ mod kernel;
 mod loss;
 mod maps;
 mod packet;
+mod parents;
 mod probe;
 mod process;
 mod runnable;

@@ -6,10 +6,13 @@ use aya_ebpf::{
 };
 use weft_abi::{
     Control, FlowKey, FlowRef, FlowSlot, GO_CALLS as MAX_GO_CALLS, GO_PROCESSES as MAX_GO_PROCESSES,
-    GoCallLayout, GoProcess, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
+    GoCallLayout, GoProcessEntry, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
 };
 
-use crate::runnable::{PLACES, Runnable};
+use crate::{
+    parents::{self, Parent},
+    runnable::{self, Runnable},
+};
 
 /// Entries are few and user space alone makes them: memory is taken when one is made.
 const NO_PREALLOC: u32 = aya_ebpf::bindings::BPF_F_NO_PREALLOC;
@@ -41,7 +44,8 @@ pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_REASONS
 
 /// Where the goroutines of a process are found. No entry: not a Go process.
 #[map]
-pub static GO_PROCESSES: HashMap<u32, GoProcess> = HashMap::with_max_entries(MAX_GO_PROCESSES, NO_PREALLOC);
+pub static GO_PROCESSES: HashMap<u32, GoProcessEntry> =
+    HashMap::with_max_entries(MAX_GO_PROCESSES, NO_PREALLOC);
 
 /// What to read at each place in Go functions that a program is attached to, by the attachment's cookie.
 #[map]
@@ -51,9 +55,13 @@ pub static GO_CALLS: Array<GoCallLayout> = Array::with_max_entries(MAX_GO_CALLS,
 #[map]
 pub static GO_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(MAX_GO_CALLS, 0);
 
+/// Who created a goroutine.
+#[map]
+pub static PARENTS: Array<Parent> = Array::with_max_entries(parents::PLACES, 0);
+
 /// Goroutines that wait for a processor.
 #[map]
-pub static RUNNABLES: Array<Runnable> = Array::with_max_entries(PLACES, 0);
+pub static RUNNABLES: Array<Runnable> = Array::with_max_entries(runnable::PLACES, 0);
 
 /// Records while they are put together: larger than a program's stack.
 #[repr(C)]

@@ -36,7 +36,7 @@ fn forget() -> u32 {
 
 #[inline(always)]
 fn record(pid: u32, detail: u8) -> Option<()> {
-    let vantage = vantage::find(Task::current().netns()?, SOCKETS)?;
+    let vantage = vantage::find(Task::current().netns()?.cookie(), SOCKETS)?;
     let word = vantage::word()?;
     // Who drains the ring later looks at all processes first.
     if !word.alive {

@@ -1,16 +1,14 @@
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
-    },
+    helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
     programs::BtfTracePointContext,
 };
 use weft_abi::{KIND_SOCK_IO, LossReason, SockIo, io};
 
 use crate::{
     goroutine::Goroutine,
-    kernel, loss,
+    kernel::{self, Task},
+    loss,
     maps::{GO_PROCESSES, RECORDS},
     vantage::{self, SOCKETS},
 };
@@ -43,17 +41,16 @@ fn try_record(ctx: &BtfTracePointContext, kind: u8) -> Option<()> {
         loss::count(LossReason::NoAgentSockIo);
         return None;
     }
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let pid = (pid_tgid >> 32) as u32;
-    let goroutine = goroutine(pid);
+    let task = Task::current();
+    let pid = task.tgid();
+    let goroutine = goroutine(task, pid);
     let record = SockIo {
         header: vantage::header(KIND_SOCK_IO, kind, vantage, SOCKETS, &word),
-        // SAFETY: the tracepoint's argument is a full socket.
-        cookie: unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) },
+        cookie: cookie(sk),
         seq_end,
         len: len as u32,
         pid,
-        tid: pid_tgid as u32,
+        tid: task.pid(),
         goid: goroutine.id,
         parent_goid: goroutine.parent,
         p_id: u32::MAX,
@@ -66,11 +63,23 @@ fn try_record(ctx: &BtfTracePointContext, kind: u8) -> Option<()> {
 }
 
 #[inline(always)]
-fn goroutine(pid: u32) -> Goroutine {
+fn goroutine(task: Task, pid: u32) -> Goroutine {
     // SAFETY: entries are replaced, never changed.
     match unsafe { GO_PROCESSES.get(pid) } {
-        Some(process) => Goroutine::in_system_call(process),
+        Some(entry) => Goroutine::in_system_call(task, entry),
         None => Goroutine::default(),
+    }
+}
+
+/// The socket's cookie, which it gets when somebody asks for it.
+#[inline(always)]
+fn cookie(sk: *const u8) -> u64 {
+    // SAFETY: the tracepoint's argument is a full socket.
+    unsafe {
+        match kernel::cookie(sk) {
+            0 => bpf_get_socket_cookie(sk.cast_mut().cast()),
+            cookie => cookie,
+        }
     }
 }
 

@@ -54,7 +54,7 @@ const SOCKOPS: &str = "weft_sockops";
 const BUILD: &str = "build_";
 
 /// Read-only global of the programs, structure, path of the member.
-const OFFSETS: [(&str, &str, &[&str]); 20] = [
+const OFFSETS: [(&str, &str, &[&str]); 22] = [
     ("SK_BUFF_DEV", "sk_buff", &["dev"]),
     ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
     ("NET_NET_COOKIE", "net", &["net_cookie"]),
@@ -63,6 +63,8 @@ const OFFSETS: [(&str, &str, &[&str]); 20] = [
     ("SOCK_SK_COOKIE", "sock", &["__sk_common", "skc_cookie"]),
     ("TCP_SOCK_WRITE_SEQ", "tcp_sock", &["write_seq"]),
     ("TCP_SOCK_COPIED_SEQ", "tcp_sock", &["copied_seq"]),
+    ("TASK_PID", "task_struct", &["pid"]),
+    ("TASK_TGID", "task_struct", &["tgid"]),
     ("TASK_FSBASE", "task_struct", &["thread", "fsbase"]),
     ("TASK_NSPROXY", "task_struct", &["nsproxy"]),
     ("TASK_SIGNAL", "task_struct", &["signal"]),

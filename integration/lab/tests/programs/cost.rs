@@ -1,9 +1,15 @@
-//! What a run of a TC program costs, by what passes: printed, not judged. `--nocapture` shows it.
+//! What a run of a program costs: printed, not judged. `--nocapture` shows it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use weft_abi::{FlowWant, WANT_NONE};
-use weft_loader::Flows;
+use weft_loader::{AttachMode, Device, Flows, StatsGuard, attach, detach, program_stats};
 
+use crate::gobench::Bench;
+use crate::goprogram::{GoProgram, Linked};
 use crate::load::Programs;
 use crate::packet::{IPV6, TCP, Tcp, ethernet, ipv6};
 use crate::runs::flow;
@@ -45,4 +51,56 @@ fn nanoseconds_a_run() -> Result<()> {
     eprintln!("tc_ingress {:20} {unwanted:5} ns", "1400, none wanted");
     assert!(unwanted > 0);
     Ok(())
+}
+
+/// Of the exchanges of a process, and over how many connections.
+const REQUESTS: u32 = 5_000;
+const CONNECTIONS: u32 = 8;
+
+/// As they are run by a Go program's requests to itself, with all that is between the kernel and it.
+#[test]
+fn nanoseconds_a_run_under_load() -> Result<()> {
+    for (who, known) in [("a known Go process", true), ("any process", false)] {
+        let mut bench = Bench::new("costload", Linked::Statically, 1)?;
+        bench.go = GoProgram::load(&bench.programs.netns, REQUESTS, CONNECTIONS)?;
+        if known {
+            bench.probes.set_process(bench.go.pid(), bench.go.binary.process)?;
+        }
+        let _call = bench.listen()?;
+        eprintln!("{who}:");
+        statistics_under_load(&mut bench)?;
+    }
+    Ok(())
+}
+
+fn statistics_under_load(bench: &mut Bench) -> Result<()> {
+    let lo = Device { name: "lo".into(), ifindex: 1 };
+    let (pins, cookie) = (bench.programs.pins.clone(), bench.programs.cookie);
+    bench.programs.netns.run(|| attach(&pins, &lo, cookie, AttachMode::Auto))??;
+    let _statistics = StatsGuard::enable()?;
+    let before = program_stats(&pins)?;
+    run_and_drain(bench)?;
+    for (before, after) in before.iter().zip(program_stats(&pins)?) {
+        let runs = after.runs - before.runs;
+        let each = (after.nanoseconds - before.nanoseconds).checked_div(runs).unwrap_or(0);
+        eprintln!("{:13} {each:5} ns, {runs} runs", after.name);
+    }
+    bench.programs.netns.run(|| detach(&pins, &lo, cookie))?.map_err(Into::into)
+}
+
+/// A full ring would be cheaper.
+fn run_and_drain(bench: &mut Bench) -> Result<()> {
+    let done = AtomicBool::new(false);
+    let Bench { programs, go, .. } = bench;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                programs.drain(|_| {});
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let said = go.go_on();
+        done.store(true, Ordering::Relaxed);
+        said.map(drop)
+    })
 }

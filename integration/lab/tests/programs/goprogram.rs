@@ -81,11 +81,20 @@ pub struct GoProgram {
 impl GoProgram {
     /// Starts it; it does nothing yet.
     pub fn start(netns: &NetNs, linked: Linked, rounds: u32) -> Result<Self> {
+        Self::run(netns, linked, &[rounds])
+    }
+
+    /// The same for one that sends so many small requests over each of so many connections.
+    pub fn load(netns: &NetNs, requests: u32, connections: u32) -> Result<Self> {
+        Self::run(netns, Linked::Statically, &[requests, connections])
+    }
+
+    fn run(netns: &NetNs, linked: Linked, arguments: &[u32]) -> Result<Self> {
         let path = build(linked)?;
         let data = fs::read(&path)?;
         let binary = weft_gobin::read(&data)?.context("no Go program")?;
         let mut command = Command::new(&path);
-        command.arg(rounds.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments.iter().map(u32::to_string)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = netns.spawn(&mut command)?;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = BufReader::new(child.stdout.take().context("no stdout")?);

@@ -15,7 +15,8 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
 };
-use weft_abi::{GoCallLayout, GoProcess};
+use rustix::time::{ClockId, clock_gettime};
+use weft_abi::{GoCallLayout, GoProcess, GoProcessEntry};
 
 use crate::{
     Pins,
@@ -35,9 +36,10 @@ pub(crate) const STATUS: &str = "go_status";
 pub struct GoProbes {
     call: UProbe,
     status: UProbe,
-    processes: HashMap<MapData, u32, Plain<GoProcess>>,
+    processes: HashMap<MapData, u32, Plain<GoProcessEntry>>,
     hits: PerCpuArray<MapData, u64>,
     layouts: Arc<Mutex<Layouts>>,
+    incarnation: u64,
 }
 
 impl GoProbes {
@@ -56,6 +58,7 @@ impl GoProbes {
             processes: processes.map_err(failed("GO_PROCESSES"))?,
             hits: hits.map_err(failed("GO_HITS"))?,
             layouts: Arc::new(Mutex::new(Layouts::new(layouts)?)),
+            incarnation: 0,
         };
         let known: Vec<u32> = this.processes.keys().flatten().collect();
         known.into_iter().for_each(|pid| this.remove_process(pid));
@@ -67,7 +70,17 @@ impl GoProbes {
     /// # Errors
     /// When the map is full (the kernel says E2BIG).
     pub fn set_process(&mut self, pid: u32, process: GoProcess) -> Result<()> {
-        self.processes.insert(pid, Plain(process), 0).map_err(failed("GO_PROCESSES"))
+        let entry = GoProcessEntry { process, incarnation: self.next_incarnation() };
+        self.processes.insert(pid, Plain(entry), 0).map_err(failed("GO_PROCESSES"))
+    }
+
+    /// A time, so that none is used again by the agent that comes after this one.
+    fn next_incarnation(&mut self) -> u64 {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now =
+            now.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec.cast_unsigned());
+        self.incarnation = now.max(self.incarnation.wrapping_add(1));
+        self.incarnation
     }
 
     /// From now on it is no Go process. One that is not known is fine.

@@ -73,6 +73,12 @@ func main() {
 	fmt.Println("ready")
 	// The test attaches now.
 	io.ReadFull(os.Stdin, make([]byte, 1))
+	if len(os.Args) > 2 {
+		connections, _ := strconv.Atoi(os.Args[2])
+		exchange(listener, connections, rounds)
+		fmt.Println("done")
+		return
+	}
 	go serve(listener)
 	var clients sync.WaitGroup
 	for i := 0; i < rounds; i++ {
@@ -107,6 +113,7 @@ func client(address string, i int) {
 	probe(conn, i)
 }
 
+// probe calls with a chain of two contexts behind which is the root.
 func probe(conn net.Conn, i int) {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), "key", i))
 	defer cancel()
