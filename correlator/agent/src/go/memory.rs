@@ -1,7 +1,7 @@
 //! What the runtime of a process counts by itself, read from its memory: no probe, no stop.
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-use weft_gobin::RuntimeAddresses;
+use weft_gobin::{GoBinary, GoVersion, RuntimeAddresses};
 
 use super::{
     histogram::{self, Durations},
@@ -11,13 +11,16 @@ use super::{
 /// More processors than machines have; who says that there are more is not believed.
 const MOST_PROCESSORS: usize = 1 << 12;
 
+/// Since then the runtime's own goroutines are among those that it counts (runtime/metrics.go, `schedStatsAggregate`).
+const COUNTS_ITS_OWN: GoVersion = GoVersion { major: 1, minor: 26, patch: 0 };
+
 /// Where an ELF file of 64 bits says at which address it begins to execute (`e_entry`).
 const E_ENTRY: u64 = 24;
 
 /// What the runtime says of itself. What could not be read is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counted {
-    /// Goroutines that live, without the runtime's own.
+    /// Goroutines that live; before Go 1.26 without the runtime's own.
     pub goroutines: Option<u64>,
     /// `GOMAXPROCS`.
     pub processors: Option<u64>,
@@ -67,9 +70,10 @@ impl LoadBias {
 
 impl Memory {
     /// Reads all that is there.
-    pub fn counted(&self, at: &RuntimeAddresses) -> Counted {
+    pub fn counted(&self, binary: &GoBinary) -> Counted {
+        let at = &binary.runtime;
         Counted {
-            goroutines: self.goroutines(at),
+            goroutines: self.goroutines(at, binary.version),
             processors: self.i32(at.gomaxprocs).and_then(|count| u64::try_from(count).ok()),
             gc_cycles: self.u32(at.gc_cycles).map(u64::from),
             gc_pause_total_ns: self.u64(at.gc_pause_total),
@@ -81,14 +85,16 @@ impl Memory {
         }
     }
 
-    /// As `runtime.gcount` counts them: all, without the dead ones that wait to be used again and the runtime's own.
-    fn goroutines(&self, at: &RuntimeAddresses) -> Option<u64> {
+    /// As `runtime.gcount` counts them for `/sched/goroutines:goroutines`: all, but for the dead ones that wait to be used again.
+    fn goroutines(&self, at: &RuntimeAddresses, version: GoVersion) -> Option<u64> {
         let all = i64::try_from(self.u64(at.all_goroutines)?).ok()?;
         let mut others = self.i32(at.free_goroutines).map(i64::from)?;
         if at.free_goroutines_without_stack.is_some() {
             others += self.i32(at.free_goroutines_without_stack).map(i64::from)?;
         }
-        others += self.i32(at.system_goroutines).map(i64::from)?;
+        if version < COUNTS_ITS_OWN {
+            others += self.i32(at.system_goroutines).map(i64::from)?;
+        }
         others += self.free_goroutines_of_processors(at)?;
         // They change while they are read; one goroutine there always is.
         Some(all.checked_sub(others)?.max(1).cast_unsigned())

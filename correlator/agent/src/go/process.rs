@@ -65,6 +65,6 @@ impl Process {
         if folder.stat()?.started != self.started {
             return Ok(Counted::default());
         }
-        Ok(bias.memory(&folder)?.counted(&self.binary.runtime))
+        Ok(bias.memory(&folder)?.counted(&self.binary))
     }
 }

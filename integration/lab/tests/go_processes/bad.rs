@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
-use weft_lab::tools;
+use weft_lab::{Process, tools};
 
 use crate::node::{Node, goid};
 
@@ -128,8 +128,7 @@ fn a_program_that_may_not_be_read() -> Result<()> {
 }
 
 /// Of what is said of it some is missing: a line says what, and its requests are traced.
-fn partly_known(node: &Node, program: &Path, says: &str) -> Result<Value> {
-    let service = node.serve(program)?;
+fn partly_known(node: &Node, service: &Process, says: &str) -> Result<Value> {
     let process = node.settled(service.pid())?;
     let missing = process["missing"].to_string();
     assert!(missing.contains(says), "{process}");
@@ -148,7 +147,7 @@ fn debugging_information_that_is_damaged() -> Result<()> {
         let section = program.section(name)?;
         program.overwrite(section.start, &vec![0xa5; section.len()])?;
     }
-    partly_known(&node, &program.path, "debugging information").map(drop)
+    partly_known(&node, &node.serve(&program.path)?, "debugging information").map(drop)
 }
 
 #[test]
@@ -163,7 +162,7 @@ fn a_function_table_without_names() -> Result<()> {
     };
     let (names, behind) = (word(32)?, word(40)?);
     program.overwrite(table.start + names, &vec![b'?'; behind - names])?;
-    partly_known(&node, &program.path, "function").map(drop)
+    partly_known(&node, &node.serve(&program.path)?, "function table").map(drop)
 }
 
 #[test]
@@ -172,7 +171,8 @@ fn a_version_that_nobody_has_looked_at() -> Result<()> {
     let mut program = Program::stripped(&node)?;
     let version = program.version()?;
     program.overwrite(version, b"go1.99")?;
-    let process = partly_known(&node, &program.path, "1.99")?;
+    let service = node.serve(&program.path)?;
+    let process = partly_known(&node, &service, "1.99")?;
     assert!(process["go_version"].as_str().is_some_and(|version| version.starts_with("1.99")), "{process}");
     traced_without_goroutines(&node)
 }

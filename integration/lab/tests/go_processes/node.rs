@@ -88,7 +88,7 @@ impl Node {
 
     /// Sends requests to the service from the other pod, and gives the exchanges of the service's pod once all were counted.
     pub fn ask(&self, requests: u32) -> Result<Vec<Value>> {
-        let before = Observed::now(&self.agent)?.pod("go/server").server;
+        let before = self.quiet()?;
         let load = Load::get(self.pod.url("/stock/{id}")).rate(requests).seconds(1).connections(4);
         let report = load::run(&self.client, &load)?;
         ensure!(report.ok == u64::from(requests), "the load itself failed: {report:?}");
@@ -99,6 +99,20 @@ impl Node {
         ensure!(seen.pod("go/server").server == expected, "{expected} expected: {seen:?}");
         let lines = self.agent.json_lines("/api/v1/exchanges?limit=10000&pod=go/server")?;
         Ok(lines.into_iter().rev().take(requests as usize).collect())
+    }
+
+    /// How many exchanges there were, once no more come.
+    fn quiet(&self) -> Result<u64> {
+        let mut before = None;
+        loop {
+            let now = Observed::now(&self.agent)?.pod("go/server").server;
+            if before == Some(now) {
+                return Ok(now);
+            }
+            before = Some(now);
+            // The agent publishes twice in this time.
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// One value of `/metrics`; nothing where there is no such line.

@@ -63,13 +63,12 @@ impl Runtime {
         let own = format!("process_pid=\"{}\"", self.process.pid());
         let lines: Vec<&str> =
             text.lines().filter(|line| line.starts_with(name) && line.contains(&own)).collect();
-        let value = |wanted: &str| {
-            let line = lines.iter().find(|line| line.contains(wanted))?;
-            line.rsplit_once(' ')?.1.parse().ok()
-        };
-        let up_to = bounds()
-            .map(|bound| value(&format!("le=\"{bound}\"")).with_context(|| format!("{bound}: {lines:?}")));
-        Ok(Durations { up_to: up_to.collect::<Result<_>>()?, count: value("_count").context("no count")? })
+        let value = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse().ok());
+        let bound = |line: &str| line.split_once("le=\"")?.1.split_once('"')?.0.parse::<f64>().ok();
+        let bucket = |wanted: f64| lines.iter().find(|line| bound(line) == Some(wanted)).and_then(|line| value(line));
+        let count = lines.iter().find(|line| line.starts_with(&format!("{name}_count"))).and_then(|line| value(line));
+        let up_to = bounds().map(|bound| bucket(bound).with_context(|| format!("{bound}: {lines:?}")));
+        Ok(Durations { up_to: up_to.collect::<Result<_>>()?, count: count.context("no count")? })
     }
 }
 

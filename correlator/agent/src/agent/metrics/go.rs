@@ -35,7 +35,7 @@ impl Collector for GoCollector {
 
 impl GoCollector {
     fn runtimes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Goroutines that live, without the runtime's own";
+        let help = "Goroutines that live; before Go 1.26 without the runtime's own";
         self.gauge(encoder, "go_goroutine_count", help, |counted| counted.goroutines)?;
         let help = "Threads that can execute Go code at a time (GOMAXPROCS)";
         self.gauge(encoder, "go_processor_limit", help, |counted| counted.processors)?;
