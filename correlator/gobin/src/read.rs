@@ -52,7 +52,9 @@ fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Fu
     match pclntab::functions(elf) {
         Some(Ok(functions)) if !functions.found.is_empty() => return functions,
         // Every program has the runtime's.
-        Some(Ok(_)) => missing.push("the binary's function table has none of the names that are looked for".to_owned()),
+        Some(Ok(_)) => {
+            missing.push("the binary's function table has none of the names that are looked for".to_owned())
+        }
         Some(Err(reason)) => {
             missing.push(format!("the binary's function table cannot be used: {reason}"));
         }

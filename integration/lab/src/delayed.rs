@@ -38,18 +38,32 @@ pub struct Delayed {
     pub id: String,
     /// Some of its bytes passed again before its response was complete.
     pub by_capture: bool,
+    /// Some of its bytes had been sent again when they first passed. Only the sockets know, and they tell weft of a tail only.
+    pub by_sockets: bool,
     /// It has the anomaly.
     pub by_weft: bool,
     /// What passed of it, where the two disagree: for the one who has to find out why.
     pub story: String,
 }
 
+impl Delayed {
+    /// Whether weft says of it what must be said.
+    pub fn agrees(&self) -> bool {
+        self.by_weft == self.by_capture || self.by_weft && self.by_sockets
+    }
+}
+
 /// The exchanges of one pod over HTTP/1 that weft or the capture of its host-side device call delayed. Connections must
-/// be in the capture from their SYN on: a message's place in the stream is the sum of the bytes of those before it.
+/// be in the capture from their SYN on: a message's place in the stream is the sum of the bytes of those before it. `sent` is
+/// what the sockets sent, as far as that is known, with times of the capture's clock.
 ///
 /// # Errors
 /// When an exchange has no response, or a part of one was not captured.
-pub fn compare(exchanges: &[Value], segments: &[CapturedSegment]) -> Result<Vec<Delayed>> {
+pub fn compare(
+    exchanges: &[Value],
+    segments: &[CapturedSegment],
+    sent: &[CapturedSegment],
+) -> Result<Vec<Delayed>> {
     let mut connections: BTreeMap<(SocketAddr, SocketAddr), Vec<Exchange>> = BTreeMap::new();
     for value in exchanges.iter().filter(|value| value["protocol"] == "http/1.1") {
         let exchange: Exchange = serde_json::from_value(value.clone()).context("an exchange of the API")?;
@@ -60,8 +74,8 @@ pub fn compare(exchanges: &[Value], segments: &[CapturedSegment]) -> Result<Vec<
     let mut delayed = Vec::new();
     for ((client, server), mut exchanges) in connections {
         exchanges.sort_by_key(|exchange| exchange.request.first_byte);
-        let requests = History::of(segments, client, server);
-        let responses = History::of(segments, server, client);
+        let requests = History::of(segments, sent, client, server);
+        let responses = History::of(segments, sent, server, client);
         judge(&exchanges, &requests, &responses, &mut delayed)
             .with_context(|| format!("the connection from {client} to {server}"))?;
     }
@@ -84,12 +98,14 @@ fn judge(
         let by_capture = requests.again(&request, over) || responses.again(&response, over);
         let by_weft = exchange.anomalies.iter().any(|anomaly| anomaly == "retransmit");
         if by_capture || by_weft {
-            let story = if by_capture == by_weft {
-                String::new()
-            } else {
-                story(exchange, &[("request", requests, request), ("response", responses, response)], over)
-            };
-            delayed.push(Delayed { id: exchange.exchange_id.clone(), by_capture, by_weft, story });
+            let by_sockets = requests.sent_again(&request, over) || responses.sent_again(&response, over);
+            let id = exchange.exchange_id.clone();
+            let mut one = Delayed { id, by_capture, by_sockets, by_weft, story: String::new() };
+            if !one.agrees() {
+                let messages = [("request", requests, request), ("response", responses, response)];
+                one.story = story(exchange, &messages, over);
+            }
+            delayed.push(one);
         }
     }
     Ok(())
@@ -145,28 +161,40 @@ impl Segment {
 /// One direction of a connection: what passed when.
 struct History {
     segments: Vec<Segment>,
+    /// What its sender sent.
+    sent: Vec<Segment>,
+}
+
+/// Those of one direction of a connection.
+fn of(segments: &[CapturedSegment], source: SocketAddr, destination: SocketAddr) -> Vec<Segment> {
+    let mut passed = Passed::default();
+    let mut first = None;
+    let mut own = Vec::new();
+    for (place, segment) in segments.iter().enumerate() {
+        if (segment.source, segment.destination) != (source, destination) {
+            continue;
+        }
+        if segment.syn {
+            first = Some(segment.seq.wrapping_add(1));
+        }
+        if let (Some(first), 1..) = (first, segment.payload_len) {
+            let start = u64::from(segment.seq.wrapping_add(u32::from(segment.syn)).wrapping_sub(first));
+            let range = start..start + u64::from(segment.payload_len);
+            let again = passed.add(&range) < u64::from(segment.payload_len);
+            own.push(Segment { place, time: segment.time, range, again });
+        }
+    }
+    own
 }
 
 impl History {
-    fn of(segments: &[CapturedSegment], source: SocketAddr, destination: SocketAddr) -> Self {
-        let mut passed = Passed::default();
-        let mut first = None;
-        let mut own = Vec::new();
-        for (place, segment) in segments.iter().enumerate() {
-            if (segment.source, segment.destination) != (source, destination) {
-                continue;
-            }
-            if segment.syn {
-                first = Some(segment.seq.wrapping_add(1));
-            }
-            if let (Some(first), 1..) = (first, segment.payload_len) {
-                let start = u64::from(segment.seq.wrapping_add(u32::from(segment.syn)).wrapping_sub(first));
-                let range = start..start + u64::from(segment.payload_len);
-                let again = passed.add(&range) < u64::from(segment.payload_len);
-                own.push(Segment { place, time: segment.time, range, again });
-            }
-        }
-        Self { segments: own }
+    fn of(
+        segments: &[CapturedSegment],
+        sent: &[CapturedSegment],
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Self {
+        Self { segments: of(segments, source, destination), sent: of(sent, source, destination) }
     }
 
     /// When the last of a message's bytes to come had passed.
@@ -187,5 +215,17 @@ impl History {
         let again =
             |segment: &&Segment| segment.again && segment.place <= before && segment.overlaps(message);
         self.segments.iter().any(|segment| again(&segment))
+    }
+
+    /// Whether a part of the range first passed, before that place, when it had been sent twice.
+    fn sent_again(&self, message: &Range<u64>, before: usize) -> bool {
+        let twice = |segment: &Segment| {
+            let mut passed = Passed::default();
+            let mut sent =
+                self.sent.iter().filter(|sent| sent.time <= segment.time && sent.overlaps(&segment.range));
+            sent.any(|sent| passed.add(&sent.range) < sent.range.end - sent.range.start)
+        };
+        let mut parts = self.segments.iter().filter(|part| part.place <= before && part.overlaps(message));
+        parts.any(|part| !part.again && twice(part))
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sys::socket::{
@@ -18,6 +18,7 @@ use nix::sys::socket::{
 
 use crate::Pod;
 use crate::nfqueue::{Packet, Queue};
+use crate::pcap::{self, CapturedSegment};
 use crate::rules::{Place, Rule};
 
 /// What this process sends carries it, and is not queued again.
@@ -52,6 +53,9 @@ impl Mess {
     }
 }
 
+/// What was done, and what the pod's sockets sent: their segments with the times at which they came here.
+type Report = (Done, Vec<CapturedSegment>);
+
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -69,7 +73,7 @@ pub struct Disorder<'a> {
     // First: nothing more comes into the queue then.
     rule: Option<Rule<'a>>,
     stop: Arc<AtomicBool>,
-    worker: Option<JoinHandle<Result<Done>>>,
+    worker: Option<JoinHandle<Result<Report>>>,
 }
 
 impl<'a> Disorder<'a> {
@@ -101,6 +105,7 @@ impl<'a> Disorder<'a> {
             mess,
             held: BinaryHeap::new(),
             done: Done::default(),
+            sent: Vec::new(),
         };
         let flag = Arc::clone(&stop);
         let worker = Some(std::thread::spawn(move || link.work(&flag)));
@@ -109,18 +114,18 @@ impl<'a> Disorder<'a> {
         Ok(disorder)
     }
 
-    /// Ends it, and says what it did.
+    /// Ends it, and says what it did, and what the pod's sockets sent meanwhile.
     ///
     /// # Errors
     /// When it had failed.
-    pub fn finish(mut self) -> Result<Done> {
+    pub fn finish(mut self) -> Result<(Done, Vec<CapturedSegment>)> {
         self.end()
     }
 
-    fn end(&mut self) -> Result<Done> {
+    fn end(&mut self) -> Result<Report> {
         self.rule = None;
         self.stop.store(true, Ordering::Relaxed);
-        let Some(worker) = self.worker.take() else { return Ok(Done::default()) };
+        let Some(worker) = self.worker.take() else { return Ok(Report::default()) };
         worker.join().map_err(|_| anyhow!("the link's thread panicked"))?
     }
 }
@@ -143,10 +148,11 @@ struct Link {
     mess: Mess,
     held: BinaryHeap<Held>,
     done: Done,
+    sent: Vec<CapturedSegment>,
 }
 
 impl Link {
-    fn work(mut self, stop: &AtomicBool) -> Result<Done> {
+    fn work(mut self, stop: &AtomicBool) -> Result<Report> {
         let mut came = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let limit = if self.held.is_empty() { 50 * STEP } else { STEP };
@@ -159,11 +165,13 @@ impl Link {
         while let Some(Reverse((_, id))) = self.held.pop() {
             self.queue.accept(id)?;
         }
-        Ok(self.done)
+        Ok((self.done, self.sent))
     }
 
     fn pass(&mut self, packet: &Packet) -> Result<()> {
         self.done.packets += 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
+        self.sent.extend(pcap::of_ip(now.as_nanos() as u64, &packet.bytes));
         if self.chance(self.mess.delay) {
             self.done.delayed += 1;
             let wait = Duration::from_micros(1000 + self.next() % 19_000);

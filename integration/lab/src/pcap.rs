@@ -87,7 +87,15 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn segment(time: u64, wire_len: usize, packet: &[u8]) -> Option<CapturedSegment> {
-    let sliced = LaxSlicedPacket::from_ethernet(packet).ok()?;
+    of(time, wire_len, packet, &LaxSlicedPacket::from_ethernet(packet).ok()?)
+}
+
+/// A packet without a link's header.
+pub(crate) fn of_ip(time: u64, packet: &[u8]) -> Option<CapturedSegment> {
+    of(time, packet.len(), packet, &LaxSlicedPacket::from_ip(packet).ok()?)
+}
+
+fn of(time: u64, wire_len: usize, packet: &[u8], sliced: &LaxSlicedPacket<'_>) -> Option<CapturedSegment> {
     let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { return None };
     let (source, destination, ip_end) = addresses(sliced.net.as_ref()?, wire_len, packet)?;
     // The TCP header begins where its slice does: everything before it is link, IP and extension headers.

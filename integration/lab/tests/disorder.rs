@@ -8,6 +8,7 @@ use weft_lab::disorder::Mess;
 use weft_lab::load::Load;
 use weft_lab::observed::Loss;
 use weft_lab::pair::{self, Pair, SETTLE, Traffic};
+use weft_lab::pcap::CapturedSegment;
 use weft_lab::rules::{Place, Rule};
 use weft_lab::{Capture, Disorder, Observed, delayed, resent};
 
@@ -37,11 +38,17 @@ fn lose_at(link: &Pair, there: Place<'_>, back: Place<'_>, case: &str) -> Result
         eprintln!("{case}, {share}: {sent} requests, {dropped} segments lost, {again} bytes sent again");
         assert!(dropped > 0, "nothing was lost: does the traffic pass this place?");
     }
-    agrees_with_the_captures(link, captures, begin)
+    agrees_with_the_captures(link, captures, &[], begin)
 }
 
-/// The account of bytes sent again, and which exchanges they delayed, as the captures have it.
-fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) -> Result<()> {
+/// The account of bytes sent again, and which exchanges they delayed, as the captures have it. `sent` is what the sockets
+/// sent, where that is known.
+fn agrees_with_the_captures(
+    link: &Pair,
+    captures: [Capture; 2],
+    sent: &[CapturedSegment],
+    begin: Loss,
+) -> Result<()> {
     // What is on its way back when the last answer came may be sent again: the captures end when all is quiet.
     let segments = pair::finish(captures)?;
     let loss = Observed::wait(&link.agent, SETTLE, |seen| seen.adds_up())?.loss.since(&begin);
@@ -60,8 +67,8 @@ fn agrees_with_the_captures(link: &Pair, captures: [Capture; 2], begin: Loss) ->
             row["anomalies"].as_array().is_some_and(|odd| odd.contains(&"out_of_order".into()))
         };
         assert_eq!(disordered.iter().find(|row| !says_so(row)), None);
-        let delayed = delayed::compare(exchanges, segments)?;
-        let wrong: Vec<_> = delayed.iter().filter(|one| one.by_capture != one.by_weft).collect();
+        let delayed = delayed::compare(exchanges, segments, sent)?;
+        let wrong: Vec<_> = delayed.iter().filter(|one| !one.agrees()).collect();
         eprintln!(
             "{} exchanges, {} delayed, {} out of order",
             exchanges.len(),
@@ -115,8 +122,10 @@ fn disordered(link: &Pair, links: [Disorder<'_>; 2], mess: Mess, case: &str) -> 
     let captures = link.capture()?;
     let begin = Observed::now(&link.agent)?.loss;
     let round = link.counts_exactly(case, &bodies(link))?;
+    let mut sent = Vec::new();
     for link in links {
-        let done = link.finish()?;
+        let (done, of_pod) = link.finish()?;
+        sent.extend(of_pod);
         eprintln!("{case}: {} requests, {:?}, {done:?}", round.sent, round.loss);
         assert!(done.delayed > 0, "nothing was disordered: does the traffic pass the queue?");
         assert_eq!(done.duplicated > 0, mess.duplicate > 0.0, "{done:?}");
@@ -124,7 +133,7 @@ fn disordered(link: &Pair, links: [Disorder<'_>; 2], mess: Mess, case: &str) -> 
     if mess.duplicate > 0.0 {
         assert!(round.loss.bytes_duplicate > 0, "{case}: nothing that came twice had payload: {round:?}");
     }
-    agrees_with_the_captures(link, captures, begin)
+    agrees_with_the_captures(link, captures, &sent, begin)
 }
 
 #[test]

@@ -160,7 +160,8 @@ fn unwanted(want: u64, packet: &Packet) -> Unwanted {
     }
 }
 
-/// Whether the segment continues the run, or begins one behind what passed in order.
+/// Whether the segment continues the run, or begins one behind what passed in order. The first one that a slot sees is
+/// none: it may have been sent again, and user space must hear of that before it hears of anything that comes later.
 ///
 /// # Safety
 /// The slot must be locked.
@@ -168,7 +169,7 @@ fn unwanted(want: u64, packet: &Packet) -> Unwanted {
 unsafe fn joins(slot: *mut FlowSlot, passing: &Passing<'_>) -> bool {
     let FlowSlot { len, bank, next, follows, .. } = unsafe { *slot };
     let packet = passing.packet;
-    let in_order = follows == 0 || next == packet.seq;
+    let in_order = follows == 1 && next == packet.seq;
     let fits = len == 0 || bank == passing.header.bank && packet.payload_len <= MAX_RUN - len;
     in_order && fits
 }

@@ -2,7 +2,7 @@
 use std::collections::VecDeque;
 
 use super::{join::Finished, work::Work};
-use crate::{Anomaly, Exchange, MessageSpan};
+use crate::{Anomaly, Exchange, Ktime, MessageSpan};
 
 /// A request whose exchange is not over.
 pub(super) struct Open {
@@ -17,6 +17,10 @@ pub(super) struct Open {
     pub(super) response_done: bool,
     /// The request's end was never seen.
     pub(super) broken: bool,
+    /// When the last of its bytes to come passed, so far.
+    pub(super) latest: Ktime,
+    /// When bytes of it first passed again.
+    pub(super) again: Option<Ktime>,
     /// It looked like a request where nobody knew that one begins. Without an answer that begins where its own must
     /// it may be a part of a body: then it is no exchange.
     pub(super) doubtful: bool,
@@ -25,6 +29,20 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn note(&mut self, anomaly: Anomaly) {
         self.exchange.anomalies.insert(anomaly);
+    }
+
+    /// A part of it passed at this time.
+    fn reach(&mut self, time: Ktime) {
+        self.latest = self.latest.max(time);
+    }
+
+    /// What passed again when all had passed delayed nothing. It may be told before the last of the rest, which waited in a
+    /// run.
+    fn judge_again(&mut self) {
+        let delayed = |again: &Ktime| !self.exchange.complete || *again <= self.latest;
+        if self.again.as_ref().is_some_and(delayed) {
+            self.note(Anomaly::Retransmit);
+        }
     }
 
     fn cost(&self) -> u64 {
@@ -165,6 +183,7 @@ impl Pairing {
         let Some(mut open) = self.open.pop_front() else { return };
         work.tally.open = work.tally.open.saturating_sub(open.cost());
         open.exchange.complete = open.request_done && open.response_done && !open.broken;
+        open.judge_again();
         let whole = open.request_done && !open.broken;
         let request_last = open.request.1.checked_sub(1).filter(|_| whole);
         let response_last =
@@ -206,12 +225,12 @@ impl Pairing {
         }
     }
 
-    /// Bytes of requests (or of responses) in this range were sent again.
-    pub(super) fn note_again(&mut self, requests: bool, start: u64, end: u64) {
+    /// Bytes of requests (or of responses) in this range passed again.
+    pub(super) fn note_again(&mut self, requests: bool, (start, end): (u64, u64), time: Ktime) {
         for open in &mut self.open {
             let range = if requests { Some(open.request) } else { open.response };
             if range.is_some_and(|(first, last)| first < end && start < last) {
-                open.note(Anomaly::Retransmit);
+                open.again = Some(open.again.map_or(time, |again| again.min(time)));
             }
         }
     }
@@ -221,6 +240,7 @@ impl Pairing {
         if let Some(open) = self.open.back_mut() {
             open.exchange.request = span;
             open.request.1 = end;
+            open.reach(span.last_byte);
         }
     }
 
@@ -228,6 +248,7 @@ impl Pairing {
     pub(super) fn grow_response(&mut self, span: MessageSpan, end: u64) {
         if let Some(open) = self.awaited() {
             open.exchange.response = Some(span);
+            open.reach(span.last_byte);
             if let Some(response) = &mut open.response {
                 response.1 = end;
             }

@@ -56,8 +56,9 @@ impl<F: FnMut(Delivery<'_>, &mut Work<'_>)> Reassembly<'_, '_, '_, F> {
         chunk.advance(before);
         let again = chunk.take(self.stream.next.saturating_sub(chunk.offset));
         self.work.account(self.direction).duplicate += again.len;
-        if again.len > 0 && !self.is_keep_alive(&again) {
-            (self.deliver)(Delivery::Again(again.offset, again.end()), self.work);
+        let alone = chunk.len == 0;
+        if again.len > 0 && !(alone && self.is_keep_alive(&again)) {
+            (self.deliver)(Delivery::Again(again.offset, again.end(), again.time), self.work);
         }
     }
 

@@ -84,8 +84,8 @@ pub(super) enum Delivery<'a> {
     Chunk(Chunk<'a>),
     /// The next bytes (offset, how many) passed without a record, or were never sent.
     Gap(u64, u64),
-    /// Bytes in this range, delivered before, were sent again.
-    Again(u64, u64),
+    /// Bytes in this range, delivered before, passed again at this time.
+    Again(u64, u64, Ktime),
     /// The sender will send no more.
     End,
 }

@@ -68,6 +68,14 @@ impl Bench {
         self.flows.set(self.key, want).iter().map(run_word).collect()
     }
 
+    /// The same, and what had passed by then ended here: the first segment that a slot sees is recorded.
+    fn want_behind(&mut self, want: Option<FlowWant>, next: u32) -> Result<()> {
+        self.want(want);
+        let before = self.records(&[Tcp::new(next.wrapping_sub(10), 10)])?;
+        ensure!(before.len() == 1, "{before:?}");
+        Ok(())
+    }
+
     fn pass(&self, segments: &[Tcp]) -> Result<()> {
         segments.iter().try_for_each(|tcp| self.programs.run("tc_ingress", &tcp.frame(), 1).map(drop))
     }
@@ -116,24 +124,36 @@ fn a_run_ends_where_it_must() -> Result<()> {
     ];
     for (name, segments, expected) in cases {
         bench.want(None);
-        bench.want(from(1250));
+        bench.want_behind(from(1250), segments[0].seq)?;
         let records = bench.records(&segments)?;
         ensure!(records == expected, "{name}: {records:?}, expected {expected:?}");
     }
     Ok(())
 }
 
+/// A segment that was sent again says so, and must be told before what passes behind it: of the first that a slot sees nobody
+/// knows.
+#[test]
+fn the_first_segment_that_a_slot_sees_is_recorded() -> Result<()> {
+    let mut bench = Bench::new("first")?;
+    bench.want(from(5000));
+    assert_eq!(bench.records(&at([1000]))?, ["1000+100-"]);
+    assert_eq!(bench.records(&at([1100, 1200]))?, [""; 0]);
+    assert_eq!(bench.want(None), ["run 1100+200/2"]);
+    Ok(())
+}
+
 #[test]
 fn what_was_gathered_is_given_back() -> Result<()> {
     let mut bench = Bench::new("back")?;
-    bench.want(NOTHING);
+    bench.want_behind(NOTHING, 1000)?;
     assert_eq!(bench.records(&at([1000, 1100]))?, [""; 0]);
     assert_eq!(bench.gathered(), ["run 1000+200/2"]);
     assert_eq!(bench.gathered(), [""; 0]);
     assert_eq!(bench.records(&at([1200, 1300]))?, [""; 0]);
     assert_eq!(bench.want(None), ["run 1200+200/2"]);
     assert_eq!(bench.records(&at([1400]))?, ["1400+100"]);
-    bench.want(from(2000));
+    bench.want_behind(from(2000), 1500)?;
     assert_eq!(bench.records(&at([1500, 1600]))?, [""; 0]);
     // A want that is taken back ends the run with the next segment.
     bench.want(from(1600));
@@ -144,7 +164,7 @@ fn what_was_gathered_is_given_back() -> Result<()> {
 #[test]
 fn an_agent_takes_what_the_one_before_it_left() -> Result<()> {
     let mut bench = Bench::new("left")?;
-    bench.want(NOTHING);
+    bench.want_behind(NOTHING, 1000)?;
     bench.pass(&at([1000, 1100]))?;
     let (flows, left) = Flows::take_over(&bench.programs.pins)?;
     assert_eq!(left.iter().map(run_word).collect::<Vec<_>>(), ["run 1000+200/2"]);
@@ -157,7 +177,7 @@ fn an_agent_takes_what_the_one_before_it_left() -> Result<()> {
 #[test]
 fn a_run_is_of_one_bank() -> Result<()> {
     let mut bench = Bench::new("bank")?;
-    bench.want(NOTHING);
+    bench.want_behind(NOTHING, 1000)?;
     bench.pass(&at([1000, 1100]))?;
     bench.programs.kernel.take_charge(u64::MAX, MAX_CAPTURE as u32)?;
     bench.pass(&at([1200, 1300]))?;
@@ -176,8 +196,8 @@ fn a_run_is_of_one_bank() -> Result<()> {
 #[test]
 fn sequence_numbers_wrap() -> Result<()> {
     let mut bench = Bench::new("wrap")?;
-    bench.want(from(150));
     let begin = 200_u32.wrapping_neg();
+    bench.want_behind(from(150), begin)?;
     let records = bench.records(&at([begin, begin + 100, 0, 100]))?;
     assert_eq!(records, [format!("run {begin}+300/3"), "100+50-50".into()]);
     Ok(())
@@ -186,7 +206,7 @@ fn sequence_numbers_wrap() -> Result<()> {
 #[test]
 fn the_agent_that_is_silent_is_not_waited_for() -> Result<()> {
     let mut bench = Bench::new("silent")?;
-    bench.want(NOTHING);
+    bench.want_behind(NOTHING, 1000)?;
     bench.pass(&at([1000]))?;
     bench.programs.kernel.beat(0)?;
     bench.pass(&at([1100, 1200]))?;

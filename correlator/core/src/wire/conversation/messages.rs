@@ -9,7 +9,7 @@ use super::{
     },
     Conversation, Link, Spoken, spend,
 };
-use crate::{Anomalies, Anomaly, Config, Exchange, MessageSpan, Propagation, Protocol, Side};
+use crate::{Anomalies, Anomaly, Config, Exchange, Ktime, MessageSpan, Propagation, Protocol, Side};
 
 /// A request's head that outlives its bytes.
 struct OwnedHead {
@@ -129,6 +129,8 @@ impl Conversation {
             request_done: false,
             response_done: false,
             broken: false,
+            latest: Ktime(0),
+            again: None,
             doubtful: doubt.is_some(),
         }
     }

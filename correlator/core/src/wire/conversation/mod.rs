@@ -18,7 +18,7 @@ use super::{
     stream::{Chunk, Delivery, FIRST, Origin},
     work::Work,
 };
-use crate::{Anomaly, FlowId, Protocol};
+use crate::{Anomaly, FlowId, Ktime, Protocol};
 
 /// What of its connection a conversation needs to know.
 #[derive(Clone, Copy)]
@@ -147,7 +147,7 @@ impl Conversation {
         match delivery {
             Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
-            Delivery::Again(start, end) => self.again(direction, start, end, work),
+            Delivery::Again(start, end, time) => self.again(direction, (start, end), time, work),
             Delivery::End => self.end(direction, work),
         }
     }
@@ -226,16 +226,16 @@ impl Conversation {
         }
     }
 
-    /// Bytes were sent again.
-    fn again(&mut self, direction: Direction, start: u64, end: u64, work: &mut Work<'_>) {
+    /// Bytes in this range passed again.
+    fn again(&mut self, direction: Direction, range: (u64, u64), time: Ktime, work: &mut Work<'_>) {
         work.tally.count(Anomaly::Retransmit);
         if self.is_rest() {
             self.rest.note(Anomaly::Retransmit);
         }
         let Spoken::Http1(requests) = self.spoken else { return };
-        self.pairing.note_again(direction == requests, start, end);
+        self.pairing.note_again(direction == requests, range, time);
         let reader = self.reader(direction);
-        if !reader.at_boundary() && end > reader.start {
+        if !reader.at_boundary() && range.1 > reader.start {
             reader.odd.insert(Anomaly::Retransmit);
         }
     }

@@ -119,7 +119,7 @@ impl Connection {
         match delivery {
             Delivery::Chunk(chunk) => self.chunk(cx, chunk),
             Delivery::Gap(offset, len) => self.gap(cx, offset, len),
-            Delivery::Again(start, end) => self.again(cx, start, end),
+            Delivery::Again(start, end, _) => self.again(cx, start, end),
             Delivery::End => self.end(cx),
         }
     }

@@ -4,7 +4,7 @@ use weft_abi::{KIND_RUN, MAX_RUN};
 
 use super::{
     Bench, Talk, response, run,
-    talk::{run_of, set_time, time},
+    talk::{STEP, run_of, set_time, time},
 };
 use crate::{Anomaly, MessageSpan, Side};
 
@@ -86,6 +86,23 @@ fn an_acknowledgement_may_overtake_a_run() {
     let bench = run(&talk.records);
     assert_eq!(bench.lines(), ["PUT /big 200 100000/0"]);
     assert_eq!((bench.total().gap, bench.total().duplicate, bench.counted(Anomaly::Gap)), (0, 0, 0));
+}
+
+/// What passed again behind the end delayed nothing, though its record comes before that of the run that has the end.
+#[test]
+fn a_copy_that_overtakes_the_run_with_the_end_delayed_nothing() {
+    for (late, line) in [(0, "PUT /a 200 10000/0"), (5 * STEP, "PUT /a 200 10000/0 [retransmit]")] {
+        let mut talk = Talk::new(Side::Server);
+        talk.client("PUT /a HTTP/1.1\r\nContent-Length: 10000\r\n\r\n");
+        talk.client([b'x'; 5000]).client([b'x'; 5000]).gathered(2);
+        talk.server(response(200, "")).repeated();
+        let place = talk.records.len() - 3;
+        let mut run_record = talk.records.remove(place);
+        let passed = time(&run_record);
+        set_time(&mut run_record, passed + late);
+        talk.records.push(run_record);
+        assert_eq!(run(&talk.records).lines(), [line]);
+    }
 }
 
 #[test]

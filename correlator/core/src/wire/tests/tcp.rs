@@ -78,6 +78,16 @@ fn a_keep_alive_with_a_byte_of_garbage_delays_nothing() {
 }
 
 #[test]
+fn a_last_byte_that_comes_again_with_others_is_no_keep_alive() {
+    let mut talk = Talk::new(Side::Server);
+    let (first, rest) = GET.split_at(9);
+    talk.client(first).client_at(FIRST[CLIENT] + 8, &GET[8..]);
+    talk.next[CLIENT] += rest.len() as u32;
+    talk.server(response(200, ""));
+    assert_eq!(run(&talk.records).lines(), ["GET /a 200 0/0 [retransmit]"]);
+}
+
+#[test]
 fn a_last_byte_that_came_alone_is_sent_again() {
     let mut talk = Talk::new(Side::Server);
     let (first, last) = GET.split_at(GET.len() - 1);
