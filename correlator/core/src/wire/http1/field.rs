@@ -117,10 +117,11 @@ impl<'a> FieldReader<'a> {
     /// The open field's value is whole.
     fn close(&mut self) {
         let Some((name, value)) = self.open.take() else { return };
-        let value = trim(self.bytes.get(value).unwrap_or_default());
+        let whole = self.bytes.get(value).unwrap_or_default();
+        let value = trim(whole);
         let fields = &mut self.fields;
         match name {
-            Name::Host => fields.host = Some(value),
+            Name::Host => fields.host = Some(trim(before_bare_cr(whole))),
             Name::Upgrade => fields.h2c |= value.split(|byte| *byte == b',').any(is_h2c),
             Name::ContentLength => fields.length = length(fields.length, value),
             Name::TransferEncoding => fields.coding = coding(fields.coding, value),
@@ -200,6 +201,13 @@ fn coding(before: Option<Coding>, value: &[u8]) -> Option<Coding> {
         Some(_) => Some(Coding::Other),
         None => before.or(Some(Coding::Other)),
     }
+}
+
+/// A bare CR may be a line's end (RFC 9112, 2.2): what is behind it is another field then.
+fn before_bare_cr(value: &[u8]) -> &[u8] {
+    let behind = value.iter().skip(1).map(Some).chain([None]);
+    let bare = value.iter().zip(behind).position(|(byte, next)| *byte == b'\r' && next != Some(&b'\n'));
+    value.get(..bare.unwrap_or(value.len())).unwrap_or(value)
 }
 
 /// The elements of a list; empty ones are none (RFC 9110, 5.6.1).

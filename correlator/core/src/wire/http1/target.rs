@@ -25,7 +25,7 @@ impl Target {
     }
 }
 
-/// A host has no line end in it: behind one that is none, or a fold, another field may begin.
+/// A host has no line end in it: on what is folded another field may begin.
 fn first_line(host: &[u8]) -> &[u8] {
     host.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }

@@ -95,18 +95,28 @@ fn request_line(line: &[u8], redact_query: bool) -> Vec<u8> {
 /// White space, `HTTP/1.` and the minor version.
 const VERSION_LEN: usize = 9;
 
-/// Where a request line's target is: between the first word and the last version.
+/// Where a request line's target is: between the first word and the version.
 fn target(line: &[u8]) -> Range<usize> {
     let run = |from: usize, white: bool| {
         let rest = line.iter().skip(from);
         from + rest.take_while(|byte| byte.is_ascii_whitespace() == white).count()
     };
     let begin = run(run(run(0, true), false), true);
-    let is_version = |at: &[u8]| {
-        at.split_first().is_some_and(|(white, at)| white.is_ascii_whitespace() && at == STATUS_LINE)
+    begin..version(line).unwrap_or(line.len()).max(begin)
+}
+
+/// Where the white space before the version is. The last one counts in a line that is read, the first one in a line that only
+/// looks like a request's.
+fn version(line: &[u8]) -> Option<usize> {
+    let is_version = |at: &[u8], white: fn(&u8) -> bool| {
+        at.split_first().is_some_and(|(first, rest)| white(first) && rest == STATUS_LINE)
     };
-    let end = line.windows(STATUS_LINE.len() + 1).rposition(is_version).unwrap_or(line.len());
-    begin..end.max(begin)
+    let mut places = line.windows(STATUS_LINE.len() + 1);
+    if reads_request_line(line) {
+        places.rposition(|at| is_version(at, u8::is_ascii_whitespace))
+    } else {
+        places.position(|at| is_version(at, |byte| *byte == b' '))
+    }
 }
 
 /// The user information of an absolute target, without its `@`.

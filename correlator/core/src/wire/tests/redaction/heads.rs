@@ -56,6 +56,8 @@ fn fields_that_are_none() {
         " Content-Length: 5",
         "Transfer-Encoding",
         "Transfer-Encoding : chunked",
+        "Host:\rchunked",
+        "Host: a\r\n Cookie: {}",
     ] {
         for size in [1000, 9, 1] {
             assert_redacted(
@@ -63,6 +65,17 @@ fn fields_that_are_none() {
             );
         }
     }
+}
+
+/// The parser refuses it, and still it looks like HTTP/1.
+#[test]
+fn a_version_behind_the_version() {
+    let mut talk = Talk::new(Side::Client);
+    talk.client(format!("T /a?{SECRET} HTTP/1.1\r"))
+        .client("HTTP/1.1 100 C\r\n\r\n")
+        .client_fin()
+        .server_fin();
+    assert_redacted(&talk.records);
 }
 
 fn piece() -> impl Strategy<Value = &'static str> {
