@@ -2,14 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use synthetic::{LOADED, Section, TABLE, TEXT, build_info, debugging, elf, function_table, symbols, text};
+use synthetic::{LOADED, Section, TEXT, build_info, debugging, elf, function_table, symbols, text};
 use weft_abi::{GO_PATH_STEPS, MAX_CONTEXTS};
 use weft_gobin::{GoBinary, read};
 
 #[path = "../../gobin/tests/binaries/synthetic/mod.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
 mod synthetic;
 
+/// Behind all other parts.
+const DATA: u64 = 0x70_0000;
 const FUNCTIONS: [(&str, u32); 3] = [
     ("net/http.(*persistConn).roundTrip", 0),
     ("google.golang.org/grpc.(*Server).handleStream", 16),
@@ -53,7 +55,7 @@ fn executable(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         5 => {
             let [info, abbreviations] = debugging(&[("runtime.g", &[("goid", 8, false)])]);
             let code = Section { bytes: bytes.to_vec(), ..text(1) };
-            let data = Section { flags: LOADED, address: TABLE, ..named(".data", bytes) };
+            let data = Section { flags: LOADED, address: DATA, ..named(".data", bytes) };
             sections =
                 vec![build_info("go1.26.8", ""), code, function_table(&FUNCTIONS), data, info, abbreviations];
         }

@@ -104,7 +104,8 @@ impl<'a> Elf<'a> {
     /// Where in the file an address is.
     pub fn offset_of(&self, address: u64) -> Option<u64> {
         let (segment, into) = self.segment_at(address)?;
-        segment.p_offset.get(LE).checked_add(into)
+        let offset = segment.p_offset.get(LE).checked_add(into)?;
+        (offset < self.bytes.len() as u64).then_some(offset)
     }
 
     /// The address of the file's beginning.

@@ -100,3 +100,16 @@ fn each_segment_is_the_whole_file() {
     bytes.extend(header.repeat(60_000));
     let _ = read(&bytes);
 }
+
+/// Found by fuzzing: a function was placed in a segment that claims to be far behind the file's end.
+#[test]
+fn code_behind_the_end_is_no_code() {
+    let mut bytes = elf(&sections());
+    let offsets = [64 + 8, 64 + 56 + 8, 64 + 2 * 56 + 8].map(|at| at + 5);
+    let points = |bytes: &[u8]| read(bytes).ok().flatten().map(|binary| binary.points.len());
+    assert_eq!(points(&bytes), Some(1));
+    for high_byte in offsets {
+        bytes[high_byte] = 0x20;
+    }
+    assert_eq!(points(&bytes), Some(0));
+}
