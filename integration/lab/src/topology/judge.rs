@@ -135,19 +135,24 @@ impl<'a> Judge<'a> {
             && (self.verdict.examples.len() < EXAMPLES || grade == Grade::Wrong)
         {
             self.verdict.examples.push(format!("{root}: {why}"));
-            // A wrong trace is worth more than an incomplete one.
-            self.verdict.examples.sort_by_key(|example| !example.contains("WRONG"));
+            // A wrong link is worth more than what follows from it, and than a missing one.
+            let worth = |example: &String| (!example.contains("WRONG"), example.contains("one trace"));
+            self.verdict.examples.sort_by_key(worth);
             self.verdict.examples.truncate(EXAMPLES);
         }
     }
 
     fn trace(&mut self, root: &'a str) -> Trace {
         let mut trace = Trace { grade: Grade::Right, weakest: None, why: None };
-        let mut open = vec![root];
-        while let Some(id) = open.pop() {
+        let mut ids = vec![root];
+        let mut next = 0;
+        while let Some(id) = ids.get(next).copied() {
             self.request(id, &mut trace);
-            open.extend(self.caused.get(id).into_iter().flatten());
+            ids.extend(self.caused.get(id).into_iter().flatten());
+            next += 1;
         }
+        // Last: what has the wrong parent says more.
+        ids.iter().for_each(|id| self.strangers(id, &mut trace));
         trace
     }
 
@@ -159,9 +164,7 @@ impl<'a> Judge<'a> {
             self.verdict.unseen += 1;
             trace.worse(Grade::Incomplete, || format!("{id} was not seen from both sides"));
         }
-        self.strangers(&clients, trace);
-        self.strangers(&servers, trace);
-        for server in servers {
+        for server in &servers {
             let (grade, _) = grade(server, &clients);
             trace.worse(grade, || format!("the server's side of {id} and the client's are no pair"));
         }
@@ -204,8 +207,9 @@ impl<'a> Judge<'a> {
     }
 
     /// Exchanges of other drivers' requests under the same trace id.
-    fn strangers(&self, own: &[&Seen], trace: &mut Trace) {
-        let roots = own.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
+    fn strangers(&self, id: &str, trace: &mut Trace) {
+        let sides = [self.side(id, false), self.side(id, true)].concat();
+        let roots = sides.iter().filter_map(|seen| self.roots.get(seen.trace_id.as_str()));
         for others in roots.filter(|roots| roots.len() > 1) {
             trace.worse(Grade::Wrong, || format!("WRONG: {others:?} are one trace"));
         }
@@ -218,10 +222,13 @@ impl<'a> Judge<'a> {
     /// Whom an exchange is linked to, in words.
     fn parent_of(&self, seen: &Seen) -> String {
         let parent = seen.parent_span_id.as_ref().and_then(|span| self.spans.get(span.as_str()));
-        let named =
-            |parent: &&Seen| format!("the {}'s side of {} in {}", parent.side, parent.id(), parent.pod);
+        let goroutine = |seen: &Seen| seen.app.goid.map_or_else(|| "?".to_owned(), |goid| goid.to_string());
+        let named = |parent: &&Seen| {
+            let Seen { side, pod, .. } = parent;
+            format!("the {side}'s side of {} in {pod} (goroutine {})", parent.id(), goroutine(parent))
+        };
         let parent = parent.map_or_else(|| "a span that nobody has".to_owned(), named);
-        format!("{parent}, by {}", seen.evidence)
+        format!("{parent}, by {} (goroutine {})", seen.evidence, goroutine(seen))
     }
 }
 
