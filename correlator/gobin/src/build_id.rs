@@ -12,7 +12,8 @@ const GNU: (&[u8], u32) = (b"GNU\0", 3);
 /// Go's build id, else the GNU one in hexadecimal.
 pub fn find(elf: &Elf<'_>) -> Option<String> {
     let go = note(elf, ".note.go.buildid", GO).map(|id| String::from_utf8_lossy(id).into_owned());
-    go.or_else(|| note(elf, ".note.gnu.build-id", GNU).map(hexadecimal))
+    // Go's are hashes with a slash between; some builders write the same word into each of their binaries.
+    go.filter(|id| id.contains('/')).or_else(|| note(elf, ".note.gnu.build-id", GNU).map(hexadecimal))
 }
 
 fn hexadecimal(id: &[u8]) -> String {

@@ -82,44 +82,32 @@ struct Entry<'i> {
 impl<'i> Walk<'i> {
     /// None where something does not hold together: what was found before that stays.
     fn units(&mut self) -> Option<()> {
+        let mut tables = Tables::default();
         let mut units = DebugInfo::new(self.info, LittleEndian).units();
-        let mut table: Option<(usize, Abbreviations)> = None;
-        let mut tables = 0;
         while let Some(header) = units.next().ok()? {
-            let at = header.debug_abbrev_offset().0;
-            if table.as_ref().is_none_or(|(offset, _)| *offset != at) {
-                tables += 1;
-                table = Some((at, self.table(at).filter(|_| tables <= MOST_TABLES)?));
+            let Some(abbreviations) = tables.of(self.abbreviations, &header) else { continue };
+            if self.unit(&Unit { header, abbreviations })? {
+                tables.keep(&header);
             }
-            let Some((_, abbreviations)) = &table else { continue };
-            self.unit(&Unit { header, abbreviations })?;
         }
         Some(())
     }
 
-    fn table(&self, offset: usize) -> Option<Abbreviations> {
-        let rest = self.abbreviations.get(offset..)?;
-        let rest = rest.get(..MOST_ABBREVIATIONS).unwrap_or(rest);
-        DebugAbbrev::new(rest, LittleEndian).abbreviations(gimli::DebugAbbrevOffset(0)).ok()
-    }
-
-    fn unit(&mut self, unit: &Unit<'i, '_>) -> Option<()> {
+    /// Whether it is one of Go's.
+    fn unit(&mut self, unit: &Unit<'i, '_>) -> Option<bool> {
         let mut entries = unit.header.entries_raw(unit.abbreviations, None).ok()?;
         let (_, root) = self.entry(unit, &mut entries)??;
         if root.language != Some(u64::from(dw::DW_LANG_Go.0)) {
-            return Some(());
+            return Some(false);
         }
         while !entries.is_empty() {
-            let Some((tag, entry)) = self.entry(unit, &mut entries)? else { continue };
-            let Some(name) = entry.name.filter(|_| tag == dw::DW_TAG_structure_type) else { continue };
-            let Some((name, wanted)) =
-                str::from_utf8(name).ok().and_then(|name| self.wanted.get_key_value(name))
-            else {
-                continue;
-            };
-            self.structure(unit, &mut entries, &Place { name, base: 0, hops: 0 }, wanted)?;
+            let Some((dw::DW_TAG_structure_type, entry)) = self.entry(unit, &mut entries)? else { continue };
+            let name = entry.name.and_then(|name| str::from_utf8(name).ok());
+            if let Some((name, members)) = name.and_then(|name| self.wanted.get_key_value(name)) {
+                self.structure(unit, &mut entries, &Place { name, base: 0, hops: 0 }, members)?;
+            }
         }
-        Some(())
+        Some(true)
     }
 
     /// The members of the structure whose entry was read last.
@@ -131,25 +119,20 @@ impl<'i> Walk<'i> {
         wanted: &[&str],
     ) -> Option<()> {
         while let Some((tag, entry)) = self.entry(unit, entries)? {
-            let (Some(name), Some(offset)) = (entry.name, entry.offset) else { continue };
-            let Some(name) = str::from_utf8(name).ok().filter(|_| tag == dw::DW_TAG_member) else { continue };
-            let at = u32::try_from(offset).ok().and_then(|offset| place.base.checked_add(offset))?;
-            if wanted.contains(&name) {
-                let kind = self.resolve(unit, entry.kind?)?.0;
-                let pointer = kind == dw::DW_TAG_pointer_type;
-                self.members.insert(format!("{}.{name}", place.name), Member { offset: at, pointer });
-            }
+            let name = entry.name.and_then(|name| str::from_utf8(name).ok());
+            let (dw::DW_TAG_member, Some(name), Some(offset)) = (tag, name, entry.offset) else { continue };
+            let offset = u32::try_from(offset).ok().and_then(|offset| place.base.checked_add(offset))?;
+            let full = format!("{}.{name}", place.name);
             let inner: Vec<&str> =
                 wanted.iter().filter_map(|path| path.strip_prefix(name)?.strip_prefix('.')).collect();
             if !inner.is_empty() && place.hops < MOST_HOPS {
                 let (_, mut entries) = self.resolve(unit, entry.kind?)?;
-                let name = format!("{}.{name}", place.name);
-                self.structure(
-                    unit,
-                    &mut entries,
-                    &Place { name: &name, base: at, hops: place.hops + 1 },
-                    &inner,
-                )?;
+                let place = Place { name: &full, base: offset, hops: place.hops + 1 };
+                self.structure(unit, &mut entries, &place, &inner)?;
+            }
+            if wanted.contains(&name) {
+                let (kind, _) = self.resolve(unit, entry.kind?)?;
+                self.members.insert(full, Member { offset, pointer: kind == dw::DW_TAG_pointer_type });
             }
         }
         Some(())
@@ -209,6 +192,45 @@ struct Place<'a> {
     name: &'a str,
     base: u32,
     hops: usize,
+}
+
+/// Tables of abbreviations, as far as they are needed again: Go's units share one, which a C linker puts among others.
+#[derive(Default)]
+struct Tables {
+    latest: Option<(usize, Abbreviations)>,
+    go: Option<(usize, Abbreviations)>,
+    read: usize,
+}
+
+impl Tables {
+    /// The table of this unit; None: it is not one of Go's.
+    fn of(&mut self, section: &[u8], header: &UnitHeader<Slice<'_>>) -> Option<&Abbreviations> {
+        let offset = header.debug_abbrev_offset().0;
+        let is = |table: &Option<(usize, Abbreviations)>| table.as_ref().is_some_and(|(at, _)| *at == offset);
+        if is(&self.go) {
+            return self.go.as_ref().map(|(_, table)| table);
+        }
+        if !is(&self.latest) {
+            self.read += 1;
+            let table = Self::parse(section, offset).filter(|_| self.read <= MOST_TABLES)?;
+            self.latest = Some((offset, table));
+        }
+        self.latest.as_ref().map(|(_, table)| table)
+    }
+
+    /// This unit is Go's, and so is its table.
+    fn keep(&mut self, header: &UnitHeader<Slice<'_>>) {
+        let offset = header.debug_abbrev_offset().0;
+        if let Some(table) = self.latest.take_if(|(at, _)| *at == offset) {
+            self.go = Some(table);
+        }
+    }
+
+    fn parse(section: &[u8], offset: usize) -> Option<Abbreviations> {
+        let rest = section.get(offset..)?;
+        let rest = rest.get(..MOST_ABBREVIATIONS).unwrap_or(rest);
+        DebugAbbrev::new(rest, LittleEndian).abbreviations(gimli::DebugAbbrevOffset(0)).ok()
+    }
 }
 
 impl<'i> Entry<'i> {

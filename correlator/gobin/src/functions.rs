@@ -84,7 +84,9 @@ impl Functions {
         }
         for known in &FUNCTIONS {
             let Some(vendor) = before(name, known) else { continue };
-            let Ok(vendor) = str::from_utf8(vendor) else { return };
+            // It is told in sentences: no control characters.
+            let printable = vendor.iter().all(u8::is_ascii_graphic);
+            let Some(vendor) = str::from_utf8(vendor).ok().filter(|_| printable) else { return };
             let again = self.found.iter().any(|found| found.known == known && found.vendor == vendor);
             if !again && self.found.len() < MOST_FOUND {
                 self.found.push(Found { known, vendor: vendor.to_owned(), address });

@@ -139,7 +139,7 @@ const GRPC_CONN: &[Way] =
 /// - `runHandler` is only ever called by a `go` statement (`serverConn.processHeaders` and others, net/http/h2_bundle.go and
 ///   x/net http2/server.go): it runs in the goroutine that then runs the handler.
 /// - `encodeAndWriteHeaders` is called by `clientStream.writeRequest` after `addStreamLocked` has given the stream its identifier,
-///   in the goroutine that `ClientConn.roundTrip` starts with `go cs.doRequest` (net/http/h2_bundle.go, x/net http2/transport.go,
+///   in the goroutine that `ClientConn.roundTrip` starts for `cs.doRequest` (net/http/h2_bundle.go, x/net http2/transport.go,
 ///   since Go 1.27 net/http/internal/http2/transport.go): its parent is the goroutine that sends the request.
 /// - `persistConn.roundTrip` is called by `Transport.roundTrip` in the goroutine that sends the request (net/http/transport.go).
 /// - `handleStream` is the first thing that grpc's goroutine of a call does, or one of its workers (`serveStreams`,

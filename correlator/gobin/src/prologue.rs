@@ -51,3 +51,53 @@ fn jump(code: &[u8], short: u8, long: u8) -> Option<&[u8]> {
     let near = code.strip_prefix(&[short]).and_then(|rest| rest.get(1..));
     near.or_else(|| code.strip_prefix(&[0x0f, long]).and_then(|rest| rest.get(4..)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::first_push;
+
+    /// What Go 1.21 to 1.27 make of functions with frames of different sizes.
+    const BEGINNINGS: [(&str, &[u8], Option<usize>); 7] = [
+        ("small frame, near end", &[0x49, 0x3b, 0x66, 0x10, 0x76, 0x16, 0x55, 0x48], Some(6)),
+        ("small frame", &[0x49, 0x3b, 0x66, 0x10, 0x0f, 0x86, 0x8a, 0, 0, 0, 0x55, 0x48], Some(10)),
+        (
+            "large frame on a system stack",
+            &[0x4c, 0x8d, 0x64, 0x24, 0xe8, 0x4d, 0x3b, 0x66, 0x18, 0x0f, 0x86, 0x1e, 4, 0, 0, 0x55],
+            Some(15),
+        ),
+        (
+            "larger frame",
+            &[0x4c, 0x8d, 0xa4, 0x24, 0xc0, 0xfe, 0xff, 0xff, 0x4d, 0x3b, 0x66, 0x10, 0x76, 9, 0x55],
+            Some(14),
+        ),
+        (
+            "huge frame",
+            &[
+                0x49, 0x89, 0xe4, 0x49, 0x81, 0xec, 0x28, 0x86, 1, 0, 0x72, 0x5f, 0x4d, 0x3b, 0x66, 0x10,
+                0x76, 0x59, 0x55,
+            ],
+            Some(18),
+        ),
+        ("no stack check", &[0x55, 0x48, 0x89, 0xe5], Some(0)),
+        ("no frame", &[0x48, 0x0f, 0xaf, 0xc3, 0x48, 0xff, 0xc0, 0xc3, 0x55], None),
+    ];
+
+    #[test]
+    fn the_first_push_is_behind_the_stack_check() {
+        for (what, code, push) in BEGINNINGS {
+            assert_eq!(first_push(code), push, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_only_begins_so_is_no_stack_check() {
+        for (what, code, push) in BEGINNINGS {
+            for length in 0..push.map_or(0, |push| push + 1) {
+                assert_eq!(first_push(&code[..length]), None, "{what}, {length} bytes");
+            }
+        }
+        // The guard of no goroutine; a jump that is none of the check's.
+        assert_eq!(first_push(&[0x49, 0x3b, 0x66, 0x20, 0x76, 0x16, 0x55]), None);
+        assert_eq!(first_push(&[0x49, 0x3b, 0x66, 0x10, 0x77, 0x16, 0x55]), None);
+    }
+}

@@ -2,12 +2,15 @@
 use weft_abi::GoProcess;
 
 use crate::{
-    Error, GoBinary, build_id, build_info,
+    Error, GoBinary, ProbePoint, build_id, build_info,
     elf::{self, Elf},
-    functions::Functions,
+    functions::{Found, Functions},
     members::Members,
     pclntab, points, runtime, sources, symbols, tls,
 };
+
+/// How many functions a sentence names.
+const MOST_NAMED: usize = 6;
 
 /// What an executable says of itself, from its bytes. None: it is no Go program.
 ///
@@ -29,7 +32,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
         missing.push("the binary is stripped of its symbols: what the runtime counts is not read".to_owned());
     }
     let hints = tls::Hints { tlsg: symbols.variables.tlsg, morestack: functions.morestack };
-    let points = functions.found.iter().filter_map(|found| points::point(&elf, found, &members)).collect();
+    let points = points(&elf, &functions.found, &members, &mut missing);
     Ok(Some(GoBinary {
         version: build.version,
         build_id: build_id::find(&elf),
@@ -49,7 +52,9 @@ fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Fu
     match pclntab::functions(elf) {
         Some(Ok(functions)) if !functions.found.is_empty() => return functions,
         // Every program has the runtime's.
-        Some(Ok(_)) => missing.push("the binary's function table has none of the names that are looked for".to_owned()),
+        Some(Ok(_)) => {
+            missing.push("the binary's function table has none of the names that are looked for".to_owned());
+        }
         Some(Err(reason)) => {
             missing.push(format!("the binary's function table cannot be used: {reason}"));
         }
@@ -60,6 +65,30 @@ fn functions(elf: &Elf<'_>, symbols: Functions, missing: &mut Vec<String>) -> Fu
     symbols
 }
 
+fn points(
+    elf: &Elf<'_>,
+    functions: &[Found],
+    members: &Members,
+    missing: &mut Vec<String>,
+) -> Vec<ProbePoint> {
+    let (mut points, mut unknown) = (Vec::new(), Vec::new());
+    for found in functions {
+        match points::point(elf, found, members) {
+            Some(point) => points.push(point),
+            None => unknown.push(found.symbol()),
+        }
+    }
+    if !unknown.is_empty() {
+        let (named, others) = unknown.split_at(unknown.len().min(MOST_NAMED));
+        let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        missing.push(format!(
+            "not listened at, because what would be read there is not known: {}{others}",
+            named.join(", ")
+        ));
+    }
+    points
+}
+
 /// All of it or nothing.
 fn process(
     elf: &Elf<'_>,
@@ -67,16 +96,15 @@ fn process(
     hints: &tls::Hints,
     missing: &mut Vec<String>,
 ) -> Option<GoProcess> {
-    let g_tls = tls::g_offset(elf, hints);
-    if g_tls.is_none() {
+    let Some(g_tls) = tls::g_offset(elf, hints) else {
         missing.push("the binary does not say where its threads have their goroutine".to_owned());
-    }
-    Some(GoProcess {
-        g_tls: g_tls?,
-        goid: members.offset("runtime.g", "goid")?,
-        // Go has it since 1.21.
-        parent_goid: members.offset("runtime.g", "parentGoid").unwrap_or_default(),
-        m: members.offset("runtime.g", "m")?,
-        curg: members.offset("runtime.m", "curg")?,
-    })
+        return None;
+    };
+    let g = |member| members.offset("runtime.g", member);
+    let (Some(goid), Some(m), Some(curg)) = (g("goid"), g("m"), members.offset("runtime.m", "curg")) else {
+        missing.push("where its goroutines have their ids is not known".to_owned());
+        return None;
+    };
+    // Go has it since 1.21.
+    Some(GoProcess { g_tls, goid, parent_goid: g("parentGoid").unwrap_or_default(), m, curg })
 }

@@ -22,7 +22,8 @@ pub fn members(
 ) -> Members {
     match dwarf::read(elf, &wanted(functions)) {
         Some(described) if described.whole && !described.members.is_empty() => return described.members,
-        Some(_) => missing.push("the binary's debugging information is damaged: it is not used".to_owned()),
+        Some(_) => missing
+            .push("the binary's debugging information is damaged or not Go's: it is not used".to_owned()),
         None => {}
     }
     let mut members = Members::default();

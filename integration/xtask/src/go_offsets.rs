@@ -15,10 +15,9 @@ use crate::run::workspace;
 
 mod program;
 
-/// The oldest releases that are looked at: Go since it has told goroutines' parents, modules since programs of such a Go use
-/// them.
+/// The oldest releases that are looked at: Go since it has told goroutines' parents, modules since about that time.
 const MODULES: [(&Program, Release); 3] =
-    [(&HTTP, Release(1, 21)), (&HTTP2, Release(0, 1)), (&GRPC, Release(1, 50))];
+    [(&HTTP, Release(1, 21)), (&HTTP2, Release(0, 10)), (&GRPC, Release(1, 56))];
 
 /// Options of `cargo xtask go-offsets`.
 #[derive(Args)]
@@ -57,14 +56,17 @@ fn releases(program: &Program, oldest: Release) -> Result<Vec<Offsets>> {
     Ok(rows)
 }
 
-/// The members in the first version of a release, built by the oldest Go that can, and in the last, built by the newest.
+/// The members in the last version of a release, built by the newest Go, and in the first, built by the oldest Go that can:
+/// both must agree.
 fn same_in_all(program: &Program, release: Release, versions: &[String]) -> Result<Members> {
-    let first = versions.first().context("a release without a version")?;
-    let last = versions.last().unwrap_or(first);
+    let [first, .., last] = versions else {
+        let only = versions.first().context("a release without a version")?;
+        return members(program, only, &program.toolchains(only, only).1);
+    };
     let (old, new) = program.toolchains(first, last);
-    let members = members(program, first, &old)?;
+    let members = members(program, last, &new)?;
     ensure!(
-        members == self::members(program, last, &new)?,
+        members == self::members(program, first, &old)?,
         "{} {first} built by {old} and {last} built by {new} differ: rows of {release} would be wrong",
         program.module
     );

@@ -134,6 +134,7 @@ mod tests {
         Known::Go(Arc::new(GoBinary {
             version: GoVersion { major: 1, minor: 26, patch: 0 },
             build_id: None,
+            linked_at: 0,
             process: GoProcess::default(),
             points: Vec::new(),
             runtime: RuntimeAddresses::default(),

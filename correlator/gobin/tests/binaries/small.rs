@@ -133,6 +133,39 @@ fn the_table_knows_stripped_programs() {
 }
 
 #[test]
+fn what_debugging_information_leaves_out_is_said() {
+    let [table, names] = symbols(&[(SERVE, TEXT)], 3);
+    let [info, abbreviations] = debugging(&[("net/http.Request", &[("context", 8, false)]), G]);
+    let binary = go(&[build_info("go1.99.1", ""), text(1), table, names, info, abbreviations]);
+    assert_eq!((binary.points.len(), binary.process.goid), (0, 0));
+    let text = binary.missing.join("\n");
+    assert!(text.contains(SERVE) && text.contains("where its goroutines have their ids"), "{text}");
+}
+
+#[test]
+fn build_ids() {
+    let note = |owner: &[u8], kind: u8, id: &[u8]| {
+        let lengths = [[owner.len() as u8, 0, 0, 0], [id.len() as u8, 0, 0, 0], [kind, 0, 0, 0]].concat();
+        let padding = vec![0; id.len().next_multiple_of(4) - id.len()];
+        [&lengths, owner, id, &padding].concat()
+    };
+    let id = |go: &[u8]| {
+        let notes = [
+            (".note.go.buildid", note(b"Go\0\0", 4, go)),
+            (".note.gnu.build-id", note(b"GNU\0", 3, b"\x01\xab")),
+        ];
+        let sections = notes.map(|(name, bytes)| Section::new(name, bytes));
+        read(&elf(&[&[build_info("go1.26.1", "")][..], &sections].concat()))
+            .expect("Go")
+            .expect("Go")
+            .build_id
+    };
+    assert_eq!(id(b"aB_/c-d"), Some("aB_/c-d".to_owned()));
+    assert_eq!(id(b""), Some("01ab".to_owned()));
+    assert_eq!(id(b"redacted"), Some("01ab".to_owned()), "the same in many binaries");
+}
+
+#[test]
 fn no_go_programs() {
     assert_eq!(read(b""), Ok(None));
     assert_eq!(read(b"#!/bin/sh\necho '\xff Go buildinf:\x08\x02 go1.26.8'\n"), Ok(None));

@@ -65,8 +65,10 @@ impl Runtime {
             text.lines().filter(|line| line.starts_with(name) && line.contains(&own)).collect();
         let value = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse().ok());
         let bound = |line: &str| line.split_once("le=\"")?.1.split_once('"')?.0.parse::<f64>().ok();
-        let bucket = |wanted: f64| lines.iter().find(|line| bound(line) == Some(wanted)).and_then(|line| value(line));
-        let count = lines.iter().find(|line| line.starts_with(&format!("{name}_count"))).and_then(|line| value(line));
+        let bucket =
+            |wanted: f64| lines.iter().find(|line| bound(line) == Some(wanted)).and_then(|line| value(line));
+        let count =
+            lines.iter().find(|line| line.starts_with(&format!("{name}_count"))).and_then(|line| value(line));
         let up_to = bounds().map(|bound| bucket(bound).with_context(|| format!("{bound}: {lines:?}")));
         Ok(Durations { up_to: up_to.collect::<Result<_>>()?, count: count.context("no count")? })
     }
