@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use rustix::system::uname;
 use serde::Serialize;
-use weft_loader::{KernelTypes, cgroup2_root, is_bpffs, netns, try_load};
+use weft_loader::{KernelTypes, SocketSource, cgroup2_root, is_bpffs, netns, try_load};
 
 use crate::{config::Config, output};
 
@@ -153,14 +153,17 @@ fn netns_cookie() -> Check {
     }
 }
 
-/// The socket tracepoints are new (6.3) and what they give is an addition; the rest is the main job.
+/// What sockets and processes tell is an addition; the TC programs are the main job.
 fn programs(so_far: &[Check]) -> Vec<Check> {
     const NAME: &str = "eBPF programs";
     if so_far.iter().any(|check| check.verdict == Verdict::Missing) {
         return vec![bad(Verdict::Missing, NAME, "not tried", "first mend what is missing above")];
     }
     match try_load() {
-        Ok(results) => results.into_iter().map(|(name, result)| program(name, result)).collect(),
+        Ok(tried) => {
+            let programs = tried.programs.into_iter().map(|(name, result)| program(name, result));
+            std::iter::once(sockets(tried.sockets)).chain(programs).collect()
+        }
         Err(error) => vec![bad(Verdict::Missing, NAME, error.to_string(), "see the kernel's answer")],
     }
 }
@@ -174,9 +177,7 @@ fn program(name: &str, result: weft_loader::Result<()>) -> Check {
         &label,
         first_line(&error),
         match name {
-            "sock_send" | "sock_recv" => {
-                "kernel 6.3 or newer has its tracepoint; without it `app` stays unknown"
-            }
+            _ if name.starts_with("sock_") || name.starts_with("tcp_") => "see socket I/O above",
             "process_exec" | "process_exit" => {
                 "without it a new process is found at the next look at /proc only"
             }
@@ -189,6 +190,26 @@ fn program(name: &str, result: weft_loader::Result<()>) -> Check {
             }
         },
     )
+}
+
+/// Which programs listen to sends and receives.
+fn sockets(source: Option<SocketSource>) -> Check {
+    const NAME: &str = "socket I/O";
+    match source {
+        Some(SocketSource::Kprobes) => bad(
+            Verdict::Degraded,
+            NAME,
+            SocketSource::Kprobes.name(),
+            "kernel 6.3 or newer has tracepoints; here `app` stays unknown of other processes",
+        ),
+        Some(source) => ok(NAME, source.name()),
+        None => bad(
+            Verdict::Degraded,
+            NAME,
+            "nowhere",
+            "kernel 6.3 or newer has tracepoints, older ones need fexit or kprobes; without them `app` stays unknown",
+        ),
+    }
 }
 
 fn first_line(error: &dyn std::error::Error) -> String {

@@ -33,6 +33,8 @@ pub struct GoProcessEntry {
     /// A number that no other entry has or had since the programs were loaded: what the programs remember of a goroutine is
     /// remembered of this process, and of no other with the same id.
     pub incarnation: u64,
+    /// The netns cookie of the pod that it is of.
+    pub netns: u64,
 }
 
 /// Steps of a [`GoPath`].
@@ -191,7 +193,7 @@ pub struct Process {
 }
 
 const _: () = assert!(size_of::<GoProcess>() == 24);
-const _: () = assert!(size_of::<GoProcessEntry>() == 32);
+const _: () = assert!(size_of::<GoProcessEntry>() == 40);
 const _: () = assert!(size_of::<GoPath>() == 16);
 const _: () = assert!(size_of::<GoCallLayout>() == 56);
 const _: () = assert!(size_of::<GoCall>() == 64);

@@ -32,6 +32,8 @@ pub enum LossReason {
     RingFullProcess = 13,
     /// A goroutine's memory could not be read: the record has no goroutine.
     GoUnreadable = 14,
+    /// A socket I/O whose beginning was forgotten over that of another thread: on kernels where both are probed.
+    SockIoForgotten = 15,
 }
 
 impl LossReason {
@@ -53,12 +55,13 @@ impl LossReason {
             Self::NoAgentGo => "no_agent_go",
             Self::RingFullProcess => "ring_full_process",
             Self::GoUnreadable => "go_unreadable",
+            Self::SockIoForgotten => "sock_io_forgotten",
         }
     }
 }
 
 /// Every reason, in the order of the map's indexes.
-pub const LOSS_REASONS: [LossReason; 15] = [
+pub const LOSS_REASONS: [LossReason; 16] = [
     LossReason::RingFullSegment,
     LossReason::RingFullSockEvent,
     LossReason::RingFullSockIo,
@@ -74,4 +77,5 @@ pub const LOSS_REASONS: [LossReason; 15] = [
     LossReason::NoAgentGo,
     LossReason::RingFullProcess,
     LossReason::GoUnreadable,
+    LossReason::SockIoForgotten,
 ];

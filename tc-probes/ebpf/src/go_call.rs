@@ -8,7 +8,7 @@ use crate::{
     loss,
     maps::{GO_CALLS, GO_PROCESSES, RECORDS},
     probe::{count_hit, register},
-    vantage::{self, SOCKETS},
+    vantage,
 };
 
 /// `poll.FD.Sysfd` in Go's `net.netFD`: behind a mutex of 16 bytes (internal/poll/fd_unix.go).
@@ -41,7 +41,9 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     let process = unsafe { GO_PROCESSES.get(pid)? };
     let layout = GO_CALLS.get(attachment).filter(|layout| layout.function != 0)?;
     let netns = task.netns()?;
-    let vantage = vantage::find(netns.cookie(), SOCKETS)?;
+    if netns.cookie() != process.netns {
+        return None;
+    }
     let word = vantage::word()?;
     if !word.alive {
         loss::count(LossReason::NoAgentGo);
@@ -52,7 +54,7 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     let connection = follow(&layout.conn, &arguments);
     let mut record = Call {
         call: GoCall {
-            header: vantage::header(KIND_GO_CALL, layout.function, vantage, SOCKETS, &word),
+            header: vantage::sockets_header(KIND_GO_CALL, layout.function, process.netns, &word),
             cookie: connection.and_then(|conn| socket_cookie(task, conn, netns)).unwrap_or(0),
             goid: goroutine.id,
             parent_goid: goroutine.parent,

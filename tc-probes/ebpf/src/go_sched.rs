@@ -9,8 +9,7 @@ use crate::{
     loss,
     maps::{GO_PROCESSES, RECORDS},
     probe::{count_hit, register},
-    runnable,
-    vantage::{self, SOCKETS},
+    runnable, vantage,
 };
 
 /// States (runtime/runtime2.go).
@@ -50,7 +49,9 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     let (pid, tid) = (task.tgid(), task.pid());
     // SAFETY: entries are replaced, never changed.
     let process = unsafe { GO_PROCESSES.get(pid)? };
-    let vantage = vantage::find(task.netns()?.cookie(), SOCKETS)?;
+    if task.netns()?.cookie() != process.netns {
+        return None;
+    }
     let word = vantage::word()?;
     if !word.alive {
         loss::count(LossReason::NoAgentGo);
@@ -58,7 +59,7 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     }
     let (gp, g) = (register!(ctx, rax), register!(ctx, r14));
     let change = Change { process, detail, gp, g, pid, tid, now: word.now };
-    change.record(vantage::header(KIND_GO_SCHED, detail, vantage, SOCKETS, &word));
+    change.record(vantage::sockets_header(KIND_GO_SCHED, detail, process.netns, &word));
     Some(())
 }
 

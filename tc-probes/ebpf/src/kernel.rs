@@ -131,6 +131,30 @@ pub unsafe fn copied_seq(tcp_sock: *const u8) -> u32 {
     unsafe { load(tcp_sock, &TCP_SOCK_COPIED_SEQ) }
 }
 
+/// What is read of a socket where the verifier does not know its type.
+pub struct ProbedSocket {
+    pub netns: u64,
+    pub cookie: u64,
+    pub protocol: u16,
+    /// Behind the last byte that was written, or read.
+    pub seq_end: u32,
+}
+
+/// # Safety
+/// As [`probe`].
+#[inline(always)]
+pub unsafe fn probed_socket(sk: *const u8, written: bool) -> Option<ProbedSocket> {
+    unsafe {
+        let net: *const u8 = probe(sk, &SOCK_SK_NET)?;
+        Some(ProbedSocket {
+            netns: probe(net, &NET_NET_COOKIE)?,
+            cookie: probe(sk, &SOCK_SK_COOKIE)?,
+            protocol: probe(sk, &SOCK_SK_PROTOCOL)?,
+            seq_end: probe(sk, if written { &TCP_SOCK_WRITE_SEQ } else { &TCP_SOCK_COPIED_SEQ })?,
+        })
+    }
+}
+
 /// A thread: a pointer whose type the verifier knows.
 #[derive(Clone, Copy)]
 pub struct Task(*const u8);

@@ -17,13 +17,16 @@ mod probe;
 mod process;
 mod runnable;
 mod segment;
+mod sock_call;
 mod sock_event;
 mod sock_io;
 mod vantage;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, classifier, sock_ops, uprobe},
-    programs::{BtfTracePointContext, ProbeContext, SockOpsContext, TcContext},
+    macros::{btf_tracepoint, classifier, fexit, kprobe, kretprobe, sock_ops, uprobe},
+    programs::{
+        BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext, SockOpsContext, TcContext,
+    },
 };
 use weft_abi::{DIRECTION_EGRESS, DIRECTION_INGRESS, io};
 
@@ -51,13 +54,49 @@ pub fn weft_sockops(ctx: SockOpsContext) -> u32 {
 
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
-    sock_io::record(&ctx, io::SEND);
+    sock_io::Call::of_tracepoint(&ctx, io::SEND).record();
     0
 }
 
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
-    sock_io::record(&ctx, io::RECV);
+    sock_io::Call::of_tracepoint(&ctx, io::RECV).record();
+    0
+}
+
+#[fexit(function = "tcp_sendmsg")]
+pub fn tcp_sent(ctx: FExitContext) -> i32 {
+    sock_call::sent(&ctx);
+    0
+}
+
+#[fexit(function = "tcp_recvmsg")]
+pub fn tcp_received(ctx: FExitContext) -> i32 {
+    sock_call::received(&ctx);
+    0
+}
+
+#[kprobe]
+pub fn tcp_send_begins(ctx: ProbeContext) -> u32 {
+    sock_call::begins(&ctx, io::SEND);
+    0
+}
+
+#[kretprobe]
+pub fn tcp_send_ends(ctx: RetProbeContext) -> u32 {
+    sock_call::ends(&ctx, io::SEND);
+    0
+}
+
+#[kprobe]
+pub fn tcp_recv_begins(ctx: ProbeContext) -> u32 {
+    sock_call::begins(&ctx, io::RECV);
+    0
+}
+
+#[kretprobe]
+pub fn tcp_recv_ends(ctx: RetProbeContext) -> u32 {
+    sock_call::ends(&ctx, io::RECV);
     0
 }
 

@@ -12,6 +12,7 @@ use weft_abi::{
 use crate::{
     parents::{self, Parent},
     runnable::{self, Runnable},
+    sock_call::{self, Begun},
 };
 
 /// Entries are few and user space alone makes them: memory is taken when one is made.
@@ -54,6 +55,10 @@ pub static GO_CALLS: Array<GoCallLayout> = Array::with_max_entries(MAX_GO_CALLS,
 /// How often each of them was come by.
 #[map]
 pub static GO_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(MAX_GO_CALLS, 0);
+
+/// Sends and receives that have begun, where the kernel does not give their arguments when they end.
+#[map]
+pub static SOCK_CALLS: Array<Begun> = Array::with_max_entries(sock_call::PLACES, 0);
 
 /// Who created a goroutine.
 #[map]

@@ -36,13 +36,14 @@ fn forget() -> u32 {
 
 #[inline(always)]
 fn record(pid: u32, detail: u8) -> Option<()> {
-    let vantage = vantage::find(Task::current().netns()?.cookie(), SOCKETS)?;
+    let netns = Task::current().netns()?.cookie();
+    vantage::find(netns, SOCKETS)?;
     let word = vantage::word()?;
     // Who drains the ring later looks at all processes first.
     if !word.alive {
         return None;
     }
-    let header = vantage::header(KIND_PROCESS, detail, vantage, SOCKETS, &word);
+    let header = vantage::sockets_header(KIND_PROCESS, detail, netns, &word);
     let record = Process { header, pid, pad: 0 };
     if RECORDS.output::<Process>(&record, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
         loss::count(LossReason::RingFullProcess);

@@ -1,5 +1,5 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use weft_abi::{CONTROL_FILTER_PORTS, Control, Header, Vantage, VantageKey};
+use weft_abi::{CONTROL_FILTER_PORTS, Control, Header, VANTAGE_SOCKETS, Vantage, VantageKey};
 
 use crate::{
     kernel,
@@ -65,4 +65,11 @@ pub fn header(kind: u8, detail: u8, vantage: *mut Vantage, ifindex: u32, word: &
     // SAFETY: `vantage` came from the map's lookup.
     let (netns, vantage_kind) = unsafe { ((*vantage).netns, (*vantage).kind as u8) };
     Header { kind, detail, vantage: vantage_kind, bank: word.bank, ifindex, time: word.now, netns }
+}
+
+/// The header of what a pod's sockets and processes do.
+#[inline(always)]
+pub fn sockets_header(kind: u8, detail: u8, netns: u64, word: &Word) -> Header {
+    let (vantage, ifindex) = (VANTAGE_SOCKETS, SOCKETS);
+    Header { kind, detail, vantage, bank: word.bank, ifindex, time: word.now, netns }
 }

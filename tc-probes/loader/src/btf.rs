@@ -10,6 +10,7 @@ const TYPE_LEN: usize = 12;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FUNCTION: u32 = 12;
 /// Typedef, volatile, const, restrict, type tag: kinds that stand in front of another type.
 const KINDS_MODIFIER: [u32; 5] = [8, 9, 10, 11, 18];
 
@@ -56,11 +57,28 @@ impl KernelTypes {
         })
     }
 
+    /// How many parameters a function of the kernel has.
+    ///
+    /// # Errors
+    /// When the kernel has no such function.
+    pub fn parameters(&self, function: &str) -> Result<u32> {
+        let is_wanted = |found: &Type| {
+            found.kind == KIND_FUNCTION && self.string(found.name) == Some(function.as_bytes())
+        };
+        let prototype = self.all().find(is_wanted).and_then(|found| self.resolve(found.target));
+        prototype
+            .map(|prototype| prototype.entries as u32)
+            .ok_or_else(|| LoaderError::Btf { what: format!("this kernel has no function {function}") })
+    }
+
+    fn all(&self) -> impl Iterator<Item = Type> {
+        self.types.iter().skip(1).filter_map(|at| self.read_type(*at as usize))
+    }
+
     fn find(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let is_wanted =
             |found: &Type| found.kind == KIND_STRUCT && self.string(found.name) == Some(structure.as_bytes());
-        let mut found =
-            self.types.iter().skip(1).filter_map(|at| self.read_type(*at as usize)).find(is_wanted)?;
+        let mut found = self.all().find(is_wanted)?;
         let mut bits = 0;
         for (depth, name) in path.iter().enumerate() {
             let (type_id, offset) = self.member(found, name.as_bytes())?;

@@ -6,78 +6,32 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf,
     maps::{Map, MapData, RingBuf},
-    pin::PinError,
     programs::{
-        BtfTracePoint, CgroupAttachMode, Program, ProgramError, SchedClassifier, SockOps, UProbe,
+        BtfTracePoint, CgroupAttachMode, SchedClassifier, SockOps, UProbe,
         links::{FdLink, PinnedLink},
         tc::SchedClassifierLink,
     },
 };
 
 use crate::{
-    KernelTypes, Pins,
+    Pins, SocketSource,
     error::{IoContext as _, LoaderError, Result},
-    netns::current_cookie,
+    object::{MAPS, kernel_btf, link_error, load, object_identity, pin_link, pin_program, program, refused},
     pins::{file_names, unpin},
+    sockets,
 };
 
-/// The compiled programs, committed beside their sources.
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
-
-const MAPS: [&str; 10] = [
-    "RECORDS",
-    "CONTROL",
-    "VANTAGES",
-    "FLOWS",
-    "SLOTS",
-    "PORT_FILTER",
-    "LOSSES",
-    "GO_PROCESSES",
-    "GO_CALLS",
-    "GO_HITS",
-];
 const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
-/// Program, and the BTF tracepoint that it sits on (those of sockets are there since kernel 6.3).
-const TRACEPOINTS: [(&str, &str); 4] = [
-    ("sock_send", "sock_send_length"),
-    ("sock_recv", "sock_recv_length"),
-    ("process_exec", "sched_process_exec"),
-    ("process_exit", "sched_process_exit"),
-];
+/// Program, and the BTF tracepoint that it sits on.
+const TRACEPOINTS: [(&str, &str); 2] =
+    [("process_exec", "sched_process_exec"), ("process_exit", "sched_process_exit")];
 /// They are pinned without an attachment: the agent attaches them to what it finds, and takes that with it when it ends.
 const UPROBES: [&str; 2] = [crate::go::CALL, crate::go::STATUS];
 const SOCKOPS: &str = "weft_sockops";
 /// Start of the name of the folder that says which build is pinned.
 const BUILD: &str = "build_";
-
-/// Read-only global of the programs, structure, path of the member.
-const OFFSETS: [(&str, &str, &[&str]); 22] = [
-    ("SK_BUFF_DEV", "sk_buff", &["dev"]),
-    ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
-    ("NET_NET_COOKIE", "net", &["net_cookie"]),
-    ("SOCK_SK_NET", "sock", &["__sk_common", "skc_net"]),
-    ("SOCK_SK_PROTOCOL", "sock", &["sk_protocol"]),
-    ("SOCK_SK_COOKIE", "sock", &["__sk_common", "skc_cookie"]),
-    ("TCP_SOCK_WRITE_SEQ", "tcp_sock", &["write_seq"]),
-    ("TCP_SOCK_COPIED_SEQ", "tcp_sock", &["copied_seq"]),
-    ("TASK_PID", "task_struct", &["pid"]),
-    ("TASK_TGID", "task_struct", &["tgid"]),
-    ("TASK_FSBASE", "task_struct", &["thread", "fsbase"]),
-    ("TASK_NSPROXY", "task_struct", &["nsproxy"]),
-    ("TASK_SIGNAL", "task_struct", &["signal"]),
-    ("SIGNAL_LIVE", "signal_struct", &["live"]),
-    ("NSPROXY_NET_NS", "nsproxy", &["net_ns"]),
-    ("TASK_FILES", "task_struct", &["files"]),
-    ("FILES_FDT", "files_struct", &["fdt"]),
-    ("FDTABLE_MAX_FDS", "fdtable", &["max_fds"]),
-    ("FDTABLE_FD", "fdtable", &["fd"]),
-    ("FILE_PRIVATE_DATA", "file", &["private_data"]),
-    ("SOCKET_FILE", "socket", &["file"]),
-    ("SOCKET_SK", "socket", &["sk"]),
-];
 
 /// What the agent decides about the programs.
 #[derive(Clone, Debug)]
@@ -95,14 +49,6 @@ pub struct Installed {
     pub loaded: bool,
     /// Parts that this kernel or this node cannot run; the rest works without them.
     pub missing: Vec<LoaderError>,
-}
-
-/// Which build of the programs this is: 16 hex digits of FNV-1a over the object.
-pub fn object_identity() -> String {
-    let hash = OBJECT.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
 }
 
 /// Makes the programs and maps be pinned and the node-wide ones attached, whatever was there before. Idempotent.
@@ -123,6 +69,7 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     pin_classifiers(&mut ebpf, pins)?;
     let mut missing = Vec::new();
     let btf = kernel_btf()?;
+    missing.extend(sockets::attach_first(&mut ebpf, &btf, pins).err().into_iter().flatten());
     for (name, tracepoint) in TRACEPOINTS {
         missing.extend(attach_tracepoint(&mut ebpf, &btf, pins, name, tracepoint).err());
     }
@@ -169,6 +116,7 @@ fn is_current(pins: &Pins, options: &InstallOptions) -> bool {
     pins.root().join(format!("{BUILD}{}", object_identity())).exists()
         && MAPS.iter().all(|map| pins.map(map).exists())
         && pins.exist()
+        && SocketSource::pinned(pins).is_some()
         && UPROBES.iter().all(|name| pins.program(name).exists())
         && wanted_links.into_iter().all(|link| pins.link(link).exists())
         && ring_bytes(pins) == Some(options.ring_bytes)
@@ -194,35 +142,19 @@ fn mark_build(pins: &Pins) -> Result<()> {
     fs::create_dir(&build).at(build)
 }
 
-/// Makes the maps, or takes those that are pinned, and readies the programs for the verifier.
-fn load(pins: Option<&Pins>, ring_bytes: u32) -> Result<Ebpf> {
-    let types = KernelTypes::from_kernel()?;
-    let offsets = OFFSETS
-        .iter()
-        .map(|(global, structure, path)| Ok((*global, types.offset(structure, path)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let mut loader = EbpfLoader::new();
-    // There is nothing to relocate, and the kernel's types, parsed, are some 60 MiB.
-    loader.btf(None);
-    for (global, offset) in &offsets {
-        loader.override_global(global, offset, true);
-    }
-    let devices = current_cookie()?;
-    loader.override_global("DEVICES_NETNS", &devices, true);
-    if let Some(pins) = pins {
-        for map in MAPS {
-            loader.map_pin_path(map, pins.map(map));
-        }
-    }
-    loader.map_max_entries("RECORDS", ring_bytes);
-    Ok(loader.load(OBJECT)?)
+/// What this kernel makes of the programs.
+pub struct Tried {
+    /// By name; those of the socket programs' sources that would not be used are not among them.
+    pub programs: Vec<(&'static str, Result<()>)>,
+    /// Where sends and receives would be listened to; none: nowhere.
+    pub sockets: Option<SocketSource>,
 }
 
-/// Shows every program to this kernel's verifier, and leaves nothing behind.
+/// Shows every program to this kernel's verifier, attaches those of the sockets for a moment, and leaves nothing behind.
 ///
 /// # Errors
 /// When no map can be made, or the kernel lacks a type; what is wrong with a program stands beside its name.
-pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
+pub fn try_load() -> Result<Tried> {
     let mut ebpf = load(None, 64 << 10)?;
     let mut results = Vec::new();
     for name in CLASSIFIERS {
@@ -236,6 +168,8 @@ pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
         program(&mut ebpf, SOCKOPS).and_then(|p: &mut SockOps| p.load().map_err(refused(SOCKOPS))),
     ));
     let btf = kernel_btf()?;
+    let (sockets, tried) = sockets::try_all(&mut ebpf, &btf);
+    results.extend(tried);
     for (name, tracepoint) in TRACEPOINTS {
         results.push((name, load_tracepoint(&mut ebpf, &btf, name, tracepoint)));
     }
@@ -245,12 +179,7 @@ pub fn try_load() -> Result<Vec<(&'static str, Result<()>)>> {
             program(&mut ebpf, name).and_then(|p: &mut UProbe| p.load().map_err(refused(name))),
         ));
     }
-    Ok(results)
-}
-
-/// What a tracepoint's type id is looked up in.
-fn kernel_btf() -> Result<Btf> {
-    Btf::from_sys_fs().map_err(|error| LoaderError::Btf { what: error.to_string() })
+    Ok(Tried { programs: results, sockets })
 }
 
 fn load_tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<()> {
@@ -308,41 +237,6 @@ fn attach_sockops(ebpf: &mut Ebpf, pins: &Pins, options: &InstallOptions) -> Res
     let link = program.take_link(id).map_err(refused(SOCKOPS))?;
     let link = FdLink::try_from(link).map_err(|source| link_error(path, source))?;
     pin_link(link, &pins.link(SOCKOPS))
-}
-
-fn pin_program(
-    pins: &Pins,
-    name: &str,
-    pin: impl FnOnce(&Path) -> std::result::Result<(), PinError>,
-) -> Result<()> {
-    let path = pins.program(name);
-    unpin(&path)?;
-    pin(&path).map_err(|source| LoaderError::Pin { path, source })
-}
-
-/// The new link is attached already: the old one goes now, so that nothing is missed and little is seen twice.
-fn pin_link(link: FdLink, path: &Path) -> Result<()> {
-    unpin(path)?;
-    link.pin(path).map(drop).map_err(|source| LoaderError::Pin { path: path.into(), source })
-}
-
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    ebpf.program_mut(name)
-        .ok_or_else(|| LoaderError::Btf { what: format!("the object has no program {name}") })?
-        .try_into()
-        .map_err(refused(name))
-}
-
-fn refused(name: &str) -> impl FnOnce(ProgramError) -> LoaderError {
-    let program = name.to_owned();
-    move |source| LoaderError::Program { program, source: Box::new(source) }
-}
-
-fn link_error(path: &Path, source: aya::programs::links::LinkError) -> LoaderError {
-    LoaderError::Link { path: path.into(), source }
 }
 
 /// The ring as pinned, for its one consumer.

@@ -22,15 +22,25 @@ pub enum Linked {
     WithC,
 }
 
-/// Builds the program.
-pub fn build(linked: Linked) -> Result<PathBuf> {
+/// The folder with the program as it was built elsewhere, where there is no Go toolchain.
+const BUILT: &str = "WEFT_GO_PROGRAMS";
+
+/// A file of its own for each caller: who attaches to one must not be hit by another test.
+fn program(linked: Linked) -> Result<PathBuf> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("weft-goroutines-{}-{number}", std::process::id()));
+    match std::env::var_os(BUILT) {
+        Some(folder) => fs::copy(Path::new(&folder).join(format!("{linked:?}")), &path).map(drop)?,
+        None => build(linked, &path)?,
+    }
+    Ok(path)
+}
+
+fn build(linked: Linked, output: &Path) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/goroutines");
-    // Each is a file of its own: who attaches to one must not be hit by another test.
-    static BUILT: AtomicU32 = AtomicU32::new(0);
-    let number = BUILT.fetch_add(1, Ordering::Relaxed);
-    let output = std::env::temp_dir().join(format!("weft-goroutines-{}-{number}", std::process::id()));
     let mut command = Command::new(weft_lab::tools::go().context("no Go toolchain on the PATH")?);
-    command.current_dir(sources).arg("build").arg("-o").arg(&output).env_remove("GOFLAGS");
+    command.current_dir(sources).arg("build").arg("-o").arg(output).env_remove("GOFLAGS");
     match linked {
         Linked::Statically => command.env("CGO_ENABLED", "0"),
         Linked::AsPie => command.env("CGO_ENABLED", "0").arg("-buildmode=pie"),
@@ -38,7 +48,7 @@ pub fn build(linked: Linked) -> Result<PathBuf> {
     };
     let status = command.status()?;
     ensure!(status.success(), "{command:?} failed");
-    Ok(output)
+    Ok(())
 }
 
 /// What a goroutine said before it did it: with so many bytes, by which goroutine, created by which one.
@@ -90,7 +100,7 @@ impl GoProgram {
     }
 
     fn run(netns: &NetNs, linked: Linked, arguments: &[u32]) -> Result<Self> {
-        let path = build(linked)?;
+        let path = program(linked)?;
         let data = fs::read(&path)?;
         let binary = weft_gobin::read(&data)?.context("no Go program")?;
         let mut command = Command::new(&path);

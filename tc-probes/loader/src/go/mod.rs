@@ -22,6 +22,7 @@ use crate::{
     Pins,
     error::{LoaderError, Result},
     maps::{Plain, failed, open},
+    netns::Netns,
 };
 
 pub use cost::ProbeCost;
@@ -65,12 +66,13 @@ impl GoProbes {
         Ok(this)
     }
 
-    /// Says where the goroutines of a process are found. `pid` is its id in the initial pid namespace.
+    /// Says where the goroutines of a pod's process are found. `pid` is its id in the initial pid namespace.
     ///
     /// # Errors
-    /// When the map is full (the kernel says E2BIG).
+    /// When the process is gone, or the map is full (the kernel says E2BIG).
     pub fn set_process(&mut self, pid: u32, process: GoProcess) -> Result<()> {
-        let entry = GoProcessEntry { process, incarnation: self.next_incarnation() };
+        let netns = Netns::open(Path::new(&format!("/proc/{pid}/ns/net")))?.cookie()?;
+        let entry = GoProcessEntry { process, incarnation: self.next_incarnation(), netns };
         self.processes.insert(pid, Plain(entry), 0).map_err(failed("GO_PROCESSES"))
     }
 
