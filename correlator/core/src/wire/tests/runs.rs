@@ -72,7 +72,7 @@ fn a_segment_of_a_run_that_comes_again_is_noted_and_counted_once() {
     assert_eq!(spans(&bench), spans(&run(&whole.records)));
 }
 
-/// What fills a gap may be the first that a slot sees, and wait in a run while its acknowledgement is recorded.
+/// What fills a gap may wait in a run, behind the first segment that a slot sees, while its acknowledgement is recorded.
 #[test]
 fn an_acknowledgement_may_overtake_a_run() {
     let mut talk = upload(|talk, segment| {
