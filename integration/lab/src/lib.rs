@@ -50,6 +50,7 @@ mod subnet;
 pub mod tools;
 mod traces;
 pub mod transfer;
+pub mod vm;
 pub mod wire_times;
 
 pub use agent::Agent;
