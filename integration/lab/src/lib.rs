@@ -54,6 +54,7 @@ pub mod tools;
 pub mod topology;
 mod traces;
 pub mod transfer;
+pub mod vm;
 pub mod wire_times;
 
 pub use agent::Agent;

@@ -16,7 +16,7 @@ pub struct Options {
     /// Only what needs no privileges.
     #[arg(long)]
     fast: bool,
-    /// Also what is slow to build: the licences and bans of every dependency.
+    /// Also what is slow: other kernels in virtual machines, the licences and bans of every dependency.
     #[arg(long)]
     full: bool,
 }
@@ -74,6 +74,7 @@ fn stages(options: &Options) -> Vec<Stage> {
         stages.push(Stage { name: "privileged tests", hindrance: no_privileges(), run: privileged });
     }
     if options.full {
+        stages.push(Stage { name: "other kernels", hindrance: no_privileges(), run: kernels });
         stages.push(Stage { name: "dependencies (cargo-deny)", hindrance: None, run: dependencies });
     }
     stages
@@ -123,6 +124,12 @@ fn privileged() -> Result<()> {
     tools::rust_binaries()?;
     // Two at a time: each has a load of its own, and the machine is not large.
     run(cargo().args(["test", "--no-fail-fast", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
+}
+
+/// One at a time: each is a machine of its own.
+fn kernels() -> Result<()> {
+    let filter = ["--", "--ignored", "--test-threads", "1", "kernels::"];
+    run(cargo().args(["test", "-p", "weft-lab", "--test", "programs"]).args(filter))
 }
 
 fn dependencies() -> Result<()> {

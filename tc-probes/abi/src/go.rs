@@ -9,7 +9,7 @@ use crate::Header;
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 pub struct GoProcess {
     /// Where the pointer to the thread's `g` is, from the thread's FS base: -8 unless the binary's TLS segment says
-    /// otherwise.
+    /// otherwise. [`G_IN_R14`]: in a register.
     pub g_tls: i64,
     /// Offset of `runtime.g.goid`.
     pub goid: u32,
@@ -20,6 +20,10 @@ pub struct GoProcess {
     /// Offset of `runtime.m.curg`: whom a thread on its system stack works for.
     pub curg: u32,
 }
+
+/// `GoProcess::g_tls` of a program without C code: all its system calls are made by Go's own `Syscall6`, and of ABIInternal's registers
+/// that leaves R14, the `g`, as it is. That spares a read of the process's memory.
+pub const G_IN_R14: i64 = i64::MAX;
 
 /// A Go process: a value of the map `GO_PROCESSES`, by process id (`tgid` in the initial pid namespace). A process without an
 /// entry is no Go process, or not known yet. User space makes entries; the programs remove one when its process executes another

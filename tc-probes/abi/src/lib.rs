@@ -16,8 +16,8 @@ mod vantage;
 pub use control::{CONTROL_FILTER_PORTS, Control, PORT_EXCLUDE, PORT_INCLUDE, PORTS};
 pub use flow::{FlowKey, FlowRef, FlowSlot, FlowWant, SLOTS, WANT_ALL, WANT_FROM, WANT_NONE};
 pub use go::{
-    GO_CALLS, GO_PATH_STEPS, GO_PROCESSES, GoCall, GoCallLayout, GoPath, GoProcess, GoProcessEntry, GoSched,
-    MAX_CONTEXTS, Process, go_call, go_sched, process,
+    G_IN_R14, GO_CALLS, GO_PATH_STEPS, GO_PROCESSES, GoCall, GoCallLayout, GoPath, GoProcess, GoProcessEntry,
+    GoSched, MAX_CONTEXTS, Process, go_call, go_sched, process,
 };
 pub use loss::{LOSS_REASONS, LossReason};
 pub use record::{

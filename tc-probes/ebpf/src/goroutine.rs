@@ -1,6 +1,6 @@
 //! Who runs on a thread of a Go process: read from the process's own memory, and never written there.
 use aya_ebpf::helpers::bpf_probe_read_user;
-use weft_abi::{GoProcessEntry, LossReason};
+use weft_abi::{G_IN_R14, GoProcessEntry, LossReason};
 
 use crate::{kernel::Task, loss, parents};
 
@@ -17,9 +17,12 @@ impl Goroutine {
     /// The one that made the system call that a thread, the running one, is in.
     #[inline(always)]
     pub fn in_system_call(task: Task, entry: &GoProcessEntry) -> Self {
-        let pointer = task.fs_base().wrapping_add(entry.process.g_tls as u64);
+        let g = match entry.process.g_tls {
+            G_IN_R14 => Some(task.r14_in_user_space()),
+            from_fs_base => word(task.fs_base().wrapping_add(from_fs_base as u64)),
+        };
         // Without one the thread is none of Go's: a cgo program has such.
-        match word(pointer) {
+        match g {
             Some(0) => Self::default(),
             Some(g) => Self::of(g, entry),
             None => Self::unreadable(),

@@ -1,6 +1,9 @@
 //! Members of kernel structures. A Rust program has no CO-RE relocations: the loader reads the offsets from the
 //! kernel's BTF and sets these read-only globals before the verifier sees them.
-use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel,
+    generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+};
 use core::ptr::read_volatile;
 
 macro_rules! offsets {
@@ -24,6 +27,7 @@ offsets!(
     TASK_PID,
     TASK_TGID,
     TASK_FSBASE,
+    PT_REGS_R14,
     TASK_NSPROXY,
     TASK_SIGNAL,
     SIGNAL_LIVE,
@@ -186,6 +190,13 @@ impl Task {
     pub fn fs_base(self) -> u64 {
         // SAFETY: typed, as [`load`] wants.
         unsafe { load(self.0, &TASK_FSBASE) }
+    }
+
+    /// A register as the thread had it when it came from user space.
+    #[inline(always)]
+    pub fn r14_in_user_space(self) -> u64 {
+        // SAFETY: the helper takes a typed task, and gives what is typed.
+        unsafe { load((bpf_task_pt_regs(self.0.cast_mut().cast()) as usize) as *const u8, &PT_REGS_R14) }
     }
 
     /// Whether no thread of its process is left but those that are about to end as this one.

@@ -81,6 +81,17 @@ pub fn install(pins: &Pins, options: &InstallOptions) -> Result<Installed> {
     Ok(Installed { loaded: true, missing })
 }
 
+/// Listens to sends and receives at one source, as if the kernel had no better one.
+///
+/// # Errors
+/// When nothing is pinned, or the kernel has not this source: then there is none.
+pub fn listen_at(pins: &Pins, source: SocketSource) -> Result<()> {
+    let ring_bytes =
+        ring_bytes(pins).ok_or_else(|| LoaderError::NotInstalled { path: pins.root().into() })?;
+    let mut ebpf = load(Some(pins), ring_bytes)?;
+    sockets::install_only(source, &mut ebpf, &kernel_btf()?, pins)
+}
+
 /// Removes everything that is pinned, and with it every attachment. Other folders of the file system stay.
 ///
 /// # Errors

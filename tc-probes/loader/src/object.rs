@@ -34,7 +34,7 @@ pub(crate) const MAPS: [&str; 10] = [
     "GO_HITS",
 ];
 /// Read-only global of the programs, structure, path of the member.
-const OFFSETS: [(&str, &str, &[&str]); 22] = [
+const OFFSETS: [(&str, &str, &[&str]); 23] = [
     ("SK_BUFF_DEV", "sk_buff", &["dev"]),
     ("NET_DEVICE_ND_NET", "net_device", &["nd_net"]),
     ("NET_NET_COOKIE", "net", &["net_cookie"]),
@@ -46,6 +46,7 @@ const OFFSETS: [(&str, &str, &[&str]); 22] = [
     ("TASK_PID", "task_struct", &["pid"]),
     ("TASK_TGID", "task_struct", &["tgid"]),
     ("TASK_FSBASE", "task_struct", &["thread", "fsbase"]),
+    ("PT_REGS_R14", "pt_regs", &["r14"]),
     ("TASK_NSPROXY", "task_struct", &["nsproxy"]),
     ("TASK_SIGNAL", "task_struct", &["signal"]),
     ("SIGNAL_LIVE", "signal_struct", &["live"]),

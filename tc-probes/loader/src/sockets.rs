@@ -134,7 +134,7 @@ pub(crate) fn attach_first(
 }
 
 /// What the new one sees and the old one sees, too, is seen twice for a moment: better than by none.
-fn install_only(source: SocketSource, ebpf: &mut Ebpf, btf: &Btf, pins: &Pins) -> Result<()> {
+pub(crate) fn install_only(source: SocketSource, ebpf: &mut Ebpf, btf: &Btf, pins: &Pins) -> Result<()> {
     let installed = source.install(ebpf, btf, pins);
     let mut others = SocketSource::ALL.into_iter().filter(|other| *other != source);
     match installed {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use weft_abi::{FlowWant, WANT_NONE};
+use weft_abi::{FlowWant, G_IN_R14, GoProcess, WANT_NONE};
 use weft_loader::{AttachMode, Device, Flows, StatsGuard, attach, detach, program_stats};
 
 use crate::gobench::Bench;
@@ -60,11 +60,16 @@ const CONNECTIONS: u32 = 8;
 /// As they are run by a Go program's requests to itself, with all that is between the kernel and it.
 #[test]
 fn nanoseconds_a_run_under_load() -> Result<()> {
-    for (who, known) in [("a known Go process", true), ("any process", false)] {
+    let known = [
+        ("a Go process whose g is in its memory", Some(-8)),
+        ("one whose g is in a register", Some(G_IN_R14)),
+        ("any process", None),
+    ];
+    for (who, g_tls) in known {
         let mut bench = Bench::new("costload", Linked::Statically, 1)?;
         bench.go = GoProgram::load(&bench.programs.netns, REQUESTS, CONNECTIONS)?;
-        if known {
-            bench.probes.set_process(bench.go.pid(), bench.go.binary.process)?;
+        if let Some(g_tls) = g_tls {
+            bench.probes.set_process(bench.go.pid(), GoProcess { g_tls, ..bench.go.binary.process })?;
         }
         let _call = bench.listen()?;
         eprintln!("{who}:");

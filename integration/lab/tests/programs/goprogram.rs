@@ -23,7 +23,7 @@ pub enum Linked {
 }
 
 /// The folder with the program as it was built elsewhere, where there is no Go toolchain.
-const BUILT: &str = "WEFT_GO_PROGRAMS";
+pub const BUILT: &str = "WEFT_GO_PROGRAMS";
 
 /// A file of its own for each caller: who attaches to one must not be hit by another test.
 fn program(linked: Linked) -> Result<PathBuf> {
@@ -37,7 +37,8 @@ fn program(linked: Linked) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn build(linked: Linked, output: &Path) -> Result<()> {
+/// Builds it.
+pub fn build(linked: Linked, output: &Path) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/goroutines");
     let mut command = Command::new(weft_lab::tools::go().context("no Go toolchain on the PATH")?);
     command.current_dir(sources).arg("build").arg("-o").arg(output).env_remove("GOFLAGS");

@@ -1,7 +1,8 @@
 //! Who did it: what the records say of goroutines, against what the goroutines say of themselves.
 
 use anyhow::{Context as _, Result, ensure};
-use weft_abi::io;
+use weft_abi::{G_IN_R14, GoProcess, io};
+use weft_loader::{SocketSource, listen_at};
 
 use crate::gobench::Bench;
 use crate::goprogram::Linked;
@@ -10,7 +11,18 @@ use crate::goprogram::Linked;
 const ROUNDS: u32 = 50;
 
 fn sends_and_receives_are_those_of_their_goroutines(linked: Linked) -> Result<()> {
-    let mut bench = Bench::new(&format!("go{linked:?}").to_lowercase(), linked, ROUNDS)?;
+    all_are_told(Bench::new(&format!("go{linked:?}").to_lowercase(), linked, ROUNDS)?)
+}
+
+/// Where the programs are attached where the kernel has no tracepoints.
+fn sends_and_receives_are_seen_at(source: SocketSource) -> Result<()> {
+    let bench = Bench::new(&format!("go{source:?}").to_lowercase(), Linked::Statically, ROUNDS)?;
+    listen_at(&bench.programs.pins, source)?;
+    assert_eq!(SocketSource::pinned(&bench.programs.pins), Some(source));
+    all_are_told(bench)
+}
+
+fn all_are_told(mut bench: Bench) -> Result<()> {
     let said = bench.go.go_on()?;
     let ios = bench.records().ios;
     ensure!(said.len() as u32 == 4 * ROUNDS, "{said:?}");
@@ -30,6 +42,13 @@ fn of_a_static_program() -> Result<()> {
 }
 
 #[test]
+fn of_a_static_program_by_its_register() -> Result<()> {
+    let mut bench = Bench::new("goregister", Linked::Statically, ROUNDS)?;
+    bench.probes.set_process(bench.go.pid(), GoProcess { g_tls: G_IN_R14, ..bench.go.binary.process })?;
+    all_are_told(bench)
+}
+
+#[test]
 fn of_a_program_that_runs_anywhere() -> Result<()> {
     sends_and_receives_are_those_of_their_goroutines(Linked::AsPie)
 }
@@ -37,4 +56,16 @@ fn of_a_program_that_runs_anywhere() -> Result<()> {
 #[test]
 fn of_a_program_with_c_code() -> Result<()> {
     sends_and_receives_are_those_of_their_goroutines(Linked::WithC)
+}
+
+#[test]
+#[ignore = "kernels that let programs sit on their functions are in virtual machines"]
+fn by_function_exits() -> Result<()> {
+    sends_and_receives_are_seen_at(SocketSource::FunctionExits)
+}
+
+#[test]
+#[ignore = "kernels that let programs sit on their functions are in virtual machines"]
+fn by_kprobes() -> Result<()> {
+    sends_and_receives_are_seen_at(SocketSource::Kprobes)
 }

@@ -7,6 +7,7 @@ mod gocalls;
 mod goprogram;
 mod goroutines;
 mod gosched;
+mod kernels;
 mod load;
 mod packet;
 mod packets;

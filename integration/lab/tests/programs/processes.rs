@@ -21,7 +21,10 @@ fn events(programs: &mut Programs, pid: u32) -> Vec<u8> {
 #[test]
 fn a_pods_process_executes_twice_and_ends() -> Result<()> {
     let mut programs = Programs::load("exec")?;
-    let mut child = programs.netns.spawn(Command::new("sh").args(["-c", "exec true"]))?;
+    // Not a program that a shell may have inside.
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" --help"#]).arg(std::env::current_exe()?).stdout(Stdio::null());
+    let mut child = programs.netns.spawn(&mut command)?;
     child.wait()?;
     let events = events(&mut programs, child.id());
     assert_eq!(events, [process::EXEC, process::EXEC, process::EXIT]);

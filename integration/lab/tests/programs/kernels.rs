@@ -1,0 +1,70 @@
+//! The same on other kernels, in virtual machines: this very program runs there.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use weft_lab::vm::{Guest, Kernel, PROGRAMS};
+use weft_lab::{apt, tools};
+
+use crate::goprogram::{BUILT, Linked, build};
+
+/// A machine is emulated where it has to be.
+const LIMIT: Duration = Duration::from_secs(1800);
+/// Everything loads; and who reads and writes, who calls, and what goroutines and processes do is told as on this machine.
+const SCRIPT: &str = "/weft doctor || exit 1
+export RUST_BACKTRACE=0
+/programs --test-threads 1 --include-ignored goroutines processes gosched gocalls::a_call gocalls::nothing_is_left";
+
+/// A folder of this test's own, gone at its end.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn works_on_the_kernel_of(debian: &str) -> Result<()> {
+    apt::ensure_programs(&PROGRAMS)?;
+    let folder = Folder(env::temp_dir().join(format!("weft-kernel-{debian}-{}", std::process::id())));
+    fs::create_dir_all(&folder.0)?;
+    let mut files = vec![
+        (tools::rust_binaries()?.weft, "/weft".to_owned()),
+        (env::current_exe()?, "/programs".to_owned()),
+    ];
+    for linked in [Linked::Statically, Linked::AsPie, Linked::WithC] {
+        let program = folder.0.join(format!("{linked:?}"));
+        build(linked, &program)?;
+        files.push((program, format!("/go/{linked:?}")));
+    }
+    let script = format!("export {BUILT}=/go\n{SCRIPT}\n");
+    let kernel = Kernel::newest_of(debian)?;
+    let said = Guest { script, files, limit: LIMIT }.run(&kernel, &folder.0)?;
+    eprintln!("{}:\n{}", kernel.release, said.output);
+    ensure!(said.status == 0, "{}: exit status {}", kernel.release, said.status);
+    Ok(())
+}
+
+/// 6.1: before the tracepoints, and before TCX.
+#[test]
+#[ignore = "boots a virtual machine: cargo xtask test --full"]
+fn of_bookworm() -> Result<()> {
+    works_on_the_kernel_of("bookworm")
+}
+
+/// 6.12.
+#[test]
+#[ignore = "boots a virtual machine: cargo xtask test --full"]
+fn of_trixie() -> Result<()> {
+    works_on_the_kernel_of("trixie")
+}
+
+/// The newest.
+#[test]
+#[ignore = "boots a virtual machine: cargo xtask test --full"]
+fn of_trixie_backports() -> Result<()> {
+    works_on_the_kernel_of("trixie-backports")
+}
