@@ -33,8 +33,8 @@ type phaseService struct {
 	hog      chan struct{}
 	hogBegan atomic.Int64 // ns since the epoch
 	spin     chan struct{}
-	spins    atomic.Bool
-	steps    int // of spinning for as long as is to be spent
+	spins    atomic.Int64 // how often it was told to spin, and began
+	steps    int          // of spinning for as long as is to be spent
 }
 
 func runPhases(args []string) error {
@@ -47,23 +47,31 @@ func runPhases(args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	moments, err := newMoments(*log)
+	p, err := newPhaseService(*log, *upstream, *spent)
 	if err != nil {
 		return err
 	}
-	defer moments.flush()
-	p := &phaseService{
-		moments: moments, calls: newUpstream(*upstream), spent: *spent, hog: make(chan struct{}), spin: make(chan struct{}),
-		steps: stepsOf(*spent),
-	}
-	go p.burnWhenTold()
-	go p.spinWhenTold()
+	defer p.moments.flush()
 	listener, err := net.Listen("tcp", *late)
 	if err != nil {
 		return err
 	}
 	go p.readLate(listener)
 	return serve(serviceFlags{listen: *listen}, p.routes())
+}
+
+func newPhaseService(log, upstream string, spent time.Duration) (*phaseService, error) {
+	moments, err := newMoments(log)
+	if err != nil {
+		return nil, err
+	}
+	p := &phaseService{
+		moments: moments, calls: newUpstream(upstream), spent: spent, hog: make(chan struct{}), spin: make(chan struct{}),
+		steps: stepsOf(spent),
+	}
+	go p.burnWhenTold()
+	go p.spinWhenTold()
+	return p, nil
 }
 
 func (p *phaseService) routes() http.Handler {
@@ -128,8 +136,9 @@ func (p *phaseService) burnWhenTold() {
 func (p *phaseService) collect(r *http.Request) error {
 	var before, after debug.GCStats
 	debug.ReadGCStats(&before)
+	spins := p.spins.Load()
 	p.spin <- struct{}{}
-	for !p.spins.Load() {
+	for p.spins.Load() == spins {
 		runtime.Gosched()
 	}
 	runtime.GC()
@@ -140,9 +149,8 @@ func (p *phaseService) collect(r *http.Request) error {
 
 func (p *phaseService) spinWhenTold() {
 	for range p.spin {
-		p.spins.Store(true)
+		p.spins.Add(1)
 		spin(p.steps)
-		p.spins.Store(false)
 	}
 }
 

@@ -6,6 +6,7 @@ mod judge;
 mod seen;
 mod truth;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -72,6 +73,8 @@ pub struct Mesh {
     driver: Pod,
     program: PathBuf,
     logs: Logs,
+    /// What earlier runs have given up: it may still be received.
+    in_doubt: HashSet<String>,
     /// The next request's number.
     next: u64,
 }
@@ -94,8 +97,16 @@ impl Mesh {
         let lab = Lab::new(Shop::lab_options(binaries))?;
         let agent = Agent::start(&lab, &binaries.weft, config)?;
         let driver = Pod::create(&lab, NAMESPACE, "driver")?;
-        let mut mesh =
-            Self { catalogue, agent, services: Vec::new(), driver, program, logs: Logs::default(), next: 0 };
+        let mut mesh = Self {
+            catalogue,
+            agent,
+            services: Vec::new(),
+            driver,
+            program,
+            logs: Logs::default(),
+            in_doubt: HashSet::new(),
+            next: 0,
+        };
         mesh.start_services(&lab)?;
         mesh.agent
             .wait_processes(&mesh.services.iter().map(|(_, process)| process.pid()).collect::<Vec<_>>())?;
@@ -151,8 +162,8 @@ impl Mesh {
         );
         let mut truth = Truth::default();
         self.settle_logs(&mut truth, driven.sent).context(workload.name.clone())?;
-        let verdict = self.settle_exchanges(&truth, &mut collector)?;
-        Ok(verdict)
+        self.in_doubt.extend(truth.in_doubt().cloned());
+        self.settle_exchanges(&truth, &mut collector)
     }
 
     fn drive(
@@ -202,6 +213,7 @@ impl Mesh {
         let end = Instant::now() + SETTLE;
         loop {
             self.logs.read_into(truth)?;
+            truth.without(&self.in_doubt);
             let Some(missing) = truth.missing(roots) else { return Ok(()) };
             ensure!(Instant::now() < end, "the services' logs did not become whole: {missing}");
             sleep(LOOK);

@@ -1,6 +1,6 @@
 //! What the services themselves say of which request caused which.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
@@ -85,6 +85,16 @@ impl Truth {
         (sent != roots || !unsettled.is_empty()).then(|| {
             format!("{sent} of {roots} drivers' requests, and these are on their way: {unsettled:?}")
         })
+    }
+
+    /// Requests that were given up and, so far, not received.
+    pub fn in_doubt(&self) -> impl Iterator<Item = &String> {
+        self.calls.iter().filter(|(_, call)| call.given_up && !call.received).map(|(id, _)| id)
+    }
+
+    /// Forgets requests of earlier runs, which a service may receive late.
+    pub fn without(&mut self, earlier: &HashSet<String>) {
+        self.calls.retain(|id, call| call.cause.is_some() || !earlier.contains(id));
     }
 
     /// The drivers' requests.

@@ -144,6 +144,15 @@ fn what_was_given_up_and_never_came_is_not_missed() {
 }
 
 #[test]
+fn what_an_earlier_run_gave_up_may_come_late() {
+    let earlier = truth(&["C - /w/0", "R /w/0", "C /w/0 /s/8", "X /s/8"]).in_doubt().cloned().collect();
+    let mut truth = truth(&[&LOG[..8], &["R /s/8"]].concat());
+    assert!(truth.missing(1).is_some());
+    truth.without(&earlier);
+    assert_eq!(truth.missing(1), None);
+}
+
+#[test]
 fn a_log_is_whole_when_nothing_is_on_its_way() {
     assert_eq!(truth(&LOG[..8]).missing(1), None);
     assert!(truth(&LOG[..8]).missing(2).is_some());
