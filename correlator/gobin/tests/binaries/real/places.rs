@@ -1,8 +1,12 @@
 //! Versions, build ids, and where the functions are.
+use weft_gobin::{GoFunction, ProbePoint};
+
 use super::{Program, VERSIONS, Variant, oracle};
 
 /// `push %rbp`.
 const PUSH_RBP: u8 = 0x55;
+/// `call REL32`.
+const CALL: u8 = 0xe8;
 
 #[test]
 #[ignore = "needs Go and gcc: cargo xtask test"]
@@ -20,16 +24,28 @@ fn check_places(version: &(&str, &str), variant: Variant) {
     let pushes = oracle::pushes(version.0, &program.path, &functions);
     let segments = oracle::segments(&program.path);
     let context = format!("{} {variant:?}", version.0);
-    let mut found: Vec<&str> = binary.points.iter().map(|point| point.symbol.as_str()).collect();
+    let (created, points): (Vec<&ProbePoint>, Vec<&ProbePoint>) =
+        binary.points.iter().partition(|point| point.function == GoFunction::Create);
+    let mut found: Vec<&str> = points.iter().map(|point| point.symbol.as_str()).collect();
     found.sort_by_key(|name| functions.iter().position(|function| function == name));
     assert_eq!(found, functions, "{context}: {:?}", binary.missing);
-    for point in &binary.points {
+    for point in points {
         assert!(point.emulated, "{context}: {}", point.symbol);
         let push = oracle::offset(&segments, pushes[&point.symbol]);
         assert_eq!(point.file_offset, push, "{context}: {}", point.symbol);
         assert_eq!(program.bytes[push as usize], PUSH_RBP);
     }
+    let [created] = created.as_slice() else { panic!("{context}: {created:?}") };
+    let runqput = oracle::offset(&segments, symbols["runtime.runqput"]);
+    assert_eq!(called(&program.bytes, created.file_offset as usize), runqput, "{context}");
     assert_eq!(binary.missing, [""; 0], "{context}");
+}
+
+/// Where in the file the function is that is called there: both are in one segment.
+fn called(bytes: &[u8], place: usize) -> u64 {
+    assert_eq!(bytes[place], CALL);
+    let distance = i32::from_le_bytes(bytes[place + 1..place + 5].try_into().expect("four bytes"));
+    (place as u64 + 5).wrapping_add_signed(distance.into())
 }
 
 #[test]
