@@ -19,7 +19,8 @@ type storm struct {
 
 func storms() []storm {
 	return []storm{
-		{"byte-flood", "200,000 segments of one byte over four connections, 40,000 a second: pipelined requests, then a body", byteFlood},
+		{"byte-flood", "1,200,000 writes of one byte over four connections, 48,000 a second, a million segments or more: pipelined requests, then a body; HTTP/2: frames of a body", byteFlood},
+		{"byte-trickle", "100,000 of them, 10,000 a second", byteTrickle},
 		{"byte-storm", "1,000,000 of them as fast as they go", byteStorm},
 		{"endless-head", "64 KiB of header without an end", endlessHead},
 		{"header-names", "256 requests, each with a byte value of its own in a header's name", headerNames},
@@ -108,20 +109,35 @@ func (o *stormOutcome) on(connections int, target string, send func(conn net.Con
 }
 
 func byteFlood(target string, met *stormOutcome) error {
-	return floodBytes(target, met, 50_000, 10)
+	return flood(target, met, 300_000, 12_000)
+}
+
+func byteTrickle(target string, met *stormOutcome) error {
+	return flood(target, met, 25_000, 2_500)
 }
 
 func byteStorm(target string, met *stormOutcome) error {
-	return floodBytes(target, met, 250_000, 0)
+	return flood(target, met, 250_000, 0)
 }
 
-// floodBytes sends so many segments on each connection, and sleeps a millisecond after every burst of them; 0: never.
-func floodBytes(target string, met *stormOutcome, segments, burst int) error {
+// flood sends so many segments on each of two connections of HTTP/1 and two of HTTP/2, so many a second; 0: as fast as they go.
+func flood(target string, met *stormOutcome, segments, rate int) error {
+	var failures [2]error
+	var running sync.WaitGroup
+	running.Go(func() { failures[0] = floodBytes(target, met, segments, rate) })
+	running.Go(func() { failures[1] = floodFrames(target, met, segments, rate) })
+	running.Wait()
+	return errors.Join(failures[:]...)
+}
+
+// floodBytes sends pipelined requests, and one with a body.
+func floodBytes(target string, met *stormOutcome, segments, rate int) error {
 	request := []byte("GET /bytes/0 HTTP/1.1\r\nHost: flood\r\n\r\n")
 	requests := segments / 2 / len(request)
 	body := segments - requests*len(request)
 	post := fmt.Appendf(nil, "POST /discard HTTP/1.1\r\nHost: flood\r\nContent-Length: %d\r\n\r\n", body)
-	return met.on(4, target, func(conn net.Conn) error {
+	return met.on(2, target, func(conn net.Conn) error {
+		pace := newPace(rate)
 		answered := make(chan error, 1)
 		pipelined := make(chan struct{}, mostPipelined+1)
 		go func() { answered <- met.readPipelined(conn, requests+1, pipelined) }()
@@ -131,29 +147,62 @@ func floodBytes(target string, met *stormOutcome, segments, burst int) error {
 			case err := <-answered:
 				return err
 			}
-			if err := met.byByte(conn, request, burst); err != nil {
+			if err := met.byByte(conn, request, pace); err != nil {
 				return err
 			}
 		}
 		if err := met.write(conn, post, 0); err != nil {
 			return err
 		}
-		return errors.Join(met.byByte(conn, filler(body), burst), <-answered)
+		return errors.Join(met.byByte(conn, filler(body), pace), <-answered)
 	})
 }
 
 // byByte writes one request, a byte at a time: without Nagle's algorithm, which Go turns off, each is a segment.
-func (o *stormOutcome) byByte(conn net.Conn, data []byte, burst int) error {
+func (o *stormOutcome) byByte(conn net.Conn, data []byte, pace *pace) error {
+	err := o.trickle(conn, data, pace)
+	if err == nil {
+		o.add(1, 0, 0)
+	}
+	return err
+}
+
+// trickle writes a byte at a time.
+func (o *stormOutcome) trickle(conn net.Conn, data []byte, pace *pace) error {
 	for i := range data {
-		if burst > 0 && i%burst == 0 {
-			time.Sleep(time.Millisecond)
+		if pace.wait() {
+			if err := conn.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+				return err
+			}
 		}
 		if _, err := conn.Write(data[i : i+1]); err != nil {
 			return err
 		}
 	}
-	o.add(1, int64(len(data)), 0)
+	o.add(0, int64(len(data)), 0)
 	return nil
+}
+
+// A pace is when the next byte is due: a writer that was held up goes on faster until it has made up for it.
+type pace struct {
+	rate, sent int
+	begin      time.Time
+}
+
+func newPace(rate int) *pace {
+	return &pace{rate: rate, begin: time.Now()}
+}
+
+// wait returns when the next byte is due; it looks at the clock at every tenth, and says whether it did.
+func (p *pace) wait() bool {
+	p.sent++
+	if p.sent%10 != 0 {
+		return false
+	}
+	if p.rate > 0 {
+		time.Sleep(time.Until(p.begin.Add(time.Duration(p.sent) * time.Second / time.Duration(p.rate))))
+	}
+	return true
 }
 
 func (o *stormOutcome) readAnswers(conn net.Conn, count int) error {

@@ -23,9 +23,9 @@ type h2Storm struct {
 	closed chan struct{}
 }
 
-// onH2 runs something on a fresh HTTP/2 connection, and counts the heads of answers that come.
-func (o *stormOutcome) onH2(target string, settings []http2.Setting, send func(storm *h2Storm) error) error {
-	return o.on(1, target, func(conn net.Conn) error {
+// onH2 runs something on each of some fresh HTTP/2 connections, and counts the heads of answers that come.
+func (o *stormOutcome) onH2(connections int, target string, settings []http2.Setting, send func(storm *h2Storm) error) error {
+	return o.on(connections, target, func(conn net.Conn) error {
 		s := &h2Storm{conn: conn, met: o, stream: 1, closed: make(chan struct{})}
 		s.framer = http2.NewFramer(s, conn)
 		s.hpack = hpack.NewEncoder(&s.fields)
@@ -76,30 +76,63 @@ func (s *h2Storm) settle() {
 
 // head encodes a request's fields.
 func (s *h2Storm) head(path string, more ...hpack.HeaderField) []byte {
-	s.fields.Reset()
 	fields := []hpack.HeaderField{
 		{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http"},
 		{Name: ":authority", Value: "storm"}, {Name: ":path", Value: path},
 	}
-	for _, field := range append(fields, more...) {
+	return s.block(append(fields, more...))
+}
+
+func (s *h2Storm) block(fields []hpack.HeaderField) []byte {
+	s.fields.Reset()
+	for _, field := range fields {
 		_ = s.hpack.WriteField(field) // into memory
 	}
 	return s.fields.Bytes()
 }
 
-// headers begins the next stream.
+// headers begins the next stream, with a request that has no body.
 func (s *h2Storm) headers(block []byte, end bool) (uint32, error) {
-	stream := s.stream
-	s.stream += 2
-	err := s.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndStream: true, EndHeaders: end})
+	stream, err := s.begin(block, true, end)
 	if err == nil && end {
 		s.met.add(1, 0, 0)
 	}
 	return stream, err
 }
 
+func (s *h2Storm) begin(block []byte, endStream, endHeaders bool) (uint32, error) {
+	stream := s.stream
+	s.stream += 2
+	err := s.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndStream: endStream, EndHeaders: endHeaders})
+	return stream, err
+}
+
+// floodFrames sends a request whose body comes in DATA frames of one byte, each frame in ten segments.
+func floodFrames(target string, met *stormOutcome, segments, rate int) error {
+	var frames bytes.Buffer
+	framer := http2.NewFramer(&frames, nil)
+	for frames.Len() < segments {
+		_ = framer.WriteData(1, false, []byte("x")) // into memory
+	}
+	_ = framer.WriteData(1, true, nil)
+	return met.onH2(2, target, nil, func(s *h2Storm) error {
+		post := []hpack.HeaderField{
+			{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"},
+			{Name: ":authority", Value: "flood"}, {Name: ":path", Value: "/discard"},
+		}
+		if _, err := s.begin(s.block(post), false, true); err != nil {
+			return err
+		}
+		if err := met.trickle(s.conn, frames.Bytes(), newPace(rate)); err != nil {
+			return err
+		}
+		met.add(1, 0, 0)
+		return nil
+	})
+}
+
 func hpackBomb(target string, met *stormOutcome) error {
-	return met.onH2(target, nil, func(s *h2Storm) error {
+	return met.onH2(1, target, nil, func(s *h2Storm) error {
 		bomb := hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("b", 4000)}
 		if _, err := s.headers(s.head("/stock/hpack-bomb", bomb), true); err != nil {
 			return err
@@ -116,7 +149,7 @@ func hpackBomb(target string, met *stormOutcome) error {
 }
 
 func settingsFlood(target string, met *stormOutcome) error {
-	return met.onH2(target, nil, func(s *h2Storm) error {
+	return met.onH2(1, target, nil, func(s *h2Storm) error {
 		for i := range uint32(20_000) {
 			err := s.framer.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: i % 8192})
 			if err = errors.Join(err, s.framer.WritePing(false, [8]byte{1})); err != nil {
@@ -128,7 +161,7 @@ func settingsFlood(target string, met *stormOutcome) error {
 }
 
 func rapidReset(target string, met *stormOutcome) error {
-	return met.onH2(target, nil, func(s *h2Storm) error {
+	return met.onH2(1, target, nil, func(s *h2Storm) error {
 		for range 5000 {
 			stream, err := s.headers(s.head("/stock/rapid-reset"), true)
 			if err = errors.Join(err, s.framer.WriteRSTStream(stream, http2.ErrCodeCancel)); err != nil {
@@ -140,7 +173,7 @@ func rapidReset(target string, met *stormOutcome) error {
 }
 
 func continuationFlood(target string, met *stormOutcome) error {
-	return met.onH2(target, nil, func(s *h2Storm) error {
+	return met.onH2(1, target, nil, func(s *h2Storm) error {
 		stream, err := s.headers(s.head("/stock/continuation-flood"), false)
 		if err != nil {
 			return err
@@ -158,7 +191,7 @@ func continuationFlood(target string, met *stormOutcome) error {
 
 func windowZero(target string, met *stormOutcome) error {
 	none := []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}
-	return met.onH2(target, none, func(s *h2Storm) error {
+	return met.onH2(1, target, none, func(s *h2Storm) error {
 		for range 50 {
 			if _, err := s.headers(s.head("/bytes/100000"), true); err != nil {
 				return err

@@ -7,6 +7,8 @@ use serde_json::Value;
 pub struct Account {
     /// `namespace/name ifindex direction`; `retired` for what is no longer listed.
     pub of: String,
+    /// The kernel programs' count of segments.
+    pub segments: u64,
     /// The kernel programs' own count.
     pub seen: u64,
     /// Of messages.
@@ -30,8 +32,19 @@ pub struct Account {
 impl Account {
     /// Whether every byte has its place for good. Counted here once more: the agent's own sums are not believed.
     pub fn is_settled(&self) -> bool {
-        let Self { seen, decoded, opaque, duplicate, pending, gap, unrecorded, lost, unexplained, of: _ } =
-            self;
+        let Self {
+            seen,
+            decoded,
+            opaque,
+            duplicate,
+            pending,
+            gap,
+            unrecorded,
+            lost,
+            unexplained,
+            of: _,
+            segments: _,
+        } = self;
         let adds_up = *seen == decoded + opaque + duplicate + lost;
         adds_up && (*pending, *unexplained) == (0, 0) && lost == gap.max(unrecorded)
     }
@@ -40,6 +53,7 @@ impl Account {
         let count = |name: &str| balance[name].as_u64().unwrap_or(u64::MAX / 16);
         Self {
             of,
+            segments: count("segments"),
             seen: count("seen"),
             decoded: count("decoded"),
             opaque: count("opaque"),

@@ -55,9 +55,21 @@ impl Pair {
     /// # Errors
     /// As [`Self::open`], and those of `prepare`.
     pub fn open_after(prepare: impl FnOnce(&Pod, &Pod) -> Result<()>) -> Result<Self> {
+        Self::start(json!({}), prepare)
+    }
+
+    /// The same with room in the ring for some seconds of whatever may come: a test machine may be busy.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_large_ring() -> Result<Self> {
+        Self::start(json!({"capture": {"ring_bytes": 128 << 20}}), |_, _| Ok(()))
+    }
+
+    fn start(config: Value, prepare: impl FnOnce(&Pod, &Pod) -> Result<()>) -> Result<Self> {
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
-        let agent = Agent::start(&lab, &binaries.weft, json!({}))?;
+        let agent = Agent::start(&lab, &binaries.weft, config)?;
         let client = Pod::create(&lab, NAMESPACE, "client")?;
         let server = Pod::create(&lab, NAMESPACE, "server")?;
         prepare(&client, &server)?;
