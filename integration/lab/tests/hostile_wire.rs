@@ -166,7 +166,7 @@ fn bytes_in_disorder_are_put_in_order() -> Result<()> {
     let before = Observed::now(&pair.agent)?;
     let link = Disorder::of_output(&pair.client, Mess::usual()?)?;
     let storm = storm::send(&pair.client, &format!("{}:{PORT}", pair.server.ipv4()), "byte-trickle")?;
-    let done = link.finish()?;
+    let (done, _) = link.finish()?;
     ensure!(storm.error.is_empty() && storm.answers == storm.requests, "the storm itself failed: {storm:?}");
     let exact = |seen: &Observed| pair.counted(seen) == (storm.requests, storm.requests) && seen.adds_up();
     let seen = Observed::wait(&pair.agent, SETTLE, exact)?;
