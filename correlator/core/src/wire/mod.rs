@@ -1,5 +1,5 @@
 //! The wire half of the pipeline: from the kernel's records to joined exchanges, and the account of every byte.
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use weft_abi::{FlowKey, FlowWant, Header};
@@ -14,6 +14,7 @@ mod direction;
 mod flow;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gaps;
 mod http1;
 mod http2;
 mod incarnation;
@@ -37,6 +38,7 @@ use account::Accounts;
 pub(crate) use account::{ByteAccount, VantageAccount};
 use decode::{ProbeEvent, decode};
 use direction::Direction;
+use gaps::Gaps;
 use join::Join;
 use sockets::{Connecting, Orphans};
 use table::Table;
@@ -137,8 +139,7 @@ pub(crate) struct Wire {
     serial: u64,
     /// The connection of a socket.
     cookies: HashMap<u64, u32>,
-    /// Connections with a gap: when to look at it, which, and which serial number it must have.
-    gaps: VecDeque<(Ktime, u32, u64)>,
+    gaps: Gaps,
     orphans: Orphans,
     connecting: Connecting,
     join: Join,
@@ -156,7 +157,7 @@ impl Wire {
             table: Table::new(),
             serial: 0,
             cookies: HashMap::new(),
-            gaps: VecDeque::new(),
+            gaps: Gaps::default(),
             orphans: Orphans::default(),
             connecting: Connecting::default(),
             join: Join::default(),
@@ -247,6 +248,7 @@ impl Wire {
         for key in self.table.keys() {
             self.end_flow(key, None, down);
         }
+        self.gaps = Gaps::default();
         self.join.finish(down);
     }
 
@@ -267,6 +269,7 @@ impl Wire {
         let size = |name, entries, limit, evicted| TableSize { name, entries, limit, evicted };
         vec![
             size("flows", self.table.len() as u64, limits.flows as u64, self.table.evicted),
+            self.gaps.size(limits.flows),
             self.join.size(limits.waiting_exchanges),
             self.orphans.size(),
             self.connecting.size(),
