@@ -1,4 +1,6 @@
 //! What one direction of an HTTP/2 connection is in the middle of.
+use std::num::NonZeroU64;
+
 use super::{
     super::{
         direction::Direction,
@@ -7,6 +9,7 @@ use super::{
     },
     frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER},
     hpack::Decoder,
+    search::Search,
     window::{InitialWindow, Window},
 };
 use crate::{Anomalies, Ktime};
@@ -33,7 +36,7 @@ pub(super) struct Start {
     pub(super) offset: u64,
     pub(super) time: Ktime,
     /// Acknowledgement number of the segment that first carried it, as an offset of the reverse stream.
-    pub(super) ack: Option<u64>,
+    pub(super) ack: Option<NonZeroU64>,
     /// How far the reverse stream had been seen.
     pub(super) reverse_end: u64,
 }
@@ -177,6 +180,8 @@ pub(super) struct Half {
     pub(super) max_frame: u32,
     pub(super) window: Window,
     pub(super) initial_window: InitialWindow,
+    /// For frames, where it is lost.
+    pub(super) search: Option<Box<Search>>,
 }
 
 impl Half {
@@ -196,13 +201,14 @@ impl Half {
             max_frame: DEFAULT_MAX_FRAME,
             window: Window::new(),
             initial_window: InitialWindow::new(),
+            search: None,
         }
     }
 
     /// A frame begins with the chunk.
     pub(super) fn begin_frame(&mut self, chunk: &Chunk<'_>) {
-        self.start =
-            Start { offset: chunk.offset, time: chunk.time, ack: chunk.ack, reverse_end: chunk.reverse_end };
+        let ack = chunk.ack.and_then(NonZeroU64::new);
+        self.start = Start { offset: chunk.offset, time: chunk.time, ack, reverse_end: chunk.reverse_end };
         self.pad = None;
         self.odd = Anomalies::default();
     }

@@ -1,4 +1,6 @@
 //! A stream that begins, from a request's header block.
+use std::num::NonZeroU64;
+
 use super::{
     block::Head,
     connection::{Connection, Cx},
@@ -14,7 +16,7 @@ impl Connection {
         head.anomalies |= head.odd;
         head.anomalies |= self.missing(cx, &head.fields);
         let Fields { grpc, unknown, grpc_timeout, .. } = head.fields;
-        let answer_from = head.start.reverse_end.max(head.start.ack.unwrap_or(0));
+        let answer_from = head.start.reverse_end.max(head.start.ack.map_or(0, NonZeroU64::get));
         let walk = if grpc { Walk::default() } else { Walk::lost() };
         let messages = [Message { walk, ..Message::default() }, Message::default()];
         let stream = Stream {
@@ -58,7 +60,7 @@ impl Connection {
             stream_id: id,
             socket_cookie: cx.link.cookie,
             request_seq: cx.link.seq_of(cx.direction, start.offset),
-            request_ack: start.ack.map_or(0, |at| cx.link.seq_of(cx.direction.reverse(), at)),
+            request_ack: start.ack.map_or(0, |at| cx.link.seq_of(cx.direction.reverse(), at.get())),
             request: MessageSpan { first_byte: start.time, last_byte: time, bytes, body_bytes: 0 },
             response: None,
             grpc: None,
