@@ -56,7 +56,7 @@ pub struct Capture {
     pub ports: Vec<u16>,
     /// Never these ports.
     pub exclude_ports: Vec<u16>,
-    /// The most bytes of a message's head that are looked at.
+    /// The most bytes of a message's head that are buffered.
     pub max_header_bytes: usize,
     /// Size of the ring between the programs and the agent.
     pub ring_bytes: u32,

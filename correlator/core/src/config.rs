@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// The most bytes of a message's head (start line and header fields) that are buffered and parsed.
+    /// The most bytes of a message's head (start line and header fields) that are buffered and parsed whole. Of a longer one of
+    /// HTTP/1 what matters is read all the same; one of HTTP/2 is kept up to 64 KiB.
     pub max_header_bytes: usize,
     /// Whether the query string is cut from a path before anyone sees it.
     pub redact_query: bool,

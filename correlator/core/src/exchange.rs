@@ -284,7 +284,7 @@ anomalies! {
     JoinedMidway = 1, "joined_midway";
     /// Bytes of the connection were lost on their way to the pipeline.
     Gap = 2, "gap";
-    /// A head longer than `max_header_bytes`.
+    /// A head longer than `max_header_bytes`. In HTTP/1 what matters of it was read all the same.
     HeaderTooLarge = 3, "header_too_large";
     /// Content-Length and Transfer-Encoding, or two lengths, contradict each other (RFC 9112, 6.3).
     ConflictingLength = 4, "conflicting_length";

@@ -51,7 +51,7 @@ impl Dialogue {
     }
 
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.
-    pub(super) fn needed_from(&self, direction: Direction) -> Option<u64> {
+    pub(super) fn needed_from(&mut self, direction: Direction) -> Option<u64> {
         match self {
             Self::Other(conversation) => conversation.needed_from(direction),
             Self::Http2(connection) => connection.needed_from(direction),
@@ -113,6 +113,14 @@ impl Dialogue {
     pub(super) fn hand_on_rest(&mut self, link: &Link, tcp: Tcp, ended: bool, work: &mut Work<'_>) {
         if let Self::Other(conversation) = self {
             conversation.hand_on_rest(link, tcp, ended, work);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        match self {
+            Self::Other(_) => 0,
+            Self::Http2(connection) => connection.visits(),
         }
     }
 

@@ -201,6 +201,13 @@ impl Flow {
         }
     }
 
+    /// Others have gaps, too: what it has of them is given up.
+    pub(super) fn give_up_gaps(&mut self, work: &mut Work<'_>) {
+        for direction in Direction::BOTH {
+            self.finish(direction, None, work);
+        }
+    }
+
     /// Since when its oldest gap is open.
     pub(super) fn gap_since(&self) -> Option<Ktime> {
         self.streams.iter().filter_map(Stream::gap_since).min()
@@ -275,7 +282,7 @@ impl Flow {
     }
 
     /// The stream offset up to which calls of a direction tell nothing about open exchanges.
-    pub(super) fn floor(&self, direction: Direction) -> u64 {
+    pub(super) fn floor(&mut self, direction: Direction) -> u64 {
         self.dialogue.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())
     }
 
@@ -315,6 +322,12 @@ impl Flow {
         self.sockets.as_deref()
     }
 
+    /// How often it looked at a stream of HTTP/2 among all others.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> u64 {
+        self.dialogue.visits()
+    }
+
     /// How many buffers it has on the heap.
     #[cfg(test)]
     pub(super) fn buffers(&self) -> usize {
@@ -328,6 +341,7 @@ impl Flow {
             id: self.id,
             vantage: self.vantage,
             cookie: self.cookie,
+            now: self.last_seen,
             first_seqs: [from_pod.first_seq(), to_pod.first_seq()],
         }
     }

@@ -1,5 +1,5 @@
 //! The wire half of the pipeline: from the kernel's records to joined exchanges, and the account of every byte.
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use weft_abi::{FlowKey, FlowWant, Header};
 
@@ -13,6 +13,7 @@ mod direction;
 mod flow;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gaps;
 mod http1;
 mod http2;
 mod incarnation;
@@ -37,6 +38,7 @@ use account::Accounts;
 pub(crate) use account::{ByteAccount, VantageAccount};
 use decode::{ProbeEvent, decode};
 use direction::Direction;
+use gaps::Gaps;
 use join::Join;
 pub(crate) use moments::{Began, Moved, Over, RequestKey};
 use sockets::{Connecting, Orphans};
@@ -142,8 +144,7 @@ pub(crate) struct Wire {
     table: Table,
     /// Connections made so far.
     serial: u64,
-    /// Connections with a gap: when to look at it, which, and which serial number it must have.
-    gaps: VecDeque<(Ktime, u32, u64)>,
+    gaps: Gaps,
     orphans: Orphans,
     connecting: Connecting,
     join: Join,
@@ -160,7 +161,7 @@ impl Wire {
             next_check: Ktime::default(),
             table: Table::new(),
             serial: 0,
-            gaps: VecDeque::new(),
+            gaps: Gaps::default(),
             orphans: Orphans::default(),
             connecting: Connecting::default(),
             join: Join::default(),
@@ -251,6 +252,7 @@ impl Wire {
         for key in self.table.keys() {
             self.end_flow(key, None, down);
         }
+        self.gaps = Gaps::default();
         self.join.finish(down);
     }
 
@@ -271,6 +273,7 @@ impl Wire {
         let size = |name, entries, limit, evicted| TableSize { name, entries, limit, evicted };
         vec![
             size("flows", self.table.len() as u64, limits.flows as u64, self.table.evicted),
+            self.gaps.size(limits.flows),
             self.join.size(limits.waiting_exchanges),
             self.orphans.size(),
             self.connecting.size(),

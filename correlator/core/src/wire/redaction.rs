@@ -14,7 +14,7 @@ use crate::StreamPlace;
 
 use blocks::{BlockPart, masked_frames};
 pub(super) use head::MASK;
-use head::masked_head;
+use head::{masked_field, masked_head, masked_line};
 
 /// What one input told. Only there where redaction was asked for.
 #[derive(Default)]
@@ -92,6 +92,28 @@ impl Work<'_> {
     pub(super) fn safe_line(&mut self, direction: Direction, chunk: &Chunk<'_>) {
         let line = chunk.front().split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         self.safe_head(direction, chunk.offset, line);
+    }
+
+    /// A field's line of a head, or as much of it as came; says whether what folds onto it is masked. `sensitive`: whether what
+    /// folds onto the line before is.
+    pub(super) fn safe_field(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        line: &[u8],
+        sensitive: bool,
+    ) -> bool {
+        if !self.redacts() {
+            return false;
+        }
+        let (masked, sensitive) = masked_field(line, sensitive, self.config);
+        self.find(direction, offset, || masked);
+        sensitive
+    }
+
+    /// A part of a line that nobody reads, or its beginning.
+    pub(super) fn safe_passed(&mut self, direction: Direction, offset: u64, part: &[u8], begins: bool) {
+        self.find(direction, offset, || masked_line(part, begins));
     }
 
     /// A message's head, or as much of it as came.

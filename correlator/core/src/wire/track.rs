@@ -6,6 +6,7 @@ use super::{
     decode::SegmentEvent,
     direction::Direction,
     flow::Flow,
+    gaps::Which,
     incarnation::Incarnation,
     join::IoRange,
     table::List,
@@ -103,7 +104,7 @@ impl Wire {
     /// After a connection did something: its place in the table, its gap's deadline, its results.
     fn settle(&mut self, key: u32, down: &mut impl Downstream) {
         self.flush(key, down);
-        self.queue_gap(key);
+        self.queue_gap(key, down);
         let Some(flow) = self.table.peek(key) else { return };
         let list = match (flow.is_over(), flow.talked) {
             (true, _) => List::Closed,
@@ -275,8 +276,8 @@ impl Wire {
     pub(super) fn expire(&mut self, down: &mut impl Downstream) {
         let now = self.now;
         self.join.expire(now, down);
-        while let Some((_, key, serial)) = self.gaps.pop_front_if(|(deadline, ..)| *deadline <= now) {
-            self.expire_gap(key, serial, down);
+        while let Some(which) = self.gaps.pop(now) {
+            self.look_at_gap(which, |flow, work| flow.expire_gaps(now, work), down);
         }
         for list in [List::Closed, List::Silent, List::Active] {
             while let Some(key) = self.due(list) {
@@ -285,26 +286,33 @@ impl Wire {
         }
     }
 
-    fn expire_gap(&mut self, key: u32, serial: u64, down: &mut impl Downstream) {
-        let now = self.now;
+    /// Does something about the gap of a connection that left the queue.
+    fn look_at_gap(
+        &mut self,
+        (key, serial): Which,
+        act: impl FnOnce(&mut Flow, &mut Work<'_>),
+        down: &mut impl Downstream,
+    ) {
         if self.table.peek(key).is_none_or(|flow| flow.serial != serial) {
             return;
         }
         self.with_flow(key, |flow, work| {
             flow.gap_queued = false;
-            flow.expire_gaps(now, work);
+            act(flow, work);
         });
         self.flush(key, down);
-        self.queue_gap(key);
+        self.queue_gap(key, down);
     }
 
     /// A connection with a gap is looked at when the gap's time is over. Each is in the queue once.
-    fn queue_gap(&mut self, key: u32) {
-        let timeout = self.config.limits.gap_timeout;
+    fn queue_gap(&mut self, key: u32, down: &mut impl Downstream) {
+        let limits = &self.config.limits;
         let Some(flow) = self.table.flow(key) else { return };
-        if let (Some(since), false) = (flow.gap_since(), flow.gap_queued) {
-            flow.gap_queued = true;
-            self.gaps.push_back((since.after(timeout), key, flow.serial));
+        let (Some(since), false) = (flow.gap_since(), flow.gap_queued) else { return };
+        flow.gap_queued = true;
+        let first = self.gaps.push(since.after(limits.gap_timeout), (key, flow.serial), limits.flows);
+        if let Some(first) = first {
+            self.look_at_gap(first, Flow::give_up_gaps, down);
         }
     }
 
@@ -324,7 +332,7 @@ impl Wire {
     /// When something that waits is next to be looked at.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Ktime> {
         let lists = [List::Closed, List::Silent, List::Active].into_iter();
-        let gaps = self.gaps.front().map(|(deadline, ..)| *deadline);
+        let gaps = self.gaps.next_deadline();
         lists.filter_map(|list| self.deadline(list)).chain(gaps).chain(self.join.next_deadline())
     }
 }

@@ -46,7 +46,7 @@ impl Bench {
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
         // A ring for all of a scenario: what a busy machine loses proves nothing here.
-        let capture = json!({"max_header_bytes": 65536, "ring_bytes": 64 << 20});
+        let capture = json!({"ring_bytes": 64 << 20});
         let config = json!({"redact": {"query": false}, "capture": capture});
         let agent = Agent::start(&lab, &binaries.weft, config)?;
         let pod = |name| Pod::create(&lab, NAMESPACE, name);

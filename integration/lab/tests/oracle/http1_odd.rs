@@ -89,6 +89,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("curl, node: folded fields, bare line feeds", port::NODE, |bench| {
         curl(bench, &[], port::NODE, &["/folded", "/bare-lf"])
     }),
+    Scenario::new("curl, go: heads of 12, 40 and 120 KiB", port::GO, |bench| {
+        let one = |bytes: usize| {
+            let cookie = format!("Cookie: id={}", "c".repeat(bytes));
+            curl(bench, &["--header", &cookie, "--data", "body"], port::GO, &["/echo", "/bytes/10"])
+        };
+        Ok(one(12 << 10)?.and(one(40 << 10)?).and(one(120 << 10)?))
+    }),
     Scenario::new("WebSocket, node: the handshake, then frames", port::NODE, |bench| {
         let frames: &[u8] = &[0x81, 0x83, 1, 2, 3, 4, b'a' ^ 1, b'b' ^ 2, b'c' ^ 3];
         let answer = talk(bench, port::NODE, &[UPGRADE, frames, frames])?;

@@ -9,7 +9,7 @@ use super::{
     },
     Conversation, Link, Spoken, spend,
 };
-use crate::{Anomalies, Anomaly, Config, Exchange, Ktime, MessageSpan, Propagation, Protocol, Side};
+use crate::{Anomaly, Config, Exchange, Ktime, MessageSpan, Propagation, Protocol, Side};
 
 /// A request's head that outlives its bytes.
 struct OwnedHead {
@@ -96,7 +96,7 @@ impl Conversation {
     fn open(&mut self, link: &Link, direction: Direction, head: OwnedHead) -> Open {
         let doubt = self.doubt.take();
         let reader = self.reader(direction);
-        let mut anomalies = Anomalies::default();
+        let mut anomalies = reader.odd;
         doubt.into_iter().for_each(|doubt| anomalies.insert(doubt));
         let (start, span, answer_at) = (reader.start, reader.span, reader.ack);
         Open {
@@ -181,13 +181,14 @@ impl Conversation {
             return;
         }
         let reader = self.reader(direction);
-        let (span, range) = (reader.span, (reader.start, reader.start + reader.span.bytes));
+        let (span, range, odd) = (reader.span, (reader.start, reader.start + reader.span.bytes), reader.odd);
         let Some(open) = self.pairing.awaited() else {
             work.tally.count(Anomaly::ResponseWithoutRequest);
             return self.lose(direction, Anomaly::ResponseWithoutRequest, work);
         };
         open.exchange.status = Some(head.status);
         open.exchange.response = Some(span);
+        open.exchange.anomalies |= odd;
         open.response = Some(range);
         let framing = response_framing(open, head);
         for anomaly in anomalies(head.end) {

@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) id: FlowId,
     pub(super) vantage: u8,
     pub(super) cookie: u64,
+    /// When something of it last passed.
+    pub(super) now: Ktime,
     /// Sequence numbers of the first bytes, by direction.
     pub(super) first_seqs: [u32; 2],
 }

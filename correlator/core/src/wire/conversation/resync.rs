@@ -82,7 +82,9 @@ impl Conversation {
         work: &mut Work<'_>,
     ) {
         let may_be_none = !matches!(anomaly, Anomaly::HeaderTooLarge | Anomaly::Gap);
-        if !work.redacts() || may_be_none && !self.looks_like_http1(direction, chunk) {
+        let reader = self.reader(direction);
+        // Of a long head every line was told.
+        if !work.redacts() || reader.is_long() || may_be_none && !self.looks_like_http1(direction, chunk) {
             return;
         }
         let reader = self.reader(direction);

@@ -143,6 +143,32 @@ impl Name {
     }
 }
 
+/// What a line of a head is, by its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineKind {
+    /// The field before goes on (RFC 9112, 5.2).
+    Fold,
+    /// A field that matters.
+    Matters,
+    /// Any other field.
+    Other,
+    /// None, or not for everybody.
+    NoField,
+}
+
+impl LineKind {
+    pub(super) fn of(line: &[u8]) -> Self {
+        let name = line.iter().take_while(|byte| is_token(**byte)).count();
+        let (name, rest) = line.split_at_checked(name).unwrap_or_default();
+        match rest {
+            [b' ' | b'\t', ..] if name.is_empty() => Self::Fold,
+            [b':', ..] if !name.is_empty() && Name::of(name).is_some() => Self::Matters,
+            [b':', ..] if !name.is_empty() => Self::Other,
+            _ => Self::NoField,
+        }
+    }
+}
+
 /// RFC 7540, 3.2.
 fn is_h2c(protocol: &[u8]) -> bool {
     trim(protocol).eq_ignore_ascii_case(b"h2c")

@@ -3,6 +3,7 @@ mod body;
 mod field;
 mod head;
 mod lines;
+mod long;
 mod reader;
 mod target;
 

@@ -8,6 +8,7 @@ use super::{
     body::{Body, Progress, Reached},
     head::Parsed,
     lines::HeadEnd,
+    long::Partial,
 };
 use crate::{Anomalies, Anomaly, Ktime, MessageSpan};
 
@@ -24,12 +25,6 @@ pub(in super::super) enum State {
     Opaque,
 }
 
-/// A head of which not all has come.
-struct Partial {
-    bytes: Vec<u8>,
-    end: HeadEnd,
-}
-
 /// The message that a direction is in, and what is kept of it.
 pub(in super::super) struct Reader {
     pub(in super::super) state: State,
@@ -41,7 +36,7 @@ pub(in super::super) struct Reader {
     pub(in super::super) ack: Option<u64>,
     /// What was odd about the way of its bytes.
     pub(in super::super) odd: Anomalies,
-    partial: Option<Box<Partial>>,
+    pub(super) partial: Option<Box<Partial>>,
 }
 
 /// What a chunk did for a head.
@@ -66,9 +61,13 @@ impl Reader {
         self.state == State::Head && self.partial.is_none()
     }
 
-    /// The bytes of a head that came so far.
+    /// The bytes of a head that came so far; of a long one, what is kept of them.
     pub(in super::super) fn partial(&self) -> &[u8] {
-        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
+        match self.partial.as_deref() {
+            None => &[],
+            Some(Partial::Whole { bytes, .. }) => bytes,
+            Some(Partial::Long(head)) => head.kept(),
+        }
     }
 
     /// The same as a chunk, where a direction's first bytes wait to be told apart.
@@ -105,8 +104,10 @@ impl Reader {
         parse: impl Fn(&[u8], usize) -> Parsed<T>,
     ) -> HeadStep<T> {
         self.odd |= chunk.odd;
-        if self.partial.is_some() {
-            return self.more(direction, chunk, work, parse);
+        match self.partial.as_deref() {
+            Some(Partial::Whole { .. }) => return self.more(direction, chunk, work, parse),
+            Some(Partial::Long(_)) => return self.more_long(direction, chunk, work, parse),
+            None => {}
         }
         match parse(chunk.front(), work.config.max_header_bytes) {
             Parsed::Complete(head, len) => {
@@ -116,11 +117,17 @@ impl Reader {
             }
             Parsed::Partial => self.keep(direction, chunk, work),
             Parsed::Invalid => HeadStep::Failed(Anomaly::Garbage),
-            Parsed::TooLarge => HeadStep::Failed(Anomaly::HeaderTooLarge),
+            Parsed::TooLarge => self.long(direction, chunk, work, parse),
         }
     }
 
-    fn take_head(&mut self, direction: Direction, chunk: &mut Chunk<'_>, len: u64, work: &mut Work<'_>) {
+    pub(super) fn take_head(
+        &mut self,
+        direction: Direction,
+        chunk: &mut Chunk<'_>,
+        len: u64,
+        work: &mut Work<'_>,
+    ) {
         self.span.bytes += len;
         self.span.last_byte = chunk.time;
         work.decoded(direction, len);
@@ -136,7 +143,7 @@ impl Reader {
     ) -> HeadStep<T> {
         let mut end = HeadEnd::default();
         end.find(chunk.front());
-        self.partial = Some(Box::new(Partial { bytes: Vec::new(), end }));
+        self.partial = Some(Box::new(Partial::Whole { bytes: Vec::new(), end }));
         self.append(direction, chunk, work)
     }
 
@@ -149,22 +156,24 @@ impl Reader {
         parse: impl Fn(&[u8], usize) -> Parsed<T>,
     ) -> HeadStep<T> {
         let limit = work.config.max_header_bytes;
-        let Some(partial) = self.partial.as_deref_mut() else { return HeadStep::Failed(Anomaly::Garbage) };
-        let room = limit.saturating_sub(partial.bytes.len());
+        let Some(Partial::Whole { bytes: begun, end }) = self.partial.as_deref_mut() else {
+            return HeadStep::Failed(Anomaly::Garbage);
+        };
+        let room = limit.saturating_sub(begun.len());
         let bytes = chunk.front().get(..room).unwrap_or(chunk.front());
-        let Some(found) = partial.end.find(bytes) else {
+        let Some(found) = end.find(bytes) else {
             let full = bytes.len() >= room;
             return if full {
-                HeadStep::Failed(Anomaly::HeaderTooLarge)
+                self.long(direction, chunk, work, parse)
             } else {
                 self.append(direction, chunk, work)
             };
         };
-        let waited = partial.bytes.len();
-        partial.bytes.extend_from_slice(bytes.get(..found).unwrap_or_default());
-        let parsed = parse(&partial.bytes, limit);
-        work.safe_head(direction, self.start, &partial.bytes);
-        partial.bytes.truncate(waited);
+        let waited = begun.len();
+        begun.extend_from_slice(bytes.get(..found).unwrap_or_default());
+        let parsed = parse(begun, limit);
+        work.safe_head(direction, self.start, begun);
+        begun.truncate(waited);
         let Parsed::Complete(head, _) = parsed else { return HeadStep::Failed(Anomaly::Garbage) };
         let waited = self.release(work);
         work.account(direction).decode_pending(waited);
@@ -187,8 +196,8 @@ impl Reader {
             work.tally.head_overflows += 1;
             return HeadStep::Failed(Anomaly::Evicted);
         }
-        if let Some(partial) = self.partial.as_deref_mut() {
-            partial.bytes.extend_from_slice(bytes);
+        if let Some(Partial::Whole { bytes: begun, .. }) = self.partial.as_deref_mut() {
+            begun.extend_from_slice(bytes);
         }
         self.span.last_byte = chunk.time;
         work.tally.heads += chunk.len;
@@ -197,16 +206,22 @@ impl Reader {
         HeadStep::Partial
     }
 
-    /// Frees the part of a head; says how many bytes it had.
-    fn release(&mut self, work: &mut Work<'_>) -> u64 {
-        let bytes = self.partial.take().map_or(0, |partial| partial.bytes.len() as u64);
-        work.tally.heads = work.tally.heads.saturating_sub(bytes);
-        bytes
+    /// Frees the part of a head; says how many bytes of it were not accounted for.
+    pub(super) fn release(&mut self, work: &mut Work<'_>) -> u64 {
+        let (kept, pending) = (self.partial().len() as u64, !self.is_long());
+        self.partial = None;
+        work.tally.heads = work.tally.heads.saturating_sub(kept);
+        if pending { kept } else { 0 }
     }
 
     /// The part of a head, for another reader: nobody has accounted for its bytes then.
     pub(in super::super) fn take_partial(&mut self, direction: Direction, work: &mut Work<'_>) -> Vec<u8> {
-        let bytes = self.partial.take().map_or(Vec::new(), |partial| partial.bytes);
+        if self.is_long() {
+            self.release(work);
+        }
+        let Some(Partial::Whole { bytes, .. }) = self.partial.take().map(|partial| *partial) else {
+            return Vec::new();
+        };
         work.tally.heads = work.tally.heads.saturating_sub(bytes.len() as u64);
         work.account(direction).take_pending(bytes.len() as u64);
         bytes
@@ -214,7 +229,11 @@ impl Reader {
 
     /// The part of a head will never be one.
     pub(in super::super) fn abandon(&mut self, direction: Direction, work: &mut Work<'_>) {
-        work.safe_head(direction, self.start, self.partial());
+        match self.partial.as_deref_mut() {
+            None => {}
+            Some(Partial::Whole { bytes, .. }) => work.safe_head(direction, self.start, bytes),
+            Some(Partial::Long(head)) => head.tell(direction, work),
+        }
         let bytes = self.release(work);
         work.account(direction).abandon_pending(bytes);
     }

@@ -1,4 +1,6 @@
 //! One connection: both directions' frames, from chunks of their streams.
+use std::num::NonZeroU64;
+
 use super::{
     super::{
         conversation::Link,
@@ -10,7 +12,8 @@ use super::{
     frame::{FrameHeader, FrameType, HEADER, MAX_FRAME, flag},
     half::{At, Half},
     settings::Announced,
-    stream::{Role, Streams},
+    stream::Role,
+    streams::Streams,
     sync,
 };
 use crate::{Anomaly, Ktime};
@@ -31,8 +34,8 @@ pub(in crate::wire) struct Connection {
     pub(super) confirmed: bool,
     /// What the two ends announced and the other did not acknowledge yet.
     pub(super) announced: [Option<Box<Announced>>; 2],
-    /// Since when some messages may have ended unseen.
-    pub(super) unsure_since: Option<Ktime>,
+    /// Since when, in ns, some messages may have ended unseen.
+    pub(super) unsure_since: Option<NonZeroU64>,
 }
 
 /// What is at hand while one direction's bytes are read.
@@ -125,13 +128,19 @@ impl Connection {
     }
 
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.
-    pub(in crate::wire) fn needed_from(&self, direction: Direction) -> Option<u64> {
+    pub(in crate::wire) fn needed_from(&mut self, direction: Direction) -> Option<u64> {
         let end = self.streams.first_end(self.role(direction)?)?;
         Some(end.saturating_sub(1))
     }
 
     pub(in crate::wire) fn open_streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// How often it looked at a stream among all others.
+    #[cfg(test)]
+    pub(in crate::wire) fn visits(&self) -> u64 {
+        self.streams.visits()
     }
 
     /// How many buffers it has on the heap beside its header tables.
@@ -154,13 +163,15 @@ impl Connection {
 
     fn chunk(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
         self.forget_unsure(cx, chunk.time);
+        // What breaks off where it was found in the same chunk is looked for in the next one.
+        let mut searched = false;
         while chunk.len > 0 {
             match self.half(cx.direction).at {
                 At::Preface(left) => self.preface(cx, left, &mut chunk),
                 At::Header => self.header(cx, &mut chunk),
                 At::Payload(frame, left) => self.payload(cx, frame, left, &mut chunk),
-                At::Lost => self.resume(cx, &mut chunk),
-                At::Opaque => {
+                At::Lost if !std::mem::replace(&mut searched, true) => self.resume(cx, &mut chunk),
+                At::Lost | At::Opaque => {
                     cx.work.opaque(cx.direction, chunk.len);
                     chunk.advance(chunk.len);
                 }

@@ -71,9 +71,9 @@ impl Connection {
             }
             FrameType::WindowUpdate => self.window_update(cx, frame.stream_id, id(first), time),
             FrameType::RstStream => {
-                self.reset(cx, frame.stream_id, ErrorCode(u32::from_be_bytes(first)));
+                self.reset(cx, frame.stream_id, ErrorCode(u32::from_be_bytes(first)), time);
             }
-            FrameType::GoAway => self.go_away(cx, id(first)),
+            FrameType::GoAway => self.go_away(cx, id(first), time),
             _ => {}
         }
     }
@@ -92,12 +92,14 @@ impl Connection {
     }
 
     /// RFC 9113, 6.4 and 8.1: a server that has answered and needs no more of the request says NO_ERROR.
-    fn reset(&mut self, cx: &mut Cx<'_, '_>, stream_id: u32, code: ErrorCode) {
+    fn reset(&mut self, cx: &mut Cx<'_, '_>, stream_id: u32, code: ErrorCode, time: Ktime) {
         if stream_id == 0 {
             return cx.violation();
         }
         let (role, all_seen) = (self.role(cx.direction), self.all_seen);
-        let Some(slot) = self.streams.get(stream_id) else { return };
+        let Self { halves, requests, streams, .. } = self;
+        let Some(slot) = streams.get(stream_id) else { return };
+        slot.end_waits(halves, *requests, time);
         let stream = &mut slot.stream;
         stream.exchange.reset = Some(code);
         stream.cancelled |= role == Some(Role::Request) && code == ErrorCode::CANCEL;
@@ -109,12 +111,11 @@ impl Connection {
     }
 
     /// RFC 9113, 6.8: streams of the other end above the last one will never be looked at.
-    fn go_away(&mut self, cx: &mut Cx<'_, '_>, last: u32) {
+    fn go_away(&mut self, cx: &mut Cx<'_, '_>, last: u32, time: Ktime) {
         let Some(role) = self.role(cx.direction) else { return };
         // A server speaks of what the client opened, a client of what was pushed.
         let odd = u32::from(role == Role::Response);
-        let all_seen = self.all_seen;
-        self.streams
-            .end_where(Anomaly::GoAway, all_seen, cx.work, |slot| slot.id > last && slot.id % 2 == odd);
+        let Self { halves, requests, streams, all_seen, .. } = self;
+        streams.end_above(last, odd, *all_seen, cx.work, |slot| slot.end_waits(halves, *requests, time));
     }
 }

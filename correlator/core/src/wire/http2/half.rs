@@ -9,6 +9,7 @@ use super::{
     },
     frame::{DEFAULT_MAX_FRAME, FrameHeader, HEADER},
     hpack::Decoder,
+    search::Search,
     window::{InitialWindow, Window},
 };
 use crate::{Anomalies, Ktime};
@@ -179,6 +180,8 @@ pub(super) struct Half {
     pub(super) max_frame: u32,
     pub(super) window: Window,
     pub(super) initial_window: InitialWindow,
+    /// For frames, where it is lost.
+    pub(super) search: Option<Box<Search>>,
 }
 
 impl Half {
@@ -198,6 +201,7 @@ impl Half {
             max_frame: DEFAULT_MAX_FRAME,
             window: Window::new(),
             initial_window: InitialWindow::new(),
+            search: None,
         }
     }
 

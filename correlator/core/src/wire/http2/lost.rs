@@ -1,13 +1,15 @@
 //! What is done where bytes are missing. A stream's identifier is never used twice (RFC 9113, 5.1.1), so that whatever is
 //! found again is of the right exchange; what may have been missed is said, or not told at all.
+use std::num::NonZeroU64;
+
 use super::{
     super::{conversation::Link, direction::Direction, protocol::HTTP2_PREFACE, stream::Chunk, work::Work},
     connection::{Connection, Cx},
     frame::{FrameHeader, FrameType, flag},
     half::{At, Half},
     messages::Growth,
+    search::Fit,
     stream::{Phase, Role, Slot},
-    sync,
 };
 use crate::{Anomalies, Anomaly, Ktime};
 
@@ -22,7 +24,8 @@ impl Connection {
             At::Payload(frame, left) if len <= left.into() && half.may_skip(frame, left) => {
                 self.skip(cx, frame, left, offset, len);
             }
-            At::Lost | At::Opaque => {}
+            At::Lost => half.search.iter_mut().for_each(|search| search.gap(offset + len)),
+            At::Opaque => {}
             _ => {
                 let time = half.start.time;
                 self.lose_until(cx, Anomaly::Gap, offset + len, time);
@@ -74,7 +77,7 @@ impl Connection {
         for slot in self.streams.iter_mut().filter(|slot| slot.may_be_before(role, end)) {
             slot.break_message(role, anomaly);
             slot.message(role).unsure = true;
-            self.unsure_since = Some(time);
+            self.unsure_since = NonZeroU64::new(time.0);
         }
         let over = |slot: &Slot| slot.is_done(Role::Response) && slot.is_unsure(Role::Request);
         self.streams.end_where(anomaly, self.all_seen, cx.work, over);
@@ -82,28 +85,41 @@ impl Connection {
 
     /// What was not heard of for long has ended unseen.
     pub(super) fn forget_unsure(&mut self, cx: &mut Cx<'_, '_>, now: Ktime) {
-        let Some(since) = self.unsure_since.filter(|since| now.since(*since) >= UNSURE_FOR) else { return };
+        let since = self.unsure_since.map(|since| Ktime(since.get()));
+        let Some(since) = since.filter(|since| now.since(*since) >= UNSURE_FOR) else { return };
         let unsure = |slot: &Slot| slot.is_unsure(Role::Request) || slot.is_unsure(Role::Response);
         let silent = |slot: &Slot| unsure(slot) && slot.last_heard() <= since;
         self.streams.end_where(Anomaly::Gap, self.all_seen, cx.work, silent);
-        self.unsure_since = self.streams.iter_mut().any(|slot| unsure(slot)).then_some(now);
+        let left = self.streams.iter_mut().any(|slot| unsure(slot));
+        self.unsure_since = NonZeroU64::new(now.0).filter(|_| left);
     }
 
-    /// Looks for a frame where a segment begins.
+    /// Looks for a frame.
     pub(super) fn resume(&mut self, cx: &mut Cx<'_, '_>, chunk: &mut Chunk<'_>) {
         let at_preface = chunk.segment_start && chunk.front().starts_with(HTTP2_PREFACE);
         if at_preface && self.requests.is_none() {
             return self.begin_at_preface(cx);
         }
-        let max_frame = self.half(cx.direction).max_frame;
-        let streams = &mut self.streams;
-        let known = |id| id == 0 || streams.get(id).is_some();
-        if chunk.segment_start && sync::is_found(chunk.front(), chunk.len, max_frame, known) {
-            self.half(cx.direction).at = At::Header;
-            return self.doubt_messages(cx, Anomaly::Gap, chunk.offset, chunk.time);
+        let found = self.find(cx, chunk);
+        let mut before = chunk.take(found.map_or(chunk.len, |at| at - chunk.offset));
+        cx.work.opaque(cx.direction, before.len);
+        before.advance(before.len);
+        if found.is_some() {
+            let half = self.half(cx.direction);
+            (half.at, half.search) = (At::Header, None);
+            self.doubt_messages(cx, Anomaly::Gap, chunk.offset, chunk.time);
         }
-        cx.work.opaque(cx.direction, chunk.len);
-        chunk.advance(chunk.len);
+    }
+
+    /// Where in the chunk a frame begins.
+    fn find(&mut self, cx: &mut Cx<'_, '_>, chunk: &Chunk<'_>) -> Option<u64> {
+        let max_frame = self.half(cx.direction).max_frame;
+        let mut search = self.half(cx.direction).search.take().unwrap_or_default();
+        let chain = search.take(chunk, max_frame, |frame| self.fit(cx.direction, frame));
+        self.half(cx.direction).search = Some(search);
+        let chain = chain?;
+        chain.iter().for_each(|(at, header)| cx.work.safe(cx.direction, *at, header));
+        chain.into_iter().map(|(at, _)| at).find(|at| *at >= chunk.offset)
     }
 
     /// The client's beginning, of a connection of which the server's was taken for its middle.
@@ -139,14 +155,16 @@ impl Connection {
         self.stop(cx);
         match self.role(cx.direction) {
             Some(Role::Request) => self.cut_requests(cx),
-            Some(Role::Response) => self.streams.end_all(None, self.all_seen, cx.work),
+            Some(Role::Response) => self.end_all(cx, None),
             None => {}
         }
     }
 
     /// Requests that have not ended will not; they may be answered all the same.
     fn cut_requests(&mut self, cx: &mut Cx<'_, '_>) {
-        for slot in self.streams.iter_mut().filter(|slot| !slot.is_done(Role::Request)) {
+        let Self { halves, requests, streams, .. } = self;
+        for slot in streams.iter_mut().filter(|slot| !slot.is_done(Role::Request)) {
+            slot.end_wait(Role::Request, halves, *requests, cx.link.now);
             if !slot.is_unsure(Role::Request) {
                 slot.break_message(Role::Request, Anomaly::Truncated);
                 cx.work.tally.count(Anomaly::Truncated);
@@ -173,7 +191,38 @@ impl Connection {
         for direction in Direction::BOTH {
             self.stop(&mut Cx { link, direction, work });
         }
-        self.streams.end_all(extra, self.all_seen, work);
+        self.end_all(&mut Cx { link, direction: Direction::FromPod, work }, extra);
+    }
+
+    /// All exchanges end as they are.
+    fn end_all(&mut self, cx: &mut Cx<'_, '_>, extra: Option<Anomaly>) {
+        let Self { halves, requests, streams, all_seen, .. } = self;
+        streams.iter_mut().for_each(|slot| slot.end_waits(halves, *requests, cx.link.now));
+        streams.end_all(extra, *all_seen, cx.work);
+    }
+}
+
+/// How much further than any that was seen the stream of a request may be.
+const STREAMS_AHEAD: u32 = 4096;
+
+impl Connection {
+    /// What a frame says for itself in this direction. Clients open odd streams, and promise nothing (RFC 9113, 5.1.1 and 8.4).
+    /// Where it is known which streams are open, a message's frame of another one is no sign of anything, unless a request
+    /// may begin with it.
+    fn fit(&self, direction: Direction, frame: FrameHeader) -> Fit {
+        let role = self.role(direction);
+        let of_message = matches!(frame.kind, FrameType::Data | FrameType::Headers);
+        let (id, odd) = (frame.stream_id, frame.stream_id % 2 == 1);
+        let joined = role.is_none() || self.doubt == Some(Anomaly::JoinedMidway);
+        let begins = frame.kind == FrameType::Headers
+            && (self.highest..self.highest.saturating_add(STREAMS_AHEAD)).contains(&id);
+        match role {
+            Some(Role::Request) if frame.kind == FrameType::PushPromise || of_message && !odd => Fit::No,
+            _ if self.streams.is_open(id) => Fit::Open,
+            _ if !of_message || joined => Fit::Likely,
+            Some(Role::Request) if begins => Fit::Likely,
+            _ => Fit::Weightless,
+        }
     }
 }
 
@@ -201,10 +250,27 @@ impl Half {
         }
         self.at = At::Opaque;
         self.piece.clear();
+        self.search = None;
     }
 }
 
 impl Slot {
+    /// The stream ends here. Of its messages those whose end was not sent had more to send.
+    pub(super) fn end_waits(&mut self, halves: &[Half; 2], requests: Option<Direction>, now: Ktime) {
+        [Role::Request, Role::Response]
+            .into_iter()
+            .for_each(|role| self.end_wait(role, halves, requests, now));
+    }
+
+    fn end_wait(&mut self, role: Role, halves: &[Half; 2], requests: Option<Direction>, now: Ktime) {
+        let Some(requests) = requests else { return };
+        let half = if role == Role::Request { requests } else { requests.reverse() }.of(halves);
+        let message = self.message(role);
+        if message.phase == Phase::Open {
+            message.window.end(&half.window, &half.initial_window, now);
+        }
+    }
+
     /// Whether bytes before this offset of its direction may be of the message.
     fn may_be_before(&self, role: Role, end: u64) -> bool {
         match role.of(&self.stream.messages).phase {

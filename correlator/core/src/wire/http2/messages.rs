@@ -60,10 +60,11 @@ impl Connection {
         let mut slot = self.slot(cx, id, head);
         slot.extents = [Extent { start, end }, Extent::default()];
         slot.message(Role::Request).phase = Phase::Open;
-        let (request, response) = (cx.direction, cx.direction.reverse());
         let time = slot.stream.exchange.request.last_byte;
-        slot.message(Role::Request).window.begin(&request.of(&self.halves).window, time);
-        slot.message(Role::Response).window.begin(&response.of(&self.halves).window, time);
+        for (role, direction) in [(Role::Request, cx.direction), (Role::Response, cx.direction.reverse())] {
+            let half = direction.of(&self.halves);
+            slot.message(role).window.begin(&half.window, &half.initial_window, time);
+        }
         cx.work.out.begun.push(Begun::new(&slot.stream.exchange, cx.direction, (start, end)));
         self.streams.insert(slot, self.all_seen, cx.work);
         if ends {
@@ -80,8 +81,8 @@ impl Connection {
         let mut slot = self.slot(cx, id, head);
         slot.note(Anomaly::Pushed);
         slot.message(Role::Request).phase = Phase::Done;
-        let time = slot.stream.exchange.request.last_byte;
-        slot.message(Role::Response).window.begin(&cx.direction.of(&self.halves).window, time);
+        let (time, half) = (slot.stream.exchange.request.last_byte, cx.direction.of(&self.halves));
+        slot.message(Role::Response).window.begin(&half.window, &half.initial_window, time);
         self.streams.insert(slot, self.all_seen, cx.work);
     }
 
@@ -124,12 +125,15 @@ impl Connection {
             cx.work.tally.count(anomaly);
         }
         let tunnel = exchange.method == "CONNECT" && fields.status.is_some_and(|status| status < 300);
-        *Role::Response.of_mut(&mut slot.extents) = Extent { start: start.offset, end: *end };
-        // With its head here, nothing of it was missed, whatever was missed before.
+        let extent = Extent { start: start.offset, end: *end };
+        let before = std::mem::replace(Role::Response.of_mut(&mut slot.extents), extent);
+        // With its head here, nothing of it was missed, whatever was missed before. Its window may have been opened by now.
         let message = slot.message(Role::Response);
-        *message = Message { phase: Phase::Open, ..Message::default() };
-        message.window.begin(&cx.direction.of(&self.halves).window, *time);
+        *message = Message { phase: Phase::Open, window: message.window, ..Message::default() };
+        let half = cx.direction.of(&self.halves);
+        message.window.begin(&half.window, &half.initial_window, *time);
         slot.learn_of_call(fields);
+        self.streams.cover(Role::Response, id, extent, before.start == 0);
         if tunnel {
             self.end_at_response(cx, id);
         } else if head.ends_stream {
@@ -177,11 +181,19 @@ impl Connection {
         }
         touch(&mut slot.stream.exchange, role, bytes, body, time);
         let extent = role.of_mut(&mut slot.extents);
-        if extent.start == 0 {
+        let new = extent.start == 0;
+        if new {
             extent.start = end.saturating_sub(bytes);
         }
         extent.end = end;
-        slot.stream.exchange.anomalies |= odd;
+        let extent = *extent;
+        let anomalies = &mut slot.stream.exchange.anomalies;
+        let noted = anomalies.contains(Anomaly::Retransmit);
+        *anomalies |= odd;
+        // Copies do not matter any more to a message that has the anomaly.
+        if new || !noted {
+            self.streams.cover(role, id, extent, new);
+        }
     }
 
     /// A message's last byte passed.

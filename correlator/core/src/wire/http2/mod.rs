@@ -1,8 +1,8 @@
 //! Stage 3 and 4, HTTP/2 (RFC 9113): frames, streams, and the exchanges that they are.
 //!
 //! `connection` reads both directions' frames: header blocks (`block`), bodies (`data`), all others (`control`,
-//! `settings`). `request` and `messages` make exchanges of them, which `stream` holds while they are open. `lost` and `sync` say what
-//! is done where bytes are missing.
+//! `settings`). `request` and `messages` make exchanges of them, which `streams` holds while they are open. `lost` says what is done
+//! where bytes are missing, `search` and `sync` where frames begin.
 mod block;
 mod connection;
 mod control;
@@ -20,8 +20,10 @@ mod request;
     expect(dead_code, reason = "the program that reads frames, and its records, come next")
 )]
 mod run;
+mod search;
 mod settings;
 mod stream;
+mod streams;
 mod sync;
 mod upgrade;
 mod window;

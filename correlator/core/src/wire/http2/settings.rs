@@ -63,6 +63,7 @@ impl Connection {
 
     /// One of the settings of a frame.
     pub(super) fn setting(&mut self, cx: &mut Cx<'_, '_>, setting: u16, value: u32, time: Ktime) {
+        let streams = self.streams.len() > 0;
         let sender = self.half(cx.direction.reverse());
         match setting {
             HEADER_TABLE_SIZE => {
@@ -70,7 +71,7 @@ impl Connection {
                 announced.table_size = Some(value);
             }
             INITIAL_WINDOW_SIZE if value > u32::MAX >> 1 => cx.violation(),
-            INITIAL_WINDOW_SIZE => sender.initial_window.set(value, time),
+            INITIAL_WINDOW_SIZE => sender.initial_window.set(value, &sender.window, streams, time),
             MAX_FRAME_SIZE => sender.max_frame = sender.max_frame.max(value.min(MAX_FRAME)),
             _ => {}
         }

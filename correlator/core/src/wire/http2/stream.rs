@@ -1,9 +1,5 @@
-//! The open streams of one connection (RFC 9113, 5.1), and how far their messages came.
-use super::{
-    super::{join::Finished, work::Work},
-    grpc::Walk,
-    window::StreamWindow,
-};
+//! A stream (RFC 9113, 5.1), and how far its messages came.
+use super::{super::join::Finished, grpc::Walk, window::StreamWindow};
 use crate::{Anomaly, Exchange, FlowControl, Grpc, Ktime, Protocol};
 
 /// One of the two messages of an exchange.
@@ -78,8 +74,15 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    fn overlaps(self, start: u64, end: u64) -> bool {
+    pub(super) fn overlaps(self, start: u64, end: u64) -> bool {
         self.start < end && start < self.end
+    }
+
+    /// Ends where another one begins, which goes on to further than this one's beginning.
+    pub(super) fn keep_off(&mut self, other: Self) {
+        if other.end > self.start {
+            self.end = self.end.min(other.start).max(self.start);
+        }
     }
 }
 
@@ -93,7 +96,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// What it holds on the heap, in bytes. Must not change while the stream is open.
-    fn cost(&self) -> u64 {
+    pub(super) fn cost(&self) -> u64 {
         let exchange = &self.stream.exchange;
         let authority = exchange.authority.as_ref().map_or(0, String::len);
         (size_of::<Self>() + size_of::<Stream>() + exchange.method.len() + exchange.path.len() + authority)
@@ -122,7 +125,7 @@ impl Slot {
     }
 
     /// What is missing of it when nothing more comes, where that is not known already.
-    fn missing(&self) -> Option<Anomaly> {
+    pub(super) fn missing(&self) -> Option<Anomaly> {
         let [request, response] = &self.stream.messages;
         match (request.phase, response.phase) {
             _ if response.unsure => None,
@@ -140,7 +143,7 @@ impl Slot {
     }
 
     /// The exchange, as it is. `over`: the response is complete, and the request needs no more.
-    fn finish(self, over: bool, all_seen: bool) -> Finished {
+    pub(super) fn finish(self, over: bool, all_seen: bool) -> Finished {
         let Self { id: _, extents: [request_extent, response_extent], stream } = self;
         let Stream {
             mut exchange, messages: [request, response], timeout_ns, grpc_status, cancelled, ..
@@ -171,122 +174,6 @@ impl Slot {
             response_last: last(&response, response_extent),
             exchange,
         }
-    }
-}
-
-/// The open streams, by their identifiers.
-#[derive(Default)]
-pub(super) struct Streams {
-    slots: Vec<Slot>,
-}
-
-impl Streams {
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn holds(&self) -> bool {
-        self.slots.capacity() > 0
-    }
-
-    pub(super) fn get(&mut self, id: u32) -> Option<&mut Slot> {
-        let place = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
-        self.slots.get_mut(place)
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut()
-    }
-
-    /// Takes in a stream that is not there. At the limit the oldest gives way; nothing is taken in where all connections
-    /// together hold too much.
-    pub(super) fn insert(&mut self, slot: Slot, all_seen: bool, work: &mut Work<'_>) {
-        let cost = slot.cost();
-        if !work.tally.has_room(cost, self.slots.iter().map(Slot::cost)) {
-            work.tally.open_overflows += 1;
-            return work.tally.count(Anomaly::TooManyPending);
-        }
-        if self.slots.len() >= work.config.limits.pending_requests.max(1) {
-            work.tally.open_overflows += 1;
-            work.tally.count(Anomaly::TooManyPending);
-            self.end_at(0, Some(Anomaly::TooManyPending), all_seen, work);
-        }
-        work.tally.open += cost;
-        let place = self.slots.partition_point(|other| other.id < slot.id);
-        self.slots.insert(place, slot);
-    }
-
-    /// The exchange of a stream is over.
-    pub(super) fn finish(&mut self, id: u32, over: bool, all_seen: bool, work: &mut Work<'_>) {
-        if let Ok(place) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
-            self.take(place, over, all_seen, work);
-        }
-    }
-
-    fn take(&mut self, place: usize, over: bool, all_seen: bool, work: &mut Work<'_>) {
-        let slot = self.slots.remove(place);
-        work.tally.open = work.tally.open.saturating_sub(slot.cost());
-        work.out.finished.push(slot.finish(over, all_seen));
-        self.trim();
-    }
-
-    fn trim(&mut self) {
-        if self.slots.is_empty() {
-            self.slots = Vec::new();
-        }
-    }
-
-    /// A stream ends as it is.
-    fn end_at(&mut self, place: usize, anomaly: Option<Anomaly>, all_seen: bool, work: &mut Work<'_>) {
-        if let Some(slot) = self.slots.get_mut(place) {
-            anomaly.into_iter().for_each(|anomaly| slot.note(anomaly));
-            self.take(place, false, all_seen, work);
-        }
-    }
-
-    /// The streams for which this holds end as they are, in their order.
-    pub(super) fn end_where(
-        &mut self,
-        anomaly: Anomaly,
-        all_seen: bool,
-        work: &mut Work<'_>,
-        which: impl Fn(&Slot) -> bool,
-    ) {
-        if !self.slots.iter().any(&which) {
-            return;
-        }
-        let ended = self.slots.extract_if(.., |slot| which(slot));
-        for mut slot in ended {
-            slot.note(anomaly);
-            work.tally.open = work.tally.open.saturating_sub(slot.cost());
-            work.out.finished.push(slot.finish(false, all_seen));
-        }
-        self.trim();
-    }
-
-    /// The connection is over: all end as they are.
-    pub(super) fn end_all(&mut self, extra: Option<Anomaly>, all_seen: bool, work: &mut Work<'_>) {
-        for mut slot in std::mem::take(&mut self.slots) {
-            if let Some(anomaly) = slot.missing() {
-                work.tally.count(anomaly);
-                slot.note(anomaly);
-            }
-            extra.into_iter().for_each(|extra| slot.note(extra));
-            work.tally.open = work.tally.open.saturating_sub(slot.cost());
-            work.out.finished.push(slot.finish(false, all_seen));
-        }
-    }
-
-    /// Bytes of one direction in this range were sent again: the messages that go on behind them came later for it.
-    pub(super) fn note_again(&mut self, role: Role, start: u64, end: u64) {
-        let meant = self.slots.iter_mut().filter(|slot| role.of(&slot.extents).overlaps(start, end));
-        meant.for_each(|slot| slot.note(Anomaly::Retransmit));
-    }
-
-    /// The least end, so far, of a message of an open stream.
-    pub(super) fn first_end(&self, role: Role) -> Option<u64> {
-        self.slots.iter().map(|slot| role.of(&slot.extents).end).filter(|end| *end > 0).min()
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn has_its_length(frame: FrameHeader) -> bool {
 }
 
 /// Whether a frame's header is one that programs in use send.
-fn is_plausible(bytes: [u8; HEADER], max_frame: u32) -> bool {
+pub(super) fn is_usual_header(bytes: [u8; HEADER], max_frame: u32) -> bool {
     let [.., reserved, _, _, _] = bytes;
     reserved & 0x80 == 0 && is_usual(FrameHeader::parse(bytes), max_frame)
 }
@@ -47,7 +47,7 @@ pub(super) fn is_usual(frame: FrameHeader, max_frame: u32) -> bool {
 fn chain(bytes: &[u8], len: u64, max_frame: u32) -> Option<(u32, bool)> {
     let (mut rest, mut left, mut frames) = (bytes, len, 0);
     while let Some((header, behind)) = rest.split_first_chunk::<HEADER>() {
-        if !is_plausible(*header, max_frame) {
+        if !is_usual_header(*header, max_frame) {
             return None;
         }
         frames += 1;
@@ -70,15 +70,6 @@ pub(in crate::wire) fn is_joined(bytes: &[u8], len: u64) -> bool {
         Some((frames, true)) => frames >= if begins_empty { 3 } else { 1 },
         Some((frames, false)) => frames >= if begins_empty { 4 } else { 3 },
         None => false,
-    }
-}
-
-/// The same within a connection that speaks HTTP/2. `known`: whether this stream is open.
-pub(super) fn is_found(bytes: &[u8], len: u64, max_frame: u32, known: impl FnOnce(u32) -> bool) -> bool {
-    match (chain(bytes, len, max_frame), bytes.first_chunk::<HEADER>()) {
-        (Some((_, true)), Some(_)) => true,
-        (Some((frames, false)), Some(first)) => frames >= 2 || known(FrameHeader::parse(*first).stream_id),
-        _ => false,
     }
 }
 

@@ -1,4 +1,6 @@
 //! Flow control (RFC 9113, 5.2): how much a sender may still send, and how long it could send nothing.
+use std::collections::VecDeque;
+
 use crate::Ktime;
 
 /// Of a connection, and of a stream until SETTINGS_INITIAL_WINDOW_SIZE says otherwise (6.9.2).
@@ -40,23 +42,64 @@ impl Window {
     }
 }
 
-/// The initial window of a sender's streams, as its receiver sets it.
+/// Changes of the initial window that are remembered while streams are open; programs in use make one.
+const CHANGES: usize = 8;
+
+/// The initial window of a sender's streams, as its receiver sets it. A change of it is one of every open stream's window, too
+/// (6.9.2): each learns of it when something happens to it next, so that a change costs no more for many streams.
 pub(super) struct InitialWindow {
     size: u32,
-    /// When it last changed.
-    changed: Ktime,
+    /// Since streams are open.
+    changes: Option<Box<Changes>>,
+}
+
+/// How often it was changed, and the last changes.
+#[derive(Default)]
+struct Changes {
+    number: u32,
+    last: VecDeque<Change>,
+}
+
+/// The initial window got another size.
+#[derive(Clone, Copy)]
+struct Change {
+    time: Ktime,
+    size: u32,
+    /// For how long the connection's window had been used up by then.
+    connection_total: u64,
 }
 
 impl InitialWindow {
     pub(super) fn new() -> Self {
-        Self { size: INITIAL, changed: Ktime(0) }
+        Self { size: INITIAL, changes: None }
     }
 
-    /// It changes those of all open streams, too.
-    pub(super) fn set(&mut self, size: u32, now: Ktime) {
-        if self.size != size {
-            (self.size, self.changed) = (size, now);
+    /// SETTINGS_INITIAL_WINDOW_SIZE passed, with streams open or not.
+    pub(super) fn set(&mut self, size: u32, connection: &Window, streams: bool, now: Ktime) {
+        if self.size == size {
+            return;
         }
+        self.size = size;
+        if !streams {
+            return self.changes = None;
+        }
+        let changes = self.changes.get_or_insert_default();
+        changes.number = changes.number.wrapping_add(1);
+        changes.last.push_back(Change { time: now, size, connection_total: connection.total(now) });
+        if changes.last.len() > CHANGES {
+            changes.last.pop_front();
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.changes.as_ref().map_or(0, |changes| changes.number)
+    }
+
+    /// The changes behind the first so many, as far as they are remembered.
+    fn since(&self, number: u32) -> impl Iterator<Item = &Change> {
+        let missed = self.number().wrapping_sub(number) as usize;
+        let last = self.changes.as_ref().map(|changes| &changes.last);
+        last.into_iter().flat_map(move |last| last.iter().skip(last.len().saturating_sub(missed)))
     }
 }
 
@@ -65,33 +108,48 @@ impl InitialWindow {
 pub(super) struct StreamWindow {
     /// What may be sent, without the initial window.
     credit: i64,
+    /// How many changes of the initial window it knows.
+    changes: u32,
     /// Since when it is used up, and for how long the connection's was by then.
     blocked: Option<(Ktime, u64)>,
     /// For how long it was used up since the last DATA frame while the connection's was not.
     own: u64,
     /// For how long the connection's was used up by the end of the last frame.
     mark: u64,
-    /// What counts: the sender went on with DATA.
+    /// What counts: the sender went on with DATA, or could not until the stream ended.
     counted: u64,
 }
 
 impl StreamWindow {
-    /// The message begins: from now on it may have to wait.
-    pub(super) fn begin(&mut self, connection: &Window, now: Ktime) {
-        self.mark = connection.total(now);
+    /// The message begins with its head: from now on it may have to wait, where nothing may be sent from the beginning.
+    pub(super) fn begin(&mut self, connection: &Window, initial: &InitialWindow, now: Ktime) {
+        let mark = connection.total(now);
+        (self.changes, self.own, self.mark) = (initial.number(), 0, mark);
+        self.blocked = self.is_used_up(initial.size).then_some((now, mark));
     }
 
-    /// A DATA frame that uses up windows begins. So whatever seemed used up until now was not.
+    fn is_used_up(&self, initial: u32) -> bool {
+        self.credit.saturating_add(initial.into()) <= 0
+    }
+
+    /// The initial window may have changed since something happened to the stream.
+    fn catch_up(&mut self, initial: &InitialWindow) {
+        for change in initial.since(self.changes) {
+            if self.is_used_up(change.size) {
+                self.blocked.get_or_insert((change.time, change.connection_total));
+            } else {
+                self.unblock(change.time, change.connection_total);
+            }
+        }
+        self.changes = initial.number();
+    }
+
+    /// A DATA frame that uses up windows begins. So whatever seems used up by now is not.
     pub(super) fn resume(&mut self, connection: &mut Window, initial: &InitialWindow) {
         connection.blocked = None;
-        if let Some((since, _)) = self.blocked
-            && initial.changed > since
-        {
-            self.unblock(connection, initial.changed);
-        }
+        self.catch_up(initial);
         self.blocked = None;
-        self.counted = self.counted.saturating_add(self.own + connection.total.saturating_sub(self.mark));
-        (self.own, self.mark) = (0, connection.total);
+        self.count(connection.total);
     }
 
     /// It ended, with a payload of so many bytes.
@@ -104,26 +162,42 @@ impl StreamWindow {
     ) {
         connection.use_up(bytes, now);
         self.credit -= i64::from(bytes);
-        self.mark = connection.total(now);
-        if self.credit.saturating_add(initial.size.into()) <= 0 {
-            self.blocked = Some((now, self.mark));
-        }
+        self.begin(connection, initial, now);
     }
 
     /// A WINDOW_UPDATE of the stream passed.
     pub(super) fn open(&mut self, bytes: u32, connection: &Window, initial: &InitialWindow, now: Ktime) {
+        self.catch_up(initial);
         self.credit = self.credit.saturating_add(bytes.into());
-        if self.credit.saturating_add(initial.size.into()) > 0 {
-            self.unblock(connection, now);
+        if !self.is_used_up(initial.size) {
+            self.unblock(now, connection.total(now));
+        }
+    }
+
+    /// The stream ended before its sender had sent all. Where it could send nothing by then, it was kept from it since the
+    /// last frame, as if it had gone on now.
+    pub(super) fn end(&mut self, connection: &Window, initial: &InitialWindow, now: Ktime) {
+        self.catch_up(initial);
+        if self.blocked.is_some() || connection.blocked.is_some() {
+            let total = connection.total(now);
+            self.unblock(now, total);
+            self.count(total);
         }
     }
 
     /// Time in which the connection's window was used up, too, counts once.
-    fn unblock(&mut self, connection: &Window, now: Ktime) {
-        if let Some((since, connection_total)) = self.blocked.take() {
-            let both = connection.total(now).saturating_sub(connection_total);
+    fn unblock(&mut self, now: Ktime, connection_total: u64) {
+        if let Some((since, before)) = self.blocked.take() {
+            let both = connection_total.saturating_sub(before);
             self.own += now.since(since).saturating_sub(both);
         }
+    }
+
+    /// The time since the last frame in which nothing could be sent counts.
+    fn count(&mut self, connection_total: u64) {
+        let connection = connection_total.saturating_sub(self.mark);
+        self.counted = self.counted.saturating_add(self.own).saturating_add(connection);
+        (self.own, self.mark) = (0, connection_total);
     }
 
     /// For how long the message could not be sent, in ns.
@@ -138,76 +212,4 @@ pub(super) fn use_up_unknown(connection: &mut Window, bytes: u32, now: Ktime) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A sender with one stream, and the times of what happens to it.
-    struct Sender {
-        connection: Window,
-        initial: InitialWindow,
-        stream: StreamWindow,
-    }
-
-    impl Sender {
-        fn new() -> Self {
-            let (connection, initial) = (Window::new(), InitialWindow::new());
-            Self { connection, initial, stream: StreamWindow::default() }
-        }
-
-        fn data(&mut self, bytes: u32, now: u64) {
-            self.stream.resume(&mut self.connection, &self.initial);
-            self.stream.use_up(bytes, &mut self.connection, &self.initial, Ktime(now));
-        }
-
-        fn stream_update(&mut self, bytes: u32, now: u64) {
-            self.stream.open(bytes, &self.connection, &self.initial, Ktime(now));
-        }
-    }
-
-    #[test]
-    fn blocked_by_the_stream() {
-        let mut sender = Sender::new();
-        sender.connection.open(1 << 20, Ktime(0));
-        sender.data(65_535, 100);
-        sender.stream_update(10, 400);
-        assert_eq!(sender.stream.blocked_ns(), 0, "it has sent no more yet");
-        sender.data(10, 500);
-        assert_eq!(sender.stream.blocked_ns(), 300);
-        sender.stream_update(1000, 900);
-        sender.data(5, 1000);
-        sender.data(5, 2000);
-        assert_eq!(sender.stream.blocked_ns(), 700);
-    }
-
-    #[test]
-    fn time_in_which_both_are_used_up_counts_once() {
-        let mut sender = Sender::new();
-        sender.data(65_535, 100);
-        sender.stream_update(1000, 400);
-        sender.connection.open(1000, Ktime(600));
-        sender.data(1000, 700);
-        assert_eq!(sender.stream.blocked_ns(), 500);
-        sender.connection.open(1000, Ktime(800));
-        sender.stream_update(1000, 1000);
-        sender.data(1, 1100);
-        assert_eq!(sender.stream.blocked_ns(), 800);
-    }
-
-    #[test]
-    fn a_larger_initial_window_opens_a_stream() {
-        let mut sender = Sender::new();
-        sender.connection.open(1 << 20, Ktime(0));
-        sender.data(65_535, 100);
-        sender.initial.set(1 << 20, Ktime(250));
-        sender.data(1, 300);
-        assert_eq!(sender.stream.blocked_ns(), 150);
-    }
-
-    #[test]
-    fn a_sender_that_goes_on_was_not_blocked() {
-        let mut sender = Sender::new();
-        sender.data(70_000, 100);
-        sender.data(1, 300);
-        assert_eq!(sender.stream.blocked_ns(), 0);
-    }
-}
+mod tests;

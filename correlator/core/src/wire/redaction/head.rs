@@ -37,6 +37,23 @@ pub(super) fn masked_head(head: &[u8], config: &Config) -> Vec<u8> {
     masked
 }
 
+/// Masks a field's line, if it is listed, or folds onto one that is (`sensitive`); says which.
+pub(super) fn masked_field(line: &[u8], sensitive: bool, config: &Config) -> (Vec<u8>, bool) {
+    let mut masked = Vec::new();
+    let sensitive = field(line, sensitive, &config.redact_headers, &mut masked);
+    (masked, sensitive)
+}
+
+/// Masks a part of a line, of its beginning but the name, or the white space that folds it.
+pub(super) fn masked_line(part: &[u8], begins: bool) -> Vec<u8> {
+    let colon = part
+        .iter()
+        .position(|byte| *byte == b':')
+        .filter(|_| begins && !part.starts_with(b" ") && !part.starts_with(b"\t"));
+    let (name, value) = part.split_at_checked(colon.map_or(0, |colon| colon + 1)).unwrap_or((part, &[]));
+    [name, &masked_value(value)].concat()
+}
+
 /// Keeps the ends of lines, and of the beginning what it must be taken for again.
 fn masked_rest(text: &[u8]) -> Vec<u8> {
     let word = text.iter().take_while(|byte| is_token(**byte)).count();

@@ -1,5 +1,5 @@
 use super::{Bench, Talk, response, run};
-use crate::{Anomaly, Config, Side};
+use crate::{Config, Side};
 
 /// What client and server send in turns, a segment each, from the handshake to both FINs.
 fn turns(turns: &[&str]) -> Bench {
@@ -266,19 +266,6 @@ fn a_long_body_is_skipped_and_the_skip_ends() {
     let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.argument)).collect();
     assert_eq!(wants, [Some(end), None]);
     assert_eq!(bench.total().opaque, 0);
-}
-
-#[test]
-fn a_head_larger_than_the_limit_is_given_up_and_the_next_is_found() {
-    for segment in [1_000_000, 1400, 8192] {
-        let mut talk = Talk::new(Side::Server);
-        let line = "x".repeat(20_000);
-        talk.client_in(segment, format!("GET /a HTTP/1.1\r\nX: {line}\r\n\r\n")).server(response(431, ""));
-        talk.client("GET /b HTTP/1.1\r\n\r\n").server(response(200, ""));
-        let bench = run(&talk.records);
-        assert_eq!(bench.lines(), ["GET /b 200 0/0 [gap]"]);
-        assert_eq!(bench.counted(Anomaly::HeaderTooLarge), 1);
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod hostile;
 mod http1;
 mod http2;
 mod join;
+mod long_heads;
 mod random;
 mod random_http1;
 mod reassembly;

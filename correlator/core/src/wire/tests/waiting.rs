@@ -22,6 +22,32 @@ fn what_waits_behind_a_gap_is_bounded() {
     bench.finish();
 }
 
+/// Connections that are over leave the queue when their time comes; too many of them make others' gaps end early.
+#[test]
+fn gaps_wait_in_a_bounded_queue() {
+    let mut config = Config::default();
+    config.limits.flows = 8;
+    let mut bench = Bench::new(config);
+    let mut good = Talk::from_port(Side::Server, 1);
+    good.client(&REQUEST[..20]).client(&REQUEST[20..]).swapped();
+    let late = good.records.pop().unwrap();
+    bench.records(&good.records);
+    let queue =
+        |bench: &Bench| bench.wire.tables().into_iter().find(|table| table.name == "gap_queue").unwrap();
+    for port in 2..102 {
+        let mut talk = Talk::from_port(Side::Server, port);
+        talk.client("GET /").lost().client("a HTTP/1.1\r\n\r\n").server_reset();
+        bench.records(&talk.records);
+        assert!(queue(&bench).entries <= 8);
+    }
+    assert_eq!((queue(&bench).entries, queue(&bench).evicted), (8, 93));
+    bench.records([&late]);
+    assert_eq!((bench.total().duplicate, bench.counted(Anomaly::Gap)), (20, 101), "its gap was given up");
+    bench.tick(good.now + 2_000_000_000);
+    assert_eq!(queue(&bench).entries, 0);
+    bench.finish();
+}
+
 #[test]
 fn bytes_that_come_after_they_were_given_up_are_duplicate_and_not_lost() {
     let mut talk = Talk::new(Side::Server);

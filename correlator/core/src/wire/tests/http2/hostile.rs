@@ -83,6 +83,41 @@ fn floods_of_small_frames() {
     }
 }
 
+fn go_away(last: u32) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, [last.to_be_bytes(), [0; 4]].concat())
+}
+
+/// How many streams 5,000 of these make it look at, with 1,024 open ones.
+fn looks(open: &Talk, each: impl Fn(&mut Talk, u32)) -> (u64, Bench) {
+    let mut bench = Bench::new(Config::default());
+    bench.records(&open.records);
+    let visits = |bench: &Bench| bench.wire.table.peek(0).unwrap().visits();
+    let before = visits(&bench);
+    let mut talk = Talk { records: Vec::new(), ..open.clone() };
+    (0..5000).for_each(|round| each(&mut talk, round));
+    bench.records(&talk.records);
+    (visits(&bench) - before, bench)
+}
+
+#[test]
+fn no_frame_segment_or_call_makes_it_look_at_all_streams() {
+    let mut peers = Peers::new(Side::Server);
+    let requests: Vec<_> =
+        (1..2048).step_by(2).flat_map(|stream| peers.request(stream, "POST", "/", 0)).collect();
+    peers.talk.client_in(1448, requests);
+    let open = &peers.talk;
+    // Of the streams that the server says it looks at the last falls from one to the next, and all are below it.
+    let (visits, bench) = looks(open, |talk, round| _ = talk.server(go_away(10_000 - round)));
+    assert_eq!((visits, bench.notes.exchanges.len()), (0, 0));
+    let (visits, bench) = looks(open, |talk, round| _ = talk.server(go_away(2047 - round.min(2000))));
+    assert!(visits <= 2 * 1000 && bench.notes.exchanges.len() == 1000, "{visits}: each of them once");
+    let (visits, _) = looks(open, |talk, _| _ = talk.client_at(1_000_201, [0; 100]));
+    assert!(visits <= 2 * 1024, "{visits}: the same segment is no news");
+    let (visits, _) =
+        looks(open, |talk, round| _ = talk.client(data(2 * (round % 1024) + 1, 0, "x")).pod_read(10));
+    assert!(visits <= 4 * 5000, "{visits}");
+}
+
 #[test]
 fn a_header_block_without_end() {
     let mut flood = frame(HEADERS, 0, 1, [0x82; 1000]);

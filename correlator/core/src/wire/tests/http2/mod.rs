@@ -8,5 +8,6 @@ mod midway;
 mod oracle;
 mod peers;
 mod run;
+mod search;
 mod streams;
 mod upgrade;

@@ -35,7 +35,7 @@ impl Line {
     fn pass(&mut self, direction: Direction, data: &[u8], len: usize, run: Option<FrameRun>, time: u64) {
         let end = Endpoint { address: [0; 16], port: 1 };
         let id = FlowId { netns: 1, ifindex: 1, local: end, peer: end };
-        let link = Link { id, vantage: 1, cookie: 0, first_seqs: [0; 2] };
+        let link = Link { id, vantage: 1, cookie: 0, now: Ktime(time), first_seqs: [0; 2] };
         let config = Config::default();
         let work =
             &mut Work { config: &config, bytes: &mut self.bytes, tally: &mut self.tally, out: &mut self.out };
