@@ -133,7 +133,17 @@ fn build(toolchain: &Toolchain) -> Result<Vec<u8>> {
         .env_remove("RUSTC")
         .env_remove("RUSTUP_TOOLCHAIN"))?;
     let object = target.join(TARGET).join(PROFILE).join("weft-ebpf");
+    strip(&object)?;
     fs::read(&object).with_context(|| object.display().to_string())
+}
+
+/// BTF is made, and nobody needs what it was made from: four fifths of the file. By the toolchain's own tool, which finds its
+/// libraries only where it is told to look.
+fn strip(object: &Path) -> Result<()> {
+    let sysroot = sysroot()?;
+    let host = output(nightly("rustc").args(["--print", "host-tuple"]))?;
+    let tool = sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy");
+    run(Command::new(tool).env("LD_LIBRARY_PATH", sysroot.join("lib")).arg("--strip-debug").arg(object))
 }
 
 /// The same bytes wherever it is built: no path of this machine goes into the debug information that BTF is made from.

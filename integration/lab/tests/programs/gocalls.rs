@@ -11,7 +11,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use weft_abi::{GoCallLayout, io};
+use weft_abi::{GoCallLayout, go_call, io};
+use weft_gobin::ProbePoint;
 use weft_loader::{Pins, go::GoProbes};
 
 use crate::gobench::Bench;
@@ -41,6 +42,29 @@ fn a_call_knows_its_goroutine_its_socket_its_stream_and_its_contexts() -> Result
         assert_eq!(contexts.len(), 2, "call {id}: {contexts:x?}");
     }
     assert_eq!(calls.len() as u32, ROUNDS);
+    Ok(())
+}
+
+/// It runs partly on the system stack of a thread: then it is told whom the thread works for.
+#[test]
+fn a_garbage_collection_is_told_of_who_began_it() -> Result<()> {
+    let mut bench = Bench::new("gogc", Linked::Statically, 2)?;
+    let points = bench.go.binary.points.clone();
+    let runtime = points.iter().filter(|point| point.layout.function >= go_call::STOP_WORLD);
+    let attach = |point: &ProbePoint| bench.probes.attach(&bench.go.path, point.file_offset, point.layout);
+    let attachments = runtime.map(attach).collect::<Result<Vec<_>, _>>()?;
+    let said = bench.go.go_on()?;
+    let (_, (goid, _)) = said.of("gc").next().context("nobody collected garbage")?;
+    let calls = bench.records().calls;
+    let by = |function| {
+        calls.iter().filter(move |(call, _)| call.header.detail == function).map(|(call, _)| call.goid)
+    };
+    assert!(by(go_call::GC_START).any(|by| by == goid), "{calls:?}");
+    assert!(by(go_call::STOP_WORLD).any(|by| by == goid), "{calls:?}");
+    // The world stops when marking begins, and when it is over.
+    assert!(by(go_call::STOP_WORLD).count() >= 2 && by(go_call::START_WORLD).count() >= 2, "{calls:?}");
+    assert!(by(go_call::GC_MARK_TERMINATION).count() >= 1, "{calls:?}");
+    drop(attachments);
     Ok(())
 }
 

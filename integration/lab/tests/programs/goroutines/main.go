@@ -120,6 +120,10 @@ func probe(conn net.Conn, i int) {
 	if i%2 == 1 {
 		conn = &wrapped{conn, "wrapped"}
 	}
+	if i == 0 {
+		say("gc", 1000)
+		runtime.GC()
+	}
 	say("call", 1000+i)
 	listened(&call{conn: conn, ctx: ctx, streamID: uint32(1000 + i)})
 }
