@@ -74,6 +74,7 @@ fn stages(options: &Options) -> Vec<Stage> {
         stages.push(Stage { name: "privileged tests", hindrance: no_privileges(), run: privileged });
     }
     if options.full {
+        stages.push(Stage { name: "phases", hindrance: no_privileges(), run: phases });
         stages.push(Stage { name: "other kernels", hindrance: no_privileges(), run: kernels });
         stages.push(Stage { name: "dependencies (cargo-deny)", hindrance: None, run: dependencies });
     }
@@ -124,6 +125,21 @@ fn privileged() -> Result<()> {
     tools::rust_binaries()?;
     // Two at a time: each has a load of its own, and the machine is not large.
     run(cargo().args(["test", "--no-fail-fast", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
+}
+
+/// Where the time went, against programs that say so themselves: alone on the machine, because they compare times.
+fn phases() -> Result<()> {
+    run(cargo().args([
+        "test",
+        "-p",
+        "weft-lab",
+        "--test",
+        "phases",
+        "--",
+        "--ignored",
+        "--test-threads",
+        "1",
+    ]))
 }
 
 /// One at a time: each is a machine of its own.
