@@ -125,6 +125,9 @@ impl Connection {
             Delivery::Again(start, end, _) => self.again(cx, start, end),
             Delivery::End => self.end(cx),
         }
+        if self.streams.len() == 0 {
+            self.halves.iter_mut().for_each(|half| half.initial_window.forget_changes());
+        }
     }
 
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.

@@ -91,6 +91,11 @@ impl InitialWindow {
         }
     }
 
+    /// No stream is open that has not learned of them.
+    pub(super) fn forget_changes(&mut self) {
+        self.changes = None;
+    }
+
     fn number(&self) -> u32 {
         self.changes.as_ref().map_or(0, |changes| changes.number)
     }
