@@ -102,6 +102,7 @@ fn what_is_read_is_what_the_program_says() -> Result<()> {
 }
 
 #[test]
+#[ignore = "how often goroutines wait depends on what else the machine does"]
 fn a_histogram_that_grows_is_read_between_two_of_the_programs_own() -> Result<()> {
     let runtime = Runtime::start()?;
     let end = Instant::now() + Duration::from_secs(60);
