@@ -66,7 +66,7 @@ fn map(file: File) -> Result<&'static [u8]> {
     let length = usize::try_from(file.metadata()?.len())?;
     ensure!(length > 0, "there is nothing on stdin");
     // SAFETY: the kernel chooses a place where nothing is.
-    let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, &file, 0) }
+    let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, &file, 0) }
         .context("stdin cannot be mapped")?;
     // SAFETY: the mapping has this length and is never undone. Nobody can write to a file that is being executed; whoever
     // finds a way gets wrong answers about his own program, since nothing is taken for granted that was read once.

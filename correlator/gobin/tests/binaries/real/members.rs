@@ -35,8 +35,10 @@ fn the_table_says_what_the_binaries_say() {
             .iter()
             .find(|row| row.module == GO && (row.from..=row.to).contains(&release))
             .expect("a row");
-        let others = ["golang.org/", "google.golang.org/"];
-        let of_go = described.iter().filter(|(name, _)| !others.iter().any(|other| name.starts_with(other)));
-        assert_eq!(of_go.collect::<Vec<_>>(), row.members.iter().collect::<Vec<_>>(), "{}", version.0);
+        // A member whose place differs between the patches of a release is in no row.
+        assert!(row.members.len() >= 25, "{}: {}", version.0, row.members.len());
+        for (name, member) in &row.members {
+            assert_eq!(described.get(name), Some(member), "{}: {name}", version.0);
+        }
     }
 }
