@@ -42,7 +42,9 @@ fn an_idle_flow_gives_its_slot_to_a_new_one() -> Result<()> {
     assert!(flows.set(new(0), NOTHING).is_none());
     assert_eq!((flows.used(), flows.evicted()), (u64::from(SLOTS), 1));
 
-    // The first flow talks from round to round; the next ones do not.
+    // The first flow talks from round to round; the next ones do not. The first segment that a slot sees is recorded.
+    programs.run("tc_ingress", &Tcp::new(900, 100).frame(), 1)?;
+    assert_eq!(programs.records().len(), 1);
     for seq in [1000, 1100, 1200] {
         programs.run("tc_ingress", &Tcp::new(seq, 100).frame(), 1)?;
         assert_eq!(sequences(&flows.gathered()), [(seq, 100)]);
@@ -63,6 +65,7 @@ fn a_flow_that_lost_its_slot_can_have_another() -> Result<()> {
     let cookie = programs.cookie;
     let mut flows = full(&programs)?;
     programs.run("tc_ingress", &Tcp::new(1000, 100).frame(), 1)?;
+    assert_eq!(programs.records().len(), 1, "the first segment that a slot sees");
     flows.gathered();
     flows.gathered();
     // The flow that is idle for longest is that of the packets: its slot was the first, and the hand begins there.
@@ -72,9 +75,11 @@ fn a_flow_that_lost_its_slot_can_have_another() -> Result<()> {
     // Told again, it takes the slot of the next idle one.
     assert!(flows.set(numbered(cookie, 0), NOTHING).is_none());
     programs.run("tc_ingress", &Tcp::new(1200, 100).frame(), 1)?;
+    assert_eq!(programs.records().len(), 1);
+    programs.run("tc_ingress", &Tcp::new(1300, 100).frame(), 1)?;
     assert!(programs.records().is_empty());
     assert_eq!(flows.evicted(), 2);
     let last = flows.set(numbered(cookie, 0), None);
-    assert_eq!(sequences(last.as_slice()), [(1200, 100)]);
+    assert_eq!(sequences(last.as_slice()), [(1300, 100)]);
     Ok(())
 }
