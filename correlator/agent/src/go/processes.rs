@@ -8,6 +8,7 @@ use std::{
 
 use weft_core::{Input, ProcessUpdate};
 use weft_gobin::GoBinary;
+use weft_loader::LoaderError;
 
 use super::{
     binaries::{Answer, Binaries},
@@ -15,7 +16,7 @@ use super::{
     listeners::Listeners,
     log_limit::LogLimit,
     pods::{PodNetns, Pods},
-    proc,
+    proc::{self, ProcDir},
     process::Process,
     read::ReadFile,
     recent::Recent,
@@ -149,17 +150,25 @@ impl Processes {
     fn adopt(&mut self, sighting: &Sighting, binary: Arc<GoBinary>, now: Instant) {
         let mut process = Process::new(sighting, binary, now);
         if let Err(error) = self.listeners.add(&process, now) {
-            self.counts.overflow.processes += 1;
-            if let Some(left_out) = self.log.line(now) {
-                tracing::warn!(pid = process.pid, pod = %process.pod.label, left_out, "its goroutines stay unknown: {error}");
-            }
-            return;
+            return self.leave_out(&process, &error, now);
         }
         tracing::debug!(pid = process.pid, pod = %process.pod.label, path = process.path, "a Go process");
         process.count();
         self.tell(&process);
         self.known.insert(process.pid, process);
         self.changed = true;
+    }
+
+    /// The programs cannot be told of it: it is gone meanwhile, or there are too many.
+    fn leave_out(&mut self, process: &Process, error: &LoaderError, now: Instant) {
+        if ProcDir::open(process.pid).is_err() {
+            return;
+        }
+        self.counts.overflow.processes += 1;
+        if let Some(left_out) = self.log.line(now) {
+            let (pid, pod) = (process.pid, &process.pod.label);
+            tracing::warn!(pid, pod, left_out, "its goroutines stay unknown: {error}");
+        }
     }
 
     fn refuse(&mut self, pid: u32, pod: &PodNetns, error: &io::Error, now: Instant) {
