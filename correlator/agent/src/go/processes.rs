@@ -34,8 +34,8 @@ pub struct Processes {
     pub(super) listeners: Listeners,
     pub(super) binaries: Binaries,
     pipeline: PipelineHandle,
-    /// Processes that may not be looked at: it was said of them.
-    refused: Recent<u32>,
+    /// Processes that may not be looked at, by their id and when they started: it was said of them, once.
+    refused: Recent<(u32, u64)>,
     pub(super) counts: Counts,
     log: LogLimit,
     /// What was published is out of date.
@@ -75,7 +75,7 @@ impl Processes {
         match Look::at(pid, pods) {
             Look::Of(sighting) => self.seen(&sighting, now),
             Look::Nothing => self.gone(pid, now),
-            Look::Refused(pod, error) => self.refuse(pid, &pod, &error, now),
+            Look::Refused { started, pod, error } => self.refuse((pid, started), &pod, &error, now),
         }
     }
 
@@ -100,7 +100,6 @@ impl Processes {
 
     /// The process is gone, or is another one by now.
     pub fn gone(&mut self, pid: u32, now: Instant) {
-        self.refused.remove(pid);
         let Some(process) = self.known.remove(&pid) else { return };
         self.listeners.remove(&process, now);
         self.pipeline.input(Input::Process(ProcessUpdate::Gone { pid }));
@@ -143,7 +142,7 @@ impl Processes {
             Ok(Answer::Go(binary)) => self.adopt(sighting, binary, now),
             Ok(Answer::Nothing | Answer::Wait) => {}
             Ok(Answer::NoRoom) => self.no_room(),
-            Err(error) => self.refuse(pid, &sighting.pod, &error, now),
+            Err(error) => self.refuse((pid, sighting.started), &sighting.pod, &error, now),
         }
     }
 
@@ -171,9 +170,9 @@ impl Processes {
         }
     }
 
-    fn refuse(&mut self, pid: u32, pod: &PodNetns, error: &io::Error, now: Instant) {
+    fn refuse(&mut self, (pid, started): (u32, u64), pod: &PodNetns, error: &io::Error, now: Instant) {
         self.gone(pid, now);
-        if !self.refused.insert(pid) {
+        if !self.refused.insert((pid, started)) {
             return;
         }
         self.binaries.counts.unreadable += 1;

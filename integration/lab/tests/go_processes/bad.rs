@@ -104,7 +104,6 @@ fn a_program_that_is_too_large() -> Result<()> {
 }
 
 #[test]
-#[ignore = "the line comes twice where a start and a look at all processes meet"]
 fn a_program_that_may_not_be_read() -> Result<()> {
     let wrap = |weft: &Path| {
         let script = std::env::temp_dir().join(format!("weft-without-{}", std::process::id()));

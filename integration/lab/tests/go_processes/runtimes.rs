@@ -102,7 +102,6 @@ fn what_is_read_is_what_the_program_says() -> Result<()> {
 }
 
 #[test]
-#[ignore = "how often goroutines wait depends on what else the machine does"]
 fn a_histogram_that_grows_is_read_between_two_of_the_programs_own() -> Result<()> {
     let runtime = Runtime::start()?;
     let end = Instant::now() + Duration::from_secs(60);
@@ -133,6 +132,7 @@ fn a_histogram_that_grows_is_read_between_two_of_the_programs_own() -> Result<()
     for ((before, read), after) in before.schedule.up_to.iter().zip(&read.up_to).zip(&after.schedule.up_to) {
         assert!(before <= read && read <= after, "{before} {read} {after}");
     }
-    assert!(before.schedule.count > 400, "every goroutine has waited at least once");
+    // The runtime measures one wait in eight (`gTrackingPeriod`).
+    assert!(before.schedule.count > 0, "{before:?}");
     Ok(())
 }
