@@ -73,8 +73,8 @@ pub struct Mesh {
     driver: Pod,
     program: PathBuf,
     logs: Logs,
-    /// What earlier runs have given up: it may still be received.
-    in_doubt: HashSet<String>,
+    /// The requests of earlier runs.
+    earlier: HashSet<String>,
     /// The next request's number.
     next: u64,
 }
@@ -104,7 +104,7 @@ impl Mesh {
             driver,
             program,
             logs: Logs::default(),
-            in_doubt: HashSet::new(),
+            earlier: HashSet::new(),
             next: 0,
         };
         mesh.start_services(&lab)?;
@@ -162,7 +162,7 @@ impl Mesh {
         );
         let mut truth = Truth::default();
         self.settle_logs(&mut truth, driven.sent).context(workload.name.clone())?;
-        self.in_doubt.extend(truth.in_doubt().cloned());
+        self.earlier.extend(truth.calls.keys().cloned());
         self.settle_exchanges(&truth, &mut collector)
     }
 
@@ -213,7 +213,7 @@ impl Mesh {
         let end = Instant::now() + SETTLE;
         loop {
             self.logs.read_into(truth)?;
-            truth.without(&self.in_doubt);
+            truth.without(&self.earlier);
             let Some(missing) = truth.missing(roots) else { return Ok(()) };
             ensure!(Instant::now() < end, "the services' logs did not become whole: {missing}");
             sleep(LOOK);
