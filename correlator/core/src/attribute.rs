@@ -1,9 +1,13 @@
 //! Stage 7: whose exchange it is. Late metadata is waited for, a bounded time, and then the exchange goes on without.
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use ipnetwork::IpNetwork;
 
-use crate::{AttributedExchange, Config, Ktime, TracedExchange, WorkloadUpdate, snapshot::TableSnapshot};
+use crate::{
+    AttributedExchange, Config, Exchange, Ktime, Protocol, Side, TracedExchange, WorkloadUpdate,
+    route::{Routes, Server},
+    snapshot::TableSnapshot,
+};
 
 mod pods;
 #[cfg(test)]
@@ -15,6 +19,7 @@ pub(crate) use pods::Pods;
 #[derive(Debug)]
 pub(crate) struct Attribution {
     pods: Pods,
+    routes: Routes,
     /// Longest prefix first.
     networks: Vec<(IpNetwork, String)>,
     clock_offset: i64,
@@ -36,6 +41,7 @@ impl Attribution {
     pub(crate) fn new(config: &Config) -> Self {
         let mut attribution = Self {
             pods: Pods::new(0),
+            routes: Routes::default(),
             networks: Vec::new(),
             clock_offset: 0,
             identity_wait: 0,
@@ -49,6 +55,7 @@ impl Attribution {
 
     pub(crate) fn configure(&mut self, config: &Config) {
         self.pods.set_limit(config.limits.pods);
+        self.routes.configure(&config.routes, config.limits.pods);
         self.identity_wait = config.limits.identity_wait;
         self.limit = config.limits.waiting_exchanges;
         self.networks.clone_from(&config.networks);
@@ -97,7 +104,7 @@ impl Attribution {
             WorkloadUpdate::Gone { netns } => (netns, self.pods.mark_gone(netns, now)),
         };
         self.release_netns(netns, out);
-        forgotten
+        forgotten.inspect(|netns| self.routes.forget(*netns))
     }
 
     /// Lets go what waited long enough. Call [`Self::forget`] until it gives nothing, too.
@@ -109,7 +116,7 @@ impl Attribution {
 
     /// Forgets the next pod that is gone for long enough.
     pub(crate) fn forget(&mut self, now: Ktime) -> Option<u64> {
-        self.pods.expire(now)
+        self.pods.expire(now).inspect(|netns| self.routes.forget(*netns))
     }
 
     /// Lets go everything that waits.
@@ -124,10 +131,11 @@ impl Attribution {
         self.waiting.front().map(|waiting| waiting.until).into_iter().chain(self.pods.next_deadline()).min()
     }
 
-    pub(crate) fn tables(&self) -> [TableSnapshot; 2] {
+    pub(crate) fn tables(&self) -> [TableSnapshot; 3] {
         let (entries, limit) = (self.waiting.len() as u64, self.limit as u64);
         [
             self.pods.table(),
+            self.routes.table(),
             TableSnapshot { table: "identity_waiting", entries, limit, evicted: self.overflowed },
         ]
     }
@@ -151,8 +159,9 @@ impl Attribution {
         }
     }
 
-    fn attributed(&self, traced: TracedExchange) -> AttributedExchange {
+    fn attributed(&mut self, traced: TracedExchange) -> AttributedExchange {
         let TracedExchange { joined, link, phases } = traced;
+        let route = self.route(&joined.exchange);
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
         let peer_pod = self.pods.at(address).and_then(|entry| entry.label.clone());
@@ -160,6 +169,7 @@ impl Attribution {
         let peer_network = if peer_pod.is_none() { network().map(|(_, name)| name.clone()) } else { None };
         AttributedExchange {
             pod: own.and_then(|entry| entry.label.clone()),
+            route,
             netns_inode: own.map_or(0, |entry| entry.pod.netns_inode),
             peer_pod,
             peer_network,
@@ -168,5 +178,21 @@ impl Attribution {
             link,
             phases,
         }
+    }
+
+    /// A call of gRPC has a method, and a connection nothing of that kind.
+    fn route(&mut self, exchange: &Exchange) -> Option<Arc<str>> {
+        if !matches!(exchange.protocol, Protocol::Http1 | Protocol::Http2) {
+            return None;
+        }
+        let Exchange { flow, side, path, status, .. } = exchange;
+        let at_peer = || self.pods.at(flow.peer.ip()).map(|entry| Server::Pod(entry.pod.netns));
+        let server = match side {
+            Side::Server => Server::Pod(flow.netns),
+            Side::Client => at_peer().unwrap_or(Server::Address(flow.peer)),
+        };
+        // Of a client's fault (RFC 9110, 15.5) the path is the likeliest.
+        let found = status.is_some_and(|status| !(400..500).contains(&status));
+        self.routes.route(server, path, found)
     }
 }

@@ -1,6 +1,8 @@
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
+use crate::RouteConfig;
+
 /// The part of the configuration that the pipeline needs. Immutable: another one replaces it whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -14,6 +16,8 @@ pub struct Config {
     pub redact_headers: Vec<String>,
     /// Names for addresses that are no pod's; the most specific network wins.
     pub networks: Vec<(IpNetwork, String)>,
+    /// How paths become routes.
+    pub routes: RouteConfig,
     /// The bounds of the pipeline's tables.
     pub limits: Limits,
 }
@@ -55,6 +59,7 @@ impl Default for Config {
             redact_query: true,
             redact_headers: ["authorization", "cookie", "set-cookie"].map(str::to_owned).into(),
             networks: Vec::new(),
+            routes: RouteConfig::default(),
             limits: Limits::default(),
         }
     }

@@ -1,5 +1,8 @@
 //! One request and its response (RFC 9110, 3.4), as it grows from stage to stage of the pipeline.
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -248,6 +251,8 @@ pub struct AttributedExchange {
     pub phases: Phases,
     /// `namespace/name` of the pod.
     pub pod: Option<String>,
+    /// What kind of thing its path asks for: bounded, however many paths there are.
+    pub route: Option<Arc<str>>,
     /// Inode number of the pod's netns; 0 while unknown.
     pub netns_inode: u64,
     /// `namespace/name` of the pod at the other end, where it is one of ours.

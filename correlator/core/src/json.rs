@@ -18,6 +18,7 @@ impl Serialize for AttributedExchange {
         let mut map = serializer.serialize_map(None)?;
         self.whose(exchange, &mut map)?;
         what(exchange, &mut map)?;
+        optional(&mut map, "route", self.route.as_deref())?;
         optional(&mut map, "grpc", exchange.grpc.as_deref().map(|grpc| clock.grpc(grpc)))?;
         optional(&mut map, "flow_control", exchange.flow_control)?;
         optional(&mut map, "reset", exchange.reset)?;

@@ -23,6 +23,7 @@ mod phase;
 mod propagation;
 pub mod recording;
 pub mod redact;
+mod route;
 mod sink;
 mod snapshot;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use loss::{Balance, LossReport, VantageBalance};
 pub use phase::Phases;
 pub use propagation::Propagation;
 pub use redact::StreamPlace;
+pub use route::{OTHER_ROUTE, RouteConfig, Template, TemplateError};
 pub use sink::Sink;
 pub use snapshot::{
     ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,

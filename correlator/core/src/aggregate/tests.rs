@@ -14,6 +14,7 @@ fn count(aggregate: &mut Aggregate, joined: JoinedExchange, pod: Option<&str>) {
         netns_inode: 0,
         peer_pod: None,
         peer_network: None,
+        route: None,
         clock_offset: 0,
     });
 }

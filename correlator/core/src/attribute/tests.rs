@@ -47,7 +47,7 @@ fn shown(exchange: &AttributedExchange) -> String {
 }
 
 fn waiting(bench: &Bench) -> (u64, u64) {
-    let [_, table] = bench.attribution.tables();
+    let [_, _, table] = bench.attribution.tables();
     (table.entries, table.evicted)
 }
 
@@ -178,6 +178,6 @@ fn past_the_limit_those_that_are_gone_give_way_and_then_newcomers_stay_nameless(
     assert_eq!(bench.workload(pod(3, "c"), 2), Some(1));
     assert_eq!(bench.workload(pod(4, "d"), 3), None);
     assert!(bench.attribution.pods().get(4).is_none() && bench.attribution.pods().get(3).is_some());
-    let [table, _] = bench.attribution.tables();
+    let [table, ..] = bench.attribution.tables();
     assert_eq!((table.entries, table.evicted), (2, 2));
 }

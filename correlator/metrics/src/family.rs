@@ -1,0 +1,50 @@
+use weft_core::{Protocol, Side};
+
+/// Series of one kind: whose labels are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Requests of HTTP that a pod got.
+    HttpServer,
+    /// Requests of HTTP that a pod sent.
+    HttpClient,
+    /// Calls of gRPC that a pod got.
+    RpcServer,
+    /// Calls of gRPC that a pod made.
+    RpcClient,
+}
+
+impl Family {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::HttpServer, Self::HttpClient, Self::RpcServer, Self::RpcClient];
+
+    /// What an exchange is counted in; a connection is in none.
+    pub const fn of(protocol: Protocol, side: Side) -> Option<Self> {
+        Some(match (protocol, side) {
+            (Protocol::Http1 | Protocol::Http2, Side::Server) => Self::HttpServer,
+            (Protocol::Http1 | Protocol::Http2, Side::Client) => Self::HttpClient,
+            (Protocol::Grpc, Side::Server) => Self::RpcServer,
+            (Protocol::Grpc, Side::Client) => Self::RpcClient,
+            (Protocol::Tls | Protocol::Tcp, _) => return None,
+        })
+    }
+
+    /// The histogram of durations, as Prometheus writes the conventions' `http.server.request.duration` and its like.
+    pub const fn duration(self) -> &'static str {
+        match self {
+            Self::HttpServer => "http_server_request_duration_seconds",
+            Self::HttpClient => "http_client_request_duration_seconds",
+            Self::RpcServer => "rpc_server_call_duration_seconds",
+            Self::RpcClient => "rpc_client_call_duration_seconds",
+        }
+    }
+
+    /// Whether the pod got the request.
+    pub const fn is_server(self) -> bool {
+        matches!(self, Self::HttpServer | Self::RpcServer)
+    }
+
+    /// Whether these are calls of gRPC.
+    pub const fn is_rpc(self) -> bool {
+        matches!(self, Self::RpcServer | Self::RpcClient)
+    }
+}

@@ -1,0 +1,25 @@
+//! What is counted of exchanges under the names of the semantic conventions, for whoever shows it. Series are made here and
+//! nowhere else, so this is where hostile labels are bounded: `labels` (what an exchange is counted under), `guard` (how many
+//! values a label may have), `pod` (a pod's series), `registry` (all of them).
+//!
+//! Shared between the thread that counts and those that show: each pod has a lock of its own, held for microseconds, so that
+//! nobody who reads everything makes the pipeline wait.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
+
+mod family;
+mod guard;
+mod labels;
+mod method;
+mod pod;
+mod registry;
+mod series;
+mod sizes;
+#[cfg(test)]
+mod tests;
+
+pub use family::Family;
+pub use labels::{Labels, OTHER};
+pub use registry::{Registry, RegistryCounts, Settings};
+pub use series::{Exemplar, Series};
+pub use sizes::{SIZE_BOUNDS, Sizes};

@@ -1,0 +1,127 @@
+//! The series of one pod.
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use weft_core::{AttributedExchange, Ktime};
+
+use crate::{
+    family::Family,
+    guard::Guard,
+    labels::{Labels, OTHER, Status, Wanted},
+    series::Series,
+};
+
+/// What a pod counts.
+#[derive(Debug, Default)]
+pub(crate) struct Pod {
+    /// `namespace/name`; nothing where nobody named it.
+    pub(crate) name: Option<String>,
+    families: [FamilySeries; Family::ALL.len()],
+}
+
+/// One family of a pod.
+#[derive(Debug, Default)]
+pub(crate) struct FamilySeries {
+    pub(crate) series: HashMap<Labels, Series>,
+    routes: Guard,
+    peers: Guard,
+    servers: Guard,
+    statuses: HashSet<Status>,
+}
+
+/// What became of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// A series was made for it.
+    pub(crate) new: bool,
+    /// A label's value gave way to `other`, or all of them did.
+    pub(crate) overflow: bool,
+}
+
+impl Pod {
+    pub(crate) fn family(&self, family: Family) -> &FamilySeries {
+        &self.families[family as usize]
+    }
+
+    pub(crate) fn family_mut(&mut self, family: Family) -> &mut FamilySeries {
+        &mut self.families[family as usize]
+    }
+
+    /// How many series it has.
+    pub(crate) fn len(&self) -> usize {
+        self.families.iter().map(|family| family.series.len()).sum()
+    }
+
+    /// Forgets series that were last counted before `since`; says how many.
+    pub(crate) fn expire(&mut self, since: Ktime) -> usize {
+        self.families.iter_mut().map(|family| family.expire(since)).sum()
+    }
+}
+
+impl FamilySeries {
+    /// Counts an exchange of this duration (ns). `limit`: values of each label; `room`: there may be one series more.
+    pub(crate) fn record(
+        &mut self,
+        (attributed, wanted): (&AttributedExchange, Wanted<'_>),
+        (duration_ns, last): (u64, Ktime),
+        limit: usize,
+        room: bool,
+    ) -> Counted {
+        if let Some(series) = self.series.get_mut(&wanted) {
+            series.record(attributed, duration_ns, last);
+            return Counted::default();
+        }
+        let (labels, cut) = self.admit(wanted, limit);
+        let known = self.series.contains_key(&labels);
+        let (labels, whole) = if known || room { (labels, true) } else { (Wanted::other().to_labels(), false) };
+        let new = !self.series.contains_key(&labels);
+        self.series.entry(labels).or_default().record(attributed, duration_ns, last);
+        Counted { new, overflow: cut || !whole }
+    }
+
+    /// The labels that it may have, and whether one of them is `other`.
+    fn admit(&mut self, wanted: Wanted<'_>, limit: usize) -> (Labels, bool) {
+        let mut labels = wanted.to_labels();
+        let mut cut = false;
+        let guarded = [
+            (&mut self.routes, &mut labels.route),
+            (&mut self.peers, &mut labels.peer),
+            (&mut self.servers, &mut labels.server),
+        ];
+        for (guard, value) in guarded {
+            if !guard.admit(value, limit) {
+                *value = Arc::from(OTHER);
+                cut = true;
+            }
+        }
+        if !self.statuses.contains(&labels.status) && self.statuses.len() >= limit {
+            labels.status = Status::Other;
+            cut = true;
+        }
+        self.statuses.insert(labels.status);
+        (labels, cut)
+    }
+
+    /// Values of labels are forgotten with the last series that has them.
+    fn expire(&mut self, since: Ktime) -> usize {
+        let before = self.series.len();
+        self.series.retain(|_, series| series.last >= since);
+        let gone = before - self.series.len();
+        if gone > 0 {
+            self.rebuild_guards();
+        }
+        gone
+    }
+
+    fn rebuild_guards(&mut self) {
+        let Self { series, routes, peers, servers, statuses } = self;
+        [&mut *routes, &mut *peers, &mut *servers].into_iter().for_each(Guard::forget);
+        statuses.clear();
+        for Labels { route, status, peer, server, .. } in series.keys() {
+            for (guard, value) in [(&mut *routes, route), (&mut *peers, peer), (&mut *servers, server)] {
+                guard.admit(value, usize::MAX);
+            }
+            statuses.insert(*status);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! All series of all pods.
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use weft_core::{AttributedExchange, Ktime};
+
+use crate::{
+    family::Family,
+    labels::{Labels, Wanted},
+    pod::{Counted, Pod},
+    series::Series,
+};
+
+/// The bounds of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Values that each label of a pod's metric may have; further ones are `other`.
+    pub label_cardinality_limit: usize,
+    /// Series in all; past it exchanges that would need a new one are counted in their pod's series `other`, of which each
+    /// family has one.
+    pub series_limit: usize,
+    /// Pods that have series of their own; further ones share those of a pod without a name.
+    pub pods: usize,
+    /// A series that counted nothing for so long is forgotten, in ns.
+    pub idle: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { label_cardinality_limit: 100, series_limit: 200_000, pods: 4096, idle: 300_000_000_000 }
+    }
+}
+
+/// What a registry says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistryCounts {
+    /// Series that there are.
+    pub series: u64,
+    /// The most that there may be.
+    pub limit: u64,
+    /// Series that were forgotten because they were idle.
+    pub expired: u64,
+    /// Exchanges that were counted under `other`, by [`Family`].
+    pub overflow: [u64; Family::ALL.len()],
+}
+
+/// The series. One thread counts, any may look.
+#[derive(Debug)]
+pub struct Registry {
+    settings: Mutex<Settings>,
+    /// By netns cookie; [`SHARED`] is that of pods beyond the limit.
+    pods: Mutex<BTreeMap<u64, Arc<Mutex<Pod>>>>,
+    series: AtomicUsize,
+    expired: AtomicU64,
+    overflow: [AtomicU64; Family::ALL.len()],
+}
+
+/// No netns has this cookie.
+const SHARED: u64 = 0;
+
+impl Registry {
+    /// One without series.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings: Mutex::new(settings),
+            pods: Mutex::default(),
+            series: AtomicUsize::new(0),
+            expired: AtomicU64::new(0),
+            overflow: Default::default(),
+        }
+    }
+
+    /// Other bounds from now on. Series that there are stay.
+    pub fn configure(&self, settings: Settings) {
+        *lock(&self.settings) = settings;
+    }
+
+    /// Counts an exchange, if it is a complete one.
+    pub fn record(&self, attributed: &AttributedExchange) {
+        let exchange = &attributed.joined.exchange;
+        let family = Family::of(exchange.protocol, exchange.side);
+        let (Some(family), true, Some(response)) = (family, exchange.complete, &exchange.response) else { return };
+        let last = response.last_byte;
+        let duration = last.since(exchange.request.first_byte);
+        let settings = *lock(&self.settings);
+        let (pod, shared) = self.pod(exchange.flow.netns, settings.pods);
+        let room = self.series.load(Ordering::Relaxed) < settings.series_limit;
+        let mut pod = lock(&pod);
+        if !shared && pod.name.as_deref() != attributed.pod.as_deref() {
+            pod.name.clone_from(&attributed.pod);
+        }
+        let Counted { new, overflow } = pod.family_mut(family).record(
+            (attributed, Wanted::of(attributed, family)),
+            (duration, last),
+            settings.label_cardinality_limit,
+            room,
+        );
+        self.series.fetch_add(usize::from(new), Ordering::Relaxed);
+        self.overflow[family as usize].fetch_add(u64::from(overflow || shared), Ordering::Relaxed);
+    }
+
+    /// Forgets series that counted nothing for too long, and pods without any.
+    pub fn expire(&self, now: Ktime) {
+        let idle = lock(&self.settings).idle;
+        let since = Ktime(now.0.saturating_sub(idle));
+        for (netns, pod) in self.all() {
+            let gone = lock(&pod).expire(since);
+            self.series.fetch_sub(gone, Ordering::Relaxed);
+            self.expired.fetch_add(gone as u64, Ordering::Relaxed);
+            let mut pods = lock(&self.pods);
+            if lock(&pod).len() == 0 {
+                pods.remove(&netns);
+            }
+        }
+    }
+
+    /// Shows every series of a family: the pod's netns cookie and `namespace/name`, the labels, and what was counted. While
+    /// a pod is shown, nothing is counted for it.
+    pub fn visit<E>(
+        &self,
+        family: Family,
+        mut show: impl FnMut(u64, Option<&str>, &Labels, &Series) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (netns, pod) in self.all() {
+            let pod = lock(&pod);
+            for (labels, series) in &pod.family(family).series {
+                show(netns, pod.name.as_deref(), labels, series)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What it says of itself.
+    pub fn counts(&self) -> RegistryCounts {
+        RegistryCounts {
+            series: self.series.load(Ordering::Relaxed) as u64,
+            limit: lock(&self.settings).series_limit as u64,
+            expired: self.expired.load(Ordering::Relaxed),
+            overflow: self.overflow.each_ref().map(|count| count.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// The pod of a netns, and whether it is the one that many share.
+    fn pod(&self, netns: u64, limit: usize) -> (Arc<Mutex<Pod>>, bool) {
+        let mut pods = lock(&self.pods);
+        let own = pods.len() < limit || pods.contains_key(&netns);
+        let key = if own { netns } else { SHARED };
+        (Arc::clone(pods.entry(key).or_default()), key == SHARED)
+    }
+
+    fn all(&self) -> Vec<(u64, Arc<Mutex<Pod>>)> {
+        lock(&self.pods).iter().map(|(netns, pod)| (*netns, Arc::clone(pod))).collect()
+    }
+}
+
+/// Counters are whole whatever a thread did that panicked with them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,49 @@
+use weft_core::{AttributedExchange, Histogram, Ktime, Side, SpanId, TraceId};
+
+use crate::sizes::Sizes;
+
+/// What is counted under one set of labels.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// How long: first byte of the request to last byte of the response.
+    pub duration: Histogram,
+    /// The requests' bodies.
+    pub request_body: Sizes,
+    /// The responses' bodies.
+    pub response_body: Sizes,
+    /// The exchange that was counted last.
+    pub exemplar: Option<Exemplar>,
+    /// When that was.
+    pub(crate) last: Ktime,
+}
+
+/// An exchange that stands for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exemplar {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Its side's span.
+    pub span_id: SpanId,
+    /// How long it took, in ns.
+    pub duration_ns: u64,
+    /// When it ended, in ns since the epoch.
+    pub time_ns: u64,
+}
+
+impl Series {
+    /// Counts a complete exchange; `last` is when it ended.
+    pub(crate) fn record(&mut self, attributed: &AttributedExchange, duration_ns: u64, last: Ktime) {
+        let exchange = &attributed.joined.exchange;
+        self.duration.record(duration_ns);
+        self.request_body.record(exchange.request.body_bytes);
+        self.response_body.record(exchange.response.map_or(0, |response| response.body_bytes));
+        self.last = self.last.max(last);
+        let id = exchange.id();
+        let span_id = match exchange.side {
+            Side::Server => id.server_span_id(),
+            Side::Client => id.client_span_id(),
+        };
+        let time_ns = last.0.saturating_add_signed(attributed.clock_offset);
+        self.exemplar = Some(Exemplar { trace_id: attributed.link.trace_id, span_id, duration_ns, time_ns });
+    }
+}
