@@ -1,0 +1,90 @@
+use super::*;
+
+/// Two durations, 2 ms and 30 ms, and what one of them was.
+fn page(format: Format) -> Vec<u8> {
+    let mut page = Page::new(format);
+    page.family("weft_events_lost", "Records lost", Kind::Counter).value(&[("reason", "a\"b\\c\nd")], 3);
+    page.family("weft_go_processes", "Go processes", Kind::Gauge).value(&[], 2);
+    let trace = [("trace_id", "0102")];
+    page.family("took_seconds", "How long", Kind::Histogram).distribution(
+        &[("pod", "a")],
+        &Distribution {
+            count: 2,
+            sum: 0.032,
+            buckets: &[(0.005, 1), (1.0, 2)],
+            native: Some(Native { schema: 4, zero_count: 0, offset: -144, counts: &[1, 0, 1] }),
+            exemplar: Some(Sample { labels: &trace, value: 0.03, time_ns: 1_500_000_000 }),
+        },
+    );
+    page.family("target", "What this is", Kind::Info).value(&[("service_name", "weft")], 1);
+    page.finish()
+}
+
+#[test]
+fn text() {
+    let expected = "\
+# HELP weft_events_lost_total Records lost
+# TYPE weft_events_lost_total counter
+weft_events_lost_total{reason=\"a\\\"b\\\\c\\nd\"} 3
+# HELP weft_go_processes Go processes
+# TYPE weft_go_processes gauge
+weft_go_processes 2
+# HELP took_seconds How long
+# TYPE took_seconds histogram
+took_seconds_bucket{pod=\"a\",le=\"0.005\"} 1
+took_seconds_bucket{pod=\"a\",le=\"1.0\"} 2
+took_seconds_bucket{pod=\"a\",le=\"+Inf\"} 2
+took_seconds_sum{pod=\"a\"} 0.032
+took_seconds_count{pod=\"a\"} 2
+# HELP target_info What this is
+# TYPE target_info gauge
+target_info{service_name=\"weft\"} 1
+";
+    assert_eq!(String::from_utf8(page(Format::Text)).unwrap(), expected);
+}
+
+#[test]
+fn openmetrics() {
+    let page = String::from_utf8(page(Format::OpenMetrics)).unwrap();
+    for line in [
+        "# TYPE weft_events_lost counter",
+        "weft_events_lost_total{reason=\"a\\\"b\\\\c\\nd\"} 3",
+        "took_seconds_bucket{pod=\"a\",le=\"1.0\"} 2 # {trace_id=\"0102\"} 0.03 1.500",
+        "# TYPE target info",
+        "target_info{service_name=\"weft\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_is_asked_for_is_given() {
+    let prometheus = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+                      application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    for (accept, expected) in [
+        ("", Format::Text),
+        ("*/*", Format::Text),
+        ("text/html", Format::Text),
+        ("application/openmetrics-text", Format::OpenMetrics),
+        ("application/openmetrics-text;q=0.1,text/plain", Format::Text),
+        ("application/openmetrics-text; version=1.0.0; q=0", Format::Text),
+        ("application/vnd.google.protobuf", Format::Text),
+        (prometheus, Format::Protobuf),
+        ("application/openmetrics-text;q=x", Format::Text),
+    ] {
+        assert_eq!(Format::negotiate(accept), expected, "{accept}");
+    }
+}
+
+#[test]
+fn protobuf_has_each_family_behind_its_length() {
+    let mut page = &page(Format::Protobuf)[..];
+    let mut lengths = Vec::new();
+    while !page.is_empty() {
+        let length = prost::encoding::decode_varint(&mut page).unwrap() as usize;
+        lengths.push(length);
+        page = &page[length..];
+    }
+    assert_eq!(lengths.len(), 4);
+}

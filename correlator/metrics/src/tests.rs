@@ -1,0 +1,200 @@
+//! What becomes of exchanges, and of labels that somebody chose.
+use std::{net::Ipv4Addr, sync::Arc};
+
+use weft_core::{
+    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, Grpc, JoinedExchange, Ktime,
+    Link, MessageSpan, Phases, Protocol, Side,
+};
+
+use crate::{Family, Labels, OTHER, Registry, Settings, labels::Status};
+
+/// A complete `GET` of the pod in `netns`, as its server, that took 2 ms and ended at `end` (ns).
+fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
+    let endpoint = |port| Endpoint { address: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(), port };
+    let message = |body_bytes| MessageSpan {
+        first_byte: Ktime(end - 2_000_000),
+        last_byte: Ktime(end),
+        bytes: 100 + body_bytes,
+        body_bytes,
+    };
+    let exchange = Exchange {
+        flow: FlowId { netns, ifindex: 1, local: endpoint(80), peer: endpoint(4000) },
+        vantage: 0,
+        side: Side::Server,
+        protocol: Protocol::Http1,
+        method: "GET".into(),
+        path: route.into(),
+        authority: Some("orders:8080".into()),
+        status: Some(200),
+        stream_id: 0,
+        socket_cookie: 0,
+        request_seq: 1,
+        request_ack: 1,
+        request: message(10),
+        response: Some(message(5000)),
+        grpc: None,
+        propagation: None,
+        flow_control: None,
+        reset: None,
+        connection: None,
+        complete: true,
+        anomalies: Anomalies::default(),
+    };
+    AttributedExchange {
+        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
+        phases: Phases::default(),
+        joined: JoinedExchange { exchange, app: App::default() },
+        pod: Some("shop/orders".into()),
+        route: Some(Arc::from(route)),
+        netns_inode: 0,
+        peer_pod: None,
+        peer_network: None,
+        clock_offset: 1000,
+    }
+}
+
+/// Routes with how many exchanges, in order.
+fn routes(registry: &Registry, family: Family) -> Vec<(String, u64)> {
+    let mut routes = Vec::new();
+    let visited = registry.visit(family, |_, _, labels: &Labels, series| {
+        routes.push((labels.route.to_string(), series.duration.count()));
+        Ok::<_, ()>(())
+    });
+    visited.unwrap();
+    routes.sort();
+    routes
+}
+
+fn registry(label_cardinality_limit: usize, series_limit: usize) -> Registry {
+    Registry::new(Settings { label_cardinality_limit, series_limit, ..Settings::default() })
+}
+
+#[test]
+fn an_exchange_is_counted_under_its_labels() {
+    let registry = registry(10, 10);
+    registry.record(&exchange(7, "/a", 5_000_000));
+    registry.record(&exchange(7, "/a", 9_000_000));
+    let mut seen = 0;
+    let visited = registry.visit(Family::HttpServer, |netns, pod, labels, series| {
+        seen += 1;
+        assert_eq!((netns, pod), (7, Some("shop/orders")));
+        assert_eq!((labels.method, &*labels.route, labels.status), ("GET", "/a", Status::Code(200)));
+        assert_eq!((&*labels.server, labels.version), ("", "1.1"), "a server's address is the pod's own");
+        assert_eq!((series.duration.count(), series.duration.sum()), (2, 4_000_000));
+        assert_eq!((series.request_body.sum, series.response_body.sum), (20, 10_000));
+        assert_eq!(series.response_body.buckets[4], 2, "over 4 KiB, up to 16 KiB");
+        let exemplar = series.exemplar.unwrap();
+        assert_eq!((exemplar.duration_ns, exemplar.time_ns), (2_000_000, 9_001_000));
+        Ok::<_, ()>(())
+    });
+    visited.unwrap();
+    assert_eq!((seen, registry.counts().series), (1, 1));
+}
+
+#[test]
+fn what_is_not_complete_or_no_request_is_in_no_histogram() {
+    let registry = registry(10, 10);
+    let mut broken = exchange(7, "/a", 5_000_000);
+    broken.joined.exchange.complete = false;
+    registry.record(&broken);
+    let mut connection = exchange(7, "/a", 5_000_000);
+    connection.joined.exchange.protocol = Protocol::Tls;
+    registry.record(&connection);
+    assert_eq!(registry.counts().series, 0);
+}
+
+#[test]
+fn a_call_of_grpc_has_its_method_and_its_own_status() {
+    let registry = registry(10, 10);
+    let mut call = exchange(7, "/", 5_000_000);
+    let wire = &mut call.joined.exchange;
+    (wire.protocol, wire.side, wire.path) = (Protocol::Grpc, Side::Client, "/shop.Orders/Get".into());
+    wire.grpc = Some(Box::new(Grpc { status: Some(14), ..Grpc::default() }));
+    registry.record(&call);
+    let visited = registry.visit(Family::RpcClient, |_, _, labels, _| {
+        assert_eq!((&*labels.route, labels.status), ("shop.Orders/Get", Status::Code(14)));
+        assert_eq!((labels.method, &*labels.server, labels.version), ("", "orders", "2"));
+        Ok::<_, ()>(())
+    });
+    visited.unwrap();
+    assert_eq!(registry.counts().series, 1);
+}
+
+#[test]
+fn values_beyond_a_labels_limit_are_other_and_counted() {
+    let registry = registry(3, 1000);
+    for route in ["/a", "/b", "/c", "/d", "/e", "/a"] {
+        registry.record(&exchange(7, route, 5_000_000));
+    }
+    let expected = [("/a", 2), ("/b", 1), ("/c", 1), (OTHER, 2)];
+    assert_eq!(
+        routes(&registry, Family::HttpServer),
+        expected.map(|(route, count)| (route.to_owned(), count))
+    );
+    assert_eq!(registry.counts().overflow, [2, 0, 0, 0]);
+    registry.record(&exchange(8, "/e", 5_000_000));
+    assert_eq!(registry.counts().overflow, [2, 0, 0, 0], "another pod has a limit of its own");
+}
+
+#[test]
+fn beyond_the_limit_of_all_series_a_pod_counts_in_one() {
+    let registry = registry(100, 2);
+    for route in ["/a", "/b", "/c", "/d", "/a"] {
+        registry.record(&exchange(7, route, 5_000_000));
+    }
+    registry.record(&exchange(8, "/a", 5_000_000));
+    let counted: u64 = routes(&registry, Family::HttpServer).iter().map(|(_, count)| count).sum();
+    assert_eq!(counted, 6, "nothing is dropped");
+    assert_eq!((registry.counts().series, registry.counts().overflow[0]), (4, 3));
+}
+
+#[test]
+fn a_label_attack_costs_no_memory() {
+    let registry = registry(100, 1000);
+    for number in 0..50_000_u32 {
+        let mut attack = exchange(7, &format!("/{number}"), 5_000_000);
+        let wire = &mut attack.joined.exchange;
+        wire.method = format!("M{number}");
+        wire.status = Some(100 + (number % 900) as u16);
+        wire.authority = Some(format!("host{number}:80"));
+        wire.side = if number % 2 == 0 { Side::Server } else { Side::Client };
+        registry.record(&attack);
+    }
+    let counts = registry.counts();
+    assert!(counts.series <= 1002, "{counts:?}");
+    let counted: u64 = Family::ALL
+        .iter()
+        .flat_map(|family| routes(&registry, *family))
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(counted, 50_000);
+}
+
+#[test]
+fn pods_beyond_the_limit_share_their_series() {
+    let registry = Registry::new(Settings { pods: 2, ..Settings::default() });
+    for netns in 1..6 {
+        registry.record(&exchange(netns, "/a", 5_000_000));
+    }
+    let mut pods = Vec::new();
+    let visited = registry.visit(Family::HttpServer, |netns, pod, _, series| {
+        pods.push((netns, pod.is_some(), series.duration.count()));
+        Ok::<_, ()>(())
+    });
+    visited.unwrap();
+    assert_eq!(pods, [(0, false, 3), (1, true, 1), (2, true, 1)]);
+    assert_eq!(registry.counts().overflow[0], 3);
+}
+
+#[test]
+fn idle_series_go_and_make_room() {
+    let registry = Registry::new(Settings { label_cardinality_limit: 2, idle: 1_000_000_000, ..Settings::default() });
+    registry.record(&exchange(7, "/a", 5_000_000));
+    registry.record(&exchange(7, "/b", 2_000_000_000));
+    registry.expire(Ktime(2_500_000_000));
+    assert_eq!((registry.counts().series, registry.counts().expired), (1, 1));
+    registry.record(&exchange(7, "/c", 2_000_000_000));
+    assert_eq!(registry.counts().overflow[0], 0, "the value of the series that went is free");
+    registry.expire(Ktime(9_000_000_000));
+    assert_eq!((registry.counts().series, routes(&registry, Family::HttpServer)), (0, Vec::new()));
+}
