@@ -28,6 +28,11 @@ pub use self::seen::Seen;
 
 /// The namespace of its pods.
 pub const NAMESPACE: &str = "mesh";
+/// Room in the ring for some seconds of a thousand requests at a time: fifteen programs and the agent share the processors, and
+/// what is judged is who caused what, not whether the agent had one in time.
+const RING_BYTES: u32 = 128 << 20;
+/// More exchanges than such a run has within the time in which nobody may come to ask for them.
+const SPANS: u32 = 200_000;
 
 const PORT: u16 = 8080;
 const START: Duration = Duration::from_secs(20);
@@ -87,11 +92,13 @@ struct Driven {
 }
 
 impl Mesh {
-    /// Starts the agent, then the pods, then the services.
+    /// Starts the agent, then the pods, then the services. `config` is the agent's, an object.
     ///
     /// # Errors
     /// When one of them does not start.
-    pub fn open(binaries: &RustBinaries, build: Build, config: Value) -> Result<Self> {
+    pub fn open(binaries: &RustBinaries, build: Build, mut config: Value) -> Result<Self> {
+        config["capture"]["ring_bytes"] = RING_BYTES.into();
+        config["export"]["store"]["spans"] = SPANS.into();
         let program = build.program()?;
         let catalogue = catalogue(&program)?;
         let lab = Lab::new(Shop::lab_options(binaries))?;
