@@ -1,5 +1,6 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
 mod go;
+mod span;
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +13,16 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
+use weft_core::{RouteConfig, Template};
 use weft_loader::AttachMode;
+use weft_metrics::Settings;
 
 #[cfg(test)]
 use self::go::Budget;
-pub use self::go::{Go, GoProbes};
+pub use self::{
+    go::{Go, GoProbes},
+    span::Span,
+};
 
 /// The most that `capture.max_header_bytes` may be. Servers take up to about as much, and an HTTP/2 head that is larger
 /// than a frame (16 KiB) goes on in CONTINUATION frames.
@@ -33,6 +39,7 @@ pub struct Config {
     pub capture: Capture,
     pub identity: Identity,
     pub metrics: Metrics,
+    pub routes: Routes,
     pub redact: Redact,
     pub go: Go,
     pub export: Export,
@@ -82,6 +89,22 @@ pub struct Identity {
 pub struct Metrics {
     /// Address of the HTTP listener; port 0: any, the address is written to `<state_dir>/listen`.
     pub listen: SocketAddr,
+    /// The most values that a label of one pod's metric has; identity is exempt.
+    pub label_cardinality_limit: usize,
+    /// The most series of all pods.
+    pub series_limit: usize,
+    /// How long a series is shown that counts nothing.
+    pub idle_series: Span,
+}
+
+/// How paths become routes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routes {
+    /// Such as `/orders/{id}`.
+    pub templates: Vec<Template>,
+    /// Also learn from what is asked.
+    pub learn: bool,
 }
 
 /// Where results go, beside the metrics.
@@ -135,7 +158,19 @@ impl Default for Capture {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)) }
+        let Settings { label_cardinality_limit, series_limit, idle, pods: _ } = Settings::default();
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            label_cardinality_limit,
+            series_limit,
+            idle_series: Span(idle),
+        }
+    }
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self { templates: Vec::new(), learn: true }
     }
 }
 
@@ -181,6 +216,10 @@ impl Config {
         if !(256..=MAX_HEADER_BYTES).contains(&head) {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
         }
+        let Metrics { label_cardinality_limit, series_limit, .. } = self.metrics;
+        if label_cardinality_limit == 0 || series_limit == 0 {
+            bail!("metrics.label_cardinality_limit and metrics.series_limit: 1 and more is allowed");
+        }
         let spans = self.export.store.spans;
         if !(1..=MAX_SPANS).contains(&spans) {
             bail!("export.store.spans is {spans}: 1 to {MAX_SPANS} is allowed");
@@ -205,8 +244,16 @@ impl Config {
             redact_query: self.redact.query,
             redact_headers: self.redact.headers.clone(),
             networks: self.identity.networks.iter().map(|(network, name)| (*network, name.clone())).collect(),
+            routes: RouteConfig { templates: self.routes.templates.clone(), learn: self.routes.learn },
             limits: weft_core::Limits::default(),
         })
+    }
+
+    /// The bounds of what is counted by what was asked for.
+    pub fn registry(&self) -> Settings {
+        let Metrics { listen: _, label_cardinality_limit, series_limit, idle_series } = self.metrics;
+        let pods = weft_core::Limits::default().pods;
+        Settings { label_cardinality_limit, series_limit, pods, idle: idle_series.0 }
     }
 
     /// The cgroup for socket events.
@@ -265,6 +312,9 @@ mod tests {
             ("go: { budget: -1% }", "go.budget is \"-1%\""),
             ("go: { budget: NaN% }", "go.budget is \"NaN%\""),
             ("export: { store: { spans: 0 } }", "export.store.spans is 0"),
+            ("metrics: { idle_series: 5 }", "\"5\""),
+            ("metrics: { idle_series: 5x }", "\"5x\""),
+            ("routes: { templates: [orders] }", "\"orders\" does not begin with /"),
             ("paths: [", "line"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -155,6 +155,19 @@ impl Histogram {
         })
     }
 
+    /// Buckets an octave are 2 to the power of this: OpenTelemetry's scale, Prometheus' schema.
+    pub const SCALE: i32 = SCALE;
+
+    /// OpenTelemetry's index of the first exponential bucket, and how many are in each from there on.
+    pub fn exponential(&self) -> (i32, &[u64]) {
+        (self.offset, &self.buckets)
+    }
+
+    /// How many took 0 ns.
+    pub fn zeroes(&self) -> u64 {
+        self.zero
+    }
+
     /// As plain data.
     pub fn snapshot(&self) -> HistogramSnapshot {
         HistogramSnapshot {

@@ -20,7 +20,7 @@ mod sizes;
 mod tests;
 
 pub use family::Family;
-pub use labels::{Labels, OTHER};
+pub use labels::{Labels, OTHER, Status};
 pub use registry::{Registry, RegistryCounts, Settings};
 pub use series::{Exemplar, Series};
 pub use sizes::{SIZE_BOUNDS, Sizes};

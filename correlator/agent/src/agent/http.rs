@@ -11,7 +11,10 @@ use anyhow::{Context as _, Result};
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -19,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use weft_core::Snapshot;
+use weft_metrics::exposition::Format;
 
 use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery};
 use crate::go::{GoHandle, view::View};
@@ -71,11 +75,12 @@ pub async fn serve(listener: TcpListener, api: Api) -> Result<()> {
     axum::serve(Bounded::new(listener), router).await.context("the HTTP listener failed")
 }
 
-async fn metrics_page(State(api): State<Api>) -> Response {
-    match metrics::render(api.snapshot(), api.go.view()) {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::negotiate(accept);
+    let registry = Arc::clone(&api.published.registry);
+    let sources = metrics::Sources { registry, snapshot: api.snapshot(), go: api.go.view() };
+    ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }
 
 async fn readyz(State(api): State<Api>) -> Response {

@@ -26,6 +26,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
+use weft_metrics::Registry;
 use weft_loader::{
     Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
 };
@@ -75,7 +76,7 @@ pub fn run(config: &Config) -> Result<()> {
         Flows::take_over(&pins)?,
         charge,
         go.clone(),
-        ExchangeStore::new(config.export.store.spans),
+        (ExchangeStore::new(config.export.store.spans), Arc::new(Registry::new(config.registry()))),
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

@@ -17,6 +17,7 @@ use weft_core::{
     WorkloadUpdate,
 };
 use weft_loader::{Flows, ProbeRing};
+use weft_metrics::Registry;
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -33,6 +34,8 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(3);
 const BATCH: usize = 4096;
 /// How often the kernel's counters are read and the snapshot is published.
 const PUBLISH_INTERVAL: u64 = 500_000_000;
+/// How often it is seen which series count nothing any more.
+const EXPIRE_INTERVAL: u64 = 10_000_000_000;
 /// Commands that wait; whoever sends one more waits with it.
 const COMMANDS: usize = 256;
 
@@ -100,8 +103,10 @@ impl PipelineHandle {
 pub struct Published {
     /// Recent exchanges.
     pub exchanges: Arc<ExchangeStore>,
-    /// Everything that is counted.
+    /// Everything that the pipeline counts.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What is counted of exchanges by what was asked for.
+    pub registry: Arc<Registry>,
 }
 
 /// Starts the thread.
@@ -114,19 +119,20 @@ pub fn start(
     (flows, left): (Flows, Vec<Run>),
     charge: Charge,
     go: GoHandle,
-    exchanges: ExchangeStore,
+    (exchanges, registry): (ExchangeStore, Arc<Registry>),
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
     let published = Published {
         exchanges: Arc::new(exchanges),
         snapshot: Arc::new(ArcSwap::from_pointee(correlator.snapshot())),
+        registry,
     };
     let pipeline = Pipeline {
         correlator,
         config,
         ring,
-        sink: AgentSink { flows, runs: left, exchanges: Vec::new() },
+        sink: AgentSink { flows, runs: left, exchanges: Vec::new(), registry: Arc::clone(&published.registry) },
         charge,
         published: published.clone(),
         commands: receiver,
@@ -134,6 +140,7 @@ pub fn start(
         go,
         tee: None,
         publish_at: Ktime(0),
+        expire_at: Ktime(0),
     };
     let thread = thread::Builder::new().name("weft-core".into()).spawn(move || pipeline.run())?;
     Ok((PipelineHandle { commands }, published, thread))
@@ -145,10 +152,12 @@ struct AgentSink {
     /// What was gathered of flows when their wants ended: inputs that nobody has taken yet.
     runs: Vec<Run>,
     exchanges: Vec<Arc<AttributedExchange>>,
+    registry: Arc<Registry>,
 }
 
 impl Sink for AgentSink {
     fn exchange(&mut self, exchange: &AttributedExchange) {
+        self.registry.record(exchange);
         self.exchanges.push(Arc::new(exchange.clone()));
     }
 
@@ -184,6 +193,7 @@ struct Pipeline {
     go: GoHandle,
     tee: Option<TeeWriter>,
     publish_at: Ktime,
+    expire_at: Ktime,
 }
 
 impl Pipeline {
@@ -300,9 +310,17 @@ impl Pipeline {
                 self.take_gathered();
             }
             self.publish_at = now.after(PUBLISH_INTERVAL);
+            self.forget_idle_series(now);
             let counters = self.charge.beat(now);
             self.count(counters);
             self.publish();
+        }
+    }
+
+    fn forget_idle_series(&mut self, now: Ktime) {
+        if now >= self.expire_at {
+            self.expire_at = now.after(EXPIRE_INTERVAL);
+            self.published.registry.expire(now);
         }
     }
 

@@ -1,0 +1,178 @@
+//! Requests and calls, by pod and by what was asked for.
+use std::convert::Infallible;
+
+use weft_core::{CLASSIC_BOUNDS_NS, Histogram};
+use weft_metrics::{
+    Exemplar, Family, Labels, OTHER, Registry, SIZE_BOUNDS, Series, Sizes, Status,
+    exposition::{Distribution, Kind, Label, Native, Page, Sample},
+};
+
+use super::{PodLabels, seconds};
+
+const DURATION: &str = "First byte of the request to last byte of the response, at the pod's own device";
+const REQUEST_BODY: &str = "Bytes of the requests' bodies";
+const RESPONSE_BODY: &str = "Bytes of the responses' bodies";
+
+pub(super) fn write(page: &mut Page, registry: &Registry) {
+    for family in Family::ALL {
+        durations(page, registry, family);
+    }
+    for family in Family::ALL.into_iter().filter(|family| !family.is_rpc()) {
+        let side = if family.is_server() { "server" } else { "client" };
+        let name = |message| format!("http_{side}_{message}_body_size_bytes");
+        sizes(page, registry, (family, &name("request"), REQUEST_BODY), |series| &series.request_body);
+        sizes(page, registry, (family, &name("response"), RESPONSE_BODY), |series| &series.response_body);
+    }
+}
+
+fn durations(page: &mut Page, registry: &Registry, family: Family) {
+    let mut out = page.family(family.duration(), DURATION, Kind::Histogram);
+    each(registry, family, |labels, series| {
+        let duration = &series.duration;
+        let buckets: Vec<(f64, u64)> =
+            CLASSIC_BOUNDS_NS.into_iter().map(seconds).zip(duration.classic()).collect();
+        let exemplar = series.exemplar.map(|exemplar| Names::new(&exemplar));
+        let shown = exemplar.as_ref().map(Names::labels);
+        let sample = exemplar.as_ref().zip(shown.as_ref()).map(|(names, labels)| names.sample(labels));
+        out.distribution(
+            labels,
+            &Distribution {
+                count: duration.count(),
+                sum: seconds(duration.sum()),
+                buckets: &buckets,
+                native: Some(native(duration)),
+                exemplar: sample,
+            },
+        );
+    });
+}
+
+fn native(histogram: &Histogram) -> Native<'_> {
+    let (offset, counts) = histogram.exponential();
+    Native { schema: Histogram::SCALE, zero_count: histogram.zeroes(), offset, counts }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a double is what the exposition formats have")]
+fn sizes(
+    page: &mut Page,
+    registry: &Registry,
+    (family, name, help): (Family, &str, &str),
+    of: impl Fn(&Series) -> &Sizes,
+) {
+    let mut out = page.family(name, help, Kind::Histogram);
+    each(registry, family, |labels, series| {
+        let sizes = of(series);
+        let mut up_to = 0;
+        let cumulative = sizes.buckets.iter().map(|count| {
+            up_to += count;
+            up_to
+        });
+        let bounds = SIZE_BOUNDS.into_iter().map(|bound| bound as f64);
+        let buckets: Vec<(f64, u64)> = bounds.zip(cumulative).collect();
+        let (count, sum) = (sizes.count, sizes.sum as f64);
+        out.distribution(labels, &Distribution { count, sum, buckets: &buckets, native: None, exemplar: None });
+    });
+}
+
+/// Shows every series of a family with all its labels.
+fn each(registry: &Registry, family: Family, mut show: impl FnMut(&[Label<'_>], &Series)) {
+    let shown = registry.visit(family, |netns, pod, labels, series| {
+        let (namespace, name) = pod.and_then(|pod| pod.split_once('/')).unwrap_or_default();
+        let own = PodLabels::new(namespace, name, netns);
+        let status = status(labels.status, family);
+        let all = [&own.labels()[..], &what(labels, &status, family)].concat();
+        let known: Vec<Label<'_>> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        show(&known, series);
+        Ok::<_, Infallible>(())
+    });
+    match shown {
+        Ok(()) => {}
+    }
+}
+
+/// What was asked for, of whom, and what came of it.
+fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 7] {
+    let error = if is_error(labels.status, family) { status } else { "" };
+    let (route, code) = if family.is_rpc() {
+        ("rpc_method", "rpc_response_status_code")
+    } else {
+        ("http_route", "http_response_status_code")
+    };
+    [
+        ("http_request_method", labels.method),
+        (route, &labels.route),
+        (code, status),
+        ("error_type", error),
+        ("network_protocol_version", labels.version),
+        ("server_address", &labels.server),
+        (if family.is_server() { "source_pod" } else { "destination_pod" }, &labels.peer),
+    ]
+}
+
+fn status(status: Status, family: Family) -> String {
+    match status {
+        Status::Unknown => String::new(),
+        Status::Other => OTHER.to_owned(),
+        Status::Code(code) if family.is_rpc() => {
+            RPC_CODES.get(code as usize).map_or_else(|| code.to_string(), |name| (*name).to_owned())
+        }
+        Status::Code(code) => code.to_string(),
+    }
+}
+
+/// What the conventions hold to be an error: for a server what is its own fault, for a client whatever did not succeed.
+fn is_error(status: Status, family: Family) -> bool {
+    let Status::Code(code) = status else { return false };
+    match family {
+        Family::HttpServer => code >= 500,
+        Family::HttpClient => code >= 400,
+        Family::RpcServer => RPC_SERVER_ERRORS.contains(&code),
+        Family::RpcClient => code != 0,
+    }
+}
+
+/// Status codes of gRPC (doc/statuscodes.md of grpc/grpc), by number.
+const RPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+/// UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS (semantic conventions, rpc/grpc.md).
+const RPC_SERVER_ERRORS: [u32; 6] = [2, 4, 12, 13, 14, 15];
+
+/// An exemplar's ids as text.
+struct Names {
+    exemplar: Exemplar,
+    trace: String,
+    span: String,
+}
+
+impl Names {
+    fn new(exemplar: &Exemplar) -> Self {
+        let (trace, span) = (exemplar.trace_id.to_string(), exemplar.span_id.to_string());
+        Self { exemplar: *exemplar, trace, span }
+    }
+
+    fn labels(&self) -> [Label<'_>; 2] {
+        [("trace_id", &self.trace), ("span_id", &self.span)]
+    }
+
+    fn sample<'a>(&self, labels: &'a [Label<'a>]) -> Sample<'a> {
+        let Exemplar { duration_ns, time_ns, .. } = self.exemplar;
+        Sample { labels, value: seconds(duration_ns), time_ns }
+    }
+}
