@@ -75,19 +75,16 @@ impl Causality {
     }
 
     /// The request for which a goroutine was started, where nobody told when that was: the one that its parent works for, if
-    /// it was not seen before that was read, and its parent had no other lately.
+    /// it was not seen before that was read, and its parent never had another.
     fn started_for(&self, worker: Worker, parent: Worker, at: Ktime) -> Option<ExchangeId> {
         let request = self.current(parent, at)?;
-        let read = self.requests.served(request)?.read()?;
-        let is_new = self.workers.is_new(worker, read) && self.workers.work(worker) == Work::Unknown;
+        let served = self.requests.served(request)?;
+        let is_new =
+            self.workers.is_new(worker, served.read()?) && self.workers.work(worker) == Work::Unknown;
         let told = self.processes.probes(worker.pid).create;
-        (is_new && !told && !self.had_others(parent, request, at)).then_some(request)
-    }
-
-    /// Whether a connection's goroutine may have started something for an earlier request.
-    fn had_others(&self, parent: Worker, request: ExchangeId, at: Ktime) -> bool {
-        let Work::Connection(cookie) = self.workers.work(parent) else { return false };
-        self.served_on(cookie).any(|(id, other)| id != request && other.may_cause(at))
+        // What a connection's goroutine started may be for an earlier request, however late it is seen.
+        let had_others = matches!(self.workers.work(parent), Work::Connection(_)) && !served.first;
+        (is_new && !told && !had_others).then_some(request)
     }
 
     fn by_thread(&mut self, pid: u32) -> Option<Cause> {

@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) cookie: u64,
     pub(super) stream_id: u32,
     pub(super) began: Ktime,
+    /// The first one of its connection ([`Began::first`]).
+    pub(super) first: bool,
     /// Who moved the byte that matters ([`Began::byte`]).
     pub(super) mover: Option<Moved>,
     /// The goroutine that handles it.
@@ -64,6 +66,7 @@ impl Request {
             cookie: began.cookie,
             stream_id: began.stream_id,
             began: began.time,
+            first: began.first,
             mover: None,
             handler: None,
             propagation: began.propagation.unwrap_or_default(),

@@ -3,6 +3,8 @@
 use weft_abi::{Header, KIND_GO_CALL, KIND_GO_SCHED, VANTAGE_SOCKETS};
 use zerocopy::IntoBytes;
 
+use hashbrown::HashSet;
+
 use super::*;
 use crate::{
     Exchange, GoProcess, JoinedExchange, Probes, Propagation, SpanId, TraceId, TracedExchange, testing,
@@ -56,13 +58,15 @@ struct World {
     causality: Causality,
     now: u64,
     began: HashMap<(u32, bool), u64>,
+    /// Connections that had a request.
+    used: HashSet<u64>,
     out: Vec<TracedExchange>,
 }
 
 impl World {
     fn new() -> Self {
-        let (causality, began) = (Causality::new(100), HashMap::new());
-        Self { causality, now: 1_000 * MS, began, out: Vec::new() }
+        let (causality, began, used) = (Causality::new(100), HashMap::new(), HashSet::new());
+        Self { causality, now: 1_000 * MS, began, used, out: Vec::new() }
     }
 
     /// A process with probes.
@@ -92,6 +96,7 @@ impl World {
             stream_id: end.stream,
             time: Ktime(self.now),
             byte: u64::from(end.number),
+            first: self.used.insert(end.cookie),
             moved: None,
             propagation,
         });
@@ -239,6 +244,16 @@ fn a_goroutine_that_is_older_than_the_request_serves_many() {
     world.end(first).wait(3_000 * MS).tick();
     world.begin(second).moves(&[second], 7, 3).begin(of_second).moves(&[of_second], 8, 7);
     assert_eq!(world.parent(of_second), NOBODY);
+}
+
+/// A job that slept for longer than anything is remembered.
+#[test]
+fn a_goroutine_that_is_new_behind_a_later_request_may_be_of_an_earlier_one() {
+    let (first, second, call) = (served(1, 10), served(2, 10), sent(3, 50));
+    let mut world = World::new();
+    world.begin(first).moves(&[first], 7, 3).end(first).wait(60_000 * MS).tick();
+    world.begin(second).moves(&[second], 7, 3).end(second).begin(call).moves(&[call], 8, 7);
+    assert_eq!(world.parent(call), NOBODY);
 }
 
 #[test]

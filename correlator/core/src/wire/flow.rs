@@ -281,6 +281,11 @@ impl Flow {
         stream.started().then(|| stream.offset_of(seq))
     }
 
+    /// Whether a direction was seen from its first byte on.
+    pub(super) fn is_whole(&self, direction: Direction) -> bool {
+        direction.of(&self.streams).origin == Origin::Handshake
+    }
+
     /// The stream offset up to which calls of a direction tell nothing about open exchanges.
     pub(super) fn floor(&mut self, direction: Direction) -> u64 {
         self.dialogue.needed_from(direction).unwrap_or_else(|| direction.of(&self.streams).next())

@@ -26,6 +26,8 @@ pub(crate) struct Began {
     /// The byte whose mover matters, as an offset in the stream of requests: the last one of the head that the pod reads, the
     /// first one of what it writes.
     pub(crate) byte: u64,
+    /// It is the first one of its connection, beyond doubt.
+    pub(crate) first: bool,
     /// Who moved that byte, where that came before.
     pub(crate) moved: Option<Moved>,
     pub(crate) propagation: Option<Propagation>,

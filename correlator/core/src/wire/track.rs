@@ -143,10 +143,11 @@ impl Wire {
     /// Tells of requests that began.
     fn flush_begun(&mut self, key: u32, down: &mut impl Downstream) {
         let Some(flow) = self.table.peek(key) else { return self.out.begun.clear() };
-        for Begun { key, stream_id, time, direction, byte, propagation } in self.out.begun.drain(..) {
+        for Begun { key, stream_id, time, direction, byte, first, propagation } in self.out.begun.drain(..) {
+            let first = first && flow.is_whole(direction);
             let moved = flow.call_that_moved(direction, byte).map(|range| range.moved(direction));
             let (netns, cookie) = (flow.id.netns, flow.cookie);
-            down.began(Began { key, netns, cookie, stream_id, time, byte, moved, propagation });
+            down.began(Began { key, netns, cookie, stream_id, time, byte, first, moved, propagation });
         }
     }
 

@@ -2,6 +2,7 @@ use weft_abi::{FlowKey, FlowWant};
 
 use super::{
     RequestKey, WireStats, account::ByteAccount, direction::Direction, join::Finished, redaction::Findings,
+    stream::FIRST,
 };
 use crate::{Anomaly, Config, Exchange, Ktime, Propagation, Side};
 
@@ -66,6 +67,8 @@ pub(super) struct Begun {
     /// The direction of requests, and the place of the byte in its stream (`Began::byte`).
     pub(super) direction: Direction,
     pub(super) byte: u64,
+    /// The direction's first bytes that were seen.
+    pub(super) first: bool,
     pub(super) propagation: Option<Propagation>,
 }
 
@@ -82,6 +85,7 @@ impl Begun {
             time: exchange.request.first_byte,
             direction,
             byte,
+            first: start == FIRST,
             propagation: exchange.propagation.as_deref().copied(),
         }
     }
