@@ -28,6 +28,12 @@ pub const TCPDUMP: Program = Program { binary: "tcpdump", package: "tcpdump", wh
 /// What the decoding is held against.
 pub const TSHARK: Program = Program { binary: "tshark", package: "tshark", why: "to decode captures" };
 
+/// What scrapes metrics, and says what is wrong with them.
+pub const PROMETHEUS: [Program; 2] = [
+    Program { binary: "prometheus", package: "prometheus", why: "to scrape metrics" },
+    Program { binary: "promtool", package: "prometheus", why: "to check metrics" },
+];
+
 /// The peers that speak in front of weft and tshark, but for those that are built here.
 pub const PEERS: [Program; 7] = [
     Program { binary: "nginx", package: "nginx-light", why: "a server" },

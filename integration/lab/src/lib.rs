@@ -42,6 +42,7 @@ pub mod phases;
 pub mod plugin;
 pub mod pod;
 pub mod process;
+pub mod prometheus;
 mod registry;
 pub mod resent;
 pub mod rules;

@@ -274,7 +274,9 @@ fn the_listener_answers_what_the_contract_says() -> Result<()> {
     assert_eq!(get("/api/v1/exchanges?limt=3")?.status, 400, "a misspelt key is no silent default");
     let metrics = get("/metrics")?.text();
     let line = format!(
-        "http_server_request_duration_seconds_count{{k8s_namespace_name=\"{NAMESPACE}\",k8s_pod_name=\"gateway\"}} {sent}"
+        "http_server_request_duration_seconds_count{{k8s_namespace_name=\"{NAMESPACE}\",k8s_pod_name=\"gateway\",\
+         http_request_method=\"GET\",http_route=\"/checkout/{{id}}\",http_response_status_code=\"200\",\
+         network_protocol_version=\"1.1\",source_pod=\"{NAMESPACE}/client\"}} {sent}"
     );
     assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     let seen = Observed::now(&shop.agent)?.loss.bytes_seen;
@@ -287,7 +289,14 @@ fn the_listener_answers_what_the_contract_says() -> Result<()> {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
-    assert!(metrics.ends_with("# EOF\n"));
+    let openmetrics = http::get(
+        shop.agent.address()?,
+        "/metrics",
+        &["Accept: application/openmetrics-text"],
+        Duration::from_secs(10),
+    )?;
+    assert!(openmetrics.content_type.starts_with("application/openmetrics-text"));
+    assert!(openmetrics.text().ends_with("# EOF\n"));
     let exchanges = shop.agent.json_lines("/api/v1/exchanges?limit=7")?;
     assert_eq!(exchanges.len(), 7);
     Ok(())
