@@ -221,6 +221,8 @@ impl Histogram {
         }
         let position = (index - self.offset) as usize;
         if position >= self.buckets.len() {
+            // Exactly: there are many histograms, and each grows a few times and then no more.
+            self.buckets.reserve_exact(position + 1 - self.buckets.len());
             self.buckets.resize(position + 1, 0);
         }
         &mut self.buckets[position]

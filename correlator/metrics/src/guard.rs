@@ -10,16 +10,13 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// The value, if it may be one: it is known, or there is room for another.
-    pub(crate) fn admit(&mut self, value: &Arc<str>, limit: usize) -> bool {
-        if self.values.contains(value) {
-            return true;
+    /// The value, if it may be one: it is known, and then all series share it, or there is room for another.
+    pub(crate) fn admit(&mut self, value: &Arc<str>, limit: usize) -> Option<Arc<str>> {
+        if let Some(known) = self.values.get(value) {
+            return Some(Arc::clone(known));
         }
         let room = self.values.len() < limit;
-        if room {
-            self.values.insert(Arc::clone(value));
-        }
-        room
+        room.then(|| Arc::clone(self.values.get_or_insert_with(value, Arc::clone)))
     }
 
     /// Forgets values that no series has.

@@ -77,7 +77,14 @@ impl<'a> Wanted<'a> {
 
     /// With all that anybody could choose being one of too many.
     pub(crate) fn other() -> Self {
-        Self { method: OTHER, route: OTHER, status: Status::Other, peer: OTHER, server: OTHER, version: OTHER }
+        Self {
+            method: OTHER,
+            route: OTHER,
+            status: Status::Other,
+            peer: OTHER,
+            server: OTHER,
+            version: OTHER,
+        }
     }
 
     pub(crate) fn to_labels(self) -> Labels {

@@ -13,7 +13,9 @@ mod guard;
 mod labels;
 mod method;
 mod pod;
+mod pod_labels;
 mod registry;
+pub mod requests;
 mod series;
 mod sizes;
 #[cfg(test)]
@@ -21,6 +23,13 @@ mod tests;
 
 pub use family::Family;
 pub use labels::{Labels, OTHER, Status};
+pub use pod_labels::PodLabels;
 pub use registry::{Registry, RegistryCounts, Settings};
 pub use series::{Exemplar, Series};
-pub use sizes::{SIZE_BOUNDS, Sizes};
+pub use sizes::{Bodies, SIZE_BOUNDS, Sizes};
+
+/// Nanoseconds in the unit that the conventions have for durations.
+#[expect(clippy::cast_precision_loss, reason = "a double is what the exposition formats have")]
+pub fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}

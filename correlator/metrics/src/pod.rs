@@ -9,6 +9,7 @@ use crate::{
     guard::Guard,
     labels::{Labels, OTHER, Status, Wanted},
     series::Series,
+    sizes::Bodies,
 };
 
 /// What a pod counts.
@@ -23,6 +24,7 @@ pub(crate) struct Pod {
 #[derive(Debug, Default)]
 pub(crate) struct FamilySeries {
     pub(crate) series: HashMap<Labels, Series>,
+    pub(crate) bodies: Bodies,
     routes: Guard,
     peers: Guard,
     servers: Guard,
@@ -67,13 +69,17 @@ impl FamilySeries {
         limit: usize,
         room: bool,
     ) -> Counted {
+        let exchange = &attributed.joined.exchange;
+        self.bodies.request.record(exchange.request.body_bytes);
+        self.bodies.response.record(exchange.response.map_or(0, |response| response.body_bytes));
         if let Some(series) = self.series.get_mut(&wanted) {
             series.record(attributed, duration_ns, last);
             return Counted::default();
         }
         let (labels, cut) = self.admit(wanted, limit);
         let known = self.series.contains_key(&labels);
-        let (labels, whole) = if known || room { (labels, true) } else { (Wanted::other().to_labels(), false) };
+        let (labels, whole) =
+            if known || room { (labels, true) } else { (Wanted::other().to_labels(), false) };
         let new = !self.series.contains_key(&labels);
         self.series.entry(labels).or_default().record(attributed, duration_ns, last);
         Counted { new, overflow: cut || !whole }
@@ -89,9 +95,12 @@ impl FamilySeries {
             (&mut self.servers, &mut labels.server),
         ];
         for (guard, value) in guarded {
-            if !guard.admit(value, limit) {
-                *value = Arc::from(OTHER);
-                cut = true;
+            match guard.admit(value, limit) {
+                Some(known) => *value = known,
+                None => {
+                    *value = Arc::from(OTHER);
+                    cut = true;
+                }
             }
         }
         if !self.statuses.contains(&labels.status) && self.statuses.len() >= limit {
@@ -114,7 +123,7 @@ impl FamilySeries {
     }
 
     fn rebuild_guards(&mut self) {
-        let Self { series, routes, peers, servers, statuses } = self;
+        let Self { series, bodies: _, routes, peers, servers, statuses } = self;
         [&mut *routes, &mut *peers, &mut *servers].into_iter().for_each(Guard::forget);
         statuses.clear();
         for Labels { route, status, peer, server, .. } in series.keys() {

@@ -14,6 +14,7 @@ use crate::{
     labels::{Labels, Wanted},
     pod::{Counted, Pod},
     series::Series,
+    sizes::Bodies,
 };
 
 /// The bounds of a registry.
@@ -84,7 +85,9 @@ impl Registry {
     pub fn record(&self, attributed: &AttributedExchange) {
         let exchange = &attributed.joined.exchange;
         let family = Family::of(exchange.protocol, exchange.side);
-        let (Some(family), true, Some(response)) = (family, exchange.complete, &exchange.response) else { return };
+        let (Some(family), true, Some(response)) = (family, exchange.complete, &exchange.response) else {
+            return;
+        };
         let last = response.last_byte;
         let duration = last.since(exchange.request.first_byte);
         let settings = *lock(&self.settings);
@@ -121,18 +124,24 @@ impl Registry {
 
     /// Shows every series of a family: the pod's netns cookie and `namespace/name`, the labels, and what was counted. While
     /// a pod is shown, nothing is counted for it.
-    pub fn visit<E>(
-        &self,
-        family: Family,
-        mut show: impl FnMut(u64, Option<&str>, &Labels, &Series) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn visit(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, &Labels, &Series)) {
         for (netns, pod) in self.all() {
             let pod = lock(&pod);
             for (labels, series) in &pod.family(family).series {
-                show(netns, pod.name.as_deref(), labels, series)?;
+                show(netns, pod.name.as_deref(), labels, series);
             }
         }
-        Ok(())
+    }
+
+    /// Shows the bodies of every pod that has series of a family, in the same way.
+    pub fn visit_bodies(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, &Bodies)) {
+        for (netns, pod) in self.all() {
+            let pod = lock(&pod);
+            let of_family = pod.family(family);
+            if !of_family.series.is_empty() {
+                show(netns, pod.name.as_deref(), &of_family.bodies);
+            }
+        }
     }
 
     /// What it says of itself.

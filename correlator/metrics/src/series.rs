@@ -1,16 +1,10 @@
 use weft_core::{AttributedExchange, Histogram, Ktime, Side, SpanId, TraceId};
 
-use crate::sizes::Sizes;
-
 /// What is counted under one set of labels.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     /// How long: first byte of the request to last byte of the response.
     pub duration: Histogram,
-    /// The requests' bodies.
-    pub request_body: Sizes,
-    /// The responses' bodies.
-    pub response_body: Sizes,
     /// The exchange that was counted last.
     pub exemplar: Option<Exemplar>,
     /// When that was.
@@ -35,8 +29,6 @@ impl Series {
     pub(crate) fn record(&mut self, attributed: &AttributedExchange, duration_ns: u64, last: Ktime) {
         let exchange = &attributed.joined.exchange;
         self.duration.record(duration_ns);
-        self.request_body.record(exchange.request.body_bytes);
-        self.response_body.record(exchange.response.map_or(0, |response| response.body_bytes));
         self.last = self.last.max(last);
         let id = exchange.id();
         let span_id = match exchange.side {

@@ -1,17 +1,6 @@
 /// Upper bounds in bytes: powers of four from 64 B to 64 MiB.
-pub const SIZE_BOUNDS: [u64; 11] = [
-    1 << 6,
-    1 << 8,
-    1 << 10,
-    1 << 12,
-    1 << 14,
-    1 << 16,
-    1 << 18,
-    1 << 20,
-    1 << 22,
-    1 << 24,
-    1 << 26,
-];
+pub const SIZE_BOUNDS: [u64; 11] =
+    [1 << 6, 1 << 8, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26];
 
 /// How large bodies were, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +13,15 @@ pub struct Sizes {
     pub buckets: [u64; SIZE_BOUNDS.len() + 1],
 }
 
+/// The bodies of a pod's exchanges of one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// The requests'.
+    pub request: Sizes,
+    /// The responses'.
+    pub response: Sizes,
+}
+
 impl Sizes {
     pub(crate) fn record(&mut self, bytes: u64) {
         self.count += 1;
@@ -32,5 +30,17 @@ impl Sizes {
         if let Some(bucket) = self.buckets.get_mut(index) {
             *bucket += 1;
         }
+    }
+
+    /// How many, their sum, and how many are at most so large, by bound.
+    #[expect(clippy::cast_precision_loss, reason = "a double is what the exposition formats have")]
+    pub(crate) fn cumulative(&self) -> (u64, f64, Vec<(f64, u64)>) {
+        let mut up_to = 0;
+        let cumulative = self.buckets.iter().map(|count| {
+            up_to += count;
+            up_to
+        });
+        let buckets = SIZE_BOUNDS.into_iter().map(|bound| bound as f64).zip(cumulative).collect();
+        (self.count, self.sum as f64, buckets)
     }
 }

@@ -42,6 +42,8 @@ impl Idle {
         let records = one_connection(recording)?;
         let mut sink = Counter::default();
         let mut config = Config::default();
+        // What is learned of a server's routes is the server's, and each connection has another one here.
+        config.routes.learn = false;
         config.limits.flows = connections as usize;
         let mut correlator = Correlator::new(Arc::new(config));
         introduce_pods(recording, &mut correlator, &mut sink)?;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod heap;
 mod idle;
+mod metrics;
 mod sink;
 mod throughput;
 
@@ -38,12 +39,19 @@ enum Measurement {
         #[arg(long, default_value_t = 100_000)]
         connections: u32,
     },
+    /// What it costs to count exchanges of many pods, routes and statuses, and to be scraped.
+    Metrics {
+        /// How many pods, each with 20 routes and 5 statuses.
+        #[arg(long, default_value_t = 1000)]
+        pods: u32,
+    },
 }
 
 fn main() -> Result<()> {
     let result = match Arguments::parse().measurement {
         Measurement::Throughput { file, rounds } => throughput::measure(&read(&file)?, rounds)?,
         Measurement::Idle { file, connections } => idle::Idle::measure(&read(&file)?, connections)?.json(),
+        Measurement::Metrics { pods } => metrics::measure(pods),
     };
     #[expect(clippy::print_stdout, reason = "the result is the one document on stdout")]
     {

@@ -45,7 +45,8 @@ fn round(recording: &[u8]) -> Result<Round> {
     Ok(Round { cpu, exchanges: sink.complete, segments: correlator.snapshot().records.segments })
 }
 
-fn cpu_time() -> Duration {
+/// What this thread has used of a processor.
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -1,14 +1,14 @@
 //! What is known, under the names that dashboards ask for: docs/METRICS.md lists them.
 mod go;
 mod own;
-mod requests;
 
 use std::sync::Arc;
 
 use weft_core::Snapshot;
 use weft_metrics::{
     Registry,
-    exposition::{Format, Kind, Label, Page},
+    exposition::{Format, Kind, Page},
+    requests,
 };
 
 use crate::go::view::View;
@@ -47,26 +47,4 @@ fn labelled<'a>(
     for (value, count) in values {
         family.value(&[(label, value)], count);
     }
-}
-
-/// The labels of a pod. A netns that nobody named is told by its cookie, so that two of them never share a series.
-struct PodLabels {
-    namespace: String,
-    name: String,
-}
-
-impl PodLabels {
-    fn new(namespace: &str, name: &str, netns: u64) -> Self {
-        let name = if name.is_empty() { format!("netns-{netns}") } else { name.to_owned() };
-        Self { namespace: namespace.to_owned(), name }
-    }
-
-    fn labels(&self) -> [Label<'_>; 2] {
-        [("k8s_namespace_name", &self.namespace), ("k8s_pod_name", &self.name)]
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a double is what the exposition formats have")]
-fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }

@@ -26,10 +26,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use weft_metrics::Registry;
 use weft_loader::{
     Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
 };
+use weft_metrics::Registry;
 
 pub use self::pipeline::PipelineHandle;
 use self::{

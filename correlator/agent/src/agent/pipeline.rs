@@ -132,7 +132,12 @@ pub fn start(
         correlator,
         config,
         ring,
-        sink: AgentSink { flows, runs: left, exchanges: Vec::new(), registry: Arc::clone(&published.registry) },
+        sink: AgentSink {
+            flows,
+            runs: left,
+            exchanges: Vec::new(),
+            registry: Arc::clone(&published.registry),
+        },
         charge,
         published: published.clone(),
         commands: receiver,

@@ -16,7 +16,8 @@ impl TryFrom<String> for Span {
     fn try_from(text: String) -> Result<Self, String> {
         let number_of = |(unit, ns): (&str, u64)| Some((text.strip_suffix(unit)?.parse::<u64>().ok()?, ns));
         let span = UNITS.into_iter().find_map(number_of).and_then(|(number, ns)| number.checked_mul(ns));
-        span.map(Self).ok_or_else(|| format!("{text:?} is no length of time: 500ms, 30s, 5m or 1h, for example"))
+        span.map(Self)
+            .ok_or_else(|| format!("{text:?} is no length of time: 500ms, 30s, 5m or 1h, for example"))
     }
 }
 

@@ -26,7 +26,9 @@ pub enum TemplateError {
     #[error("the route {0:?} does not begin with /: write /orders/{{id}}, for example")]
     NoSlash(String),
     /// Braces stand around a whole segment.
-    #[error("the route {0:?} has braces within the segment {1:?}: a segment is {{name}} as a whole, or has none")]
+    #[error(
+        "the route {0:?} has braces within the segment {1:?}: a segment is {{name}} as a whole, or has none"
+    )]
     Braces(String, String),
     /// Nothing can follow what takes all.
     #[error("the route {0:?} goes on behind {1}: it takes all that is left")]

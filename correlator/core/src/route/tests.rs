@@ -1,5 +1,7 @@
 //! What becomes of paths.
-use super::{Learned, OTHER_ROUTE, RouteConfig, Routes, Server, Template, TemplateError, segment::is_variable};
+use super::{
+    Learned, OTHER_ROUTE, RouteConfig, Routes, Server, Template, TemplateError, segment::is_variable,
+};
 
 fn routes(templates: &[&str], learn: bool) -> Routes {
     let templates = templates.iter().map(|text| Template::parse(text).unwrap()).collect();
@@ -15,7 +17,9 @@ fn route(routes: &mut Routes, target: &str) -> String {
 
 #[test]
 fn what_says_which_and_what_says_what() {
-    for word in ["orders", "v1", "api", "http2", "index.html", "sign-in", "oauth2", "Deadbeef", "app.js", "", "s3"] {
+    for word in
+        ["orders", "v1", "api", "http2", "index.html", "sign-in", "oauth2", "Deadbeef", "app.js", "", "s3"]
+    {
         assert!(!is_variable(word), "{word}");
     }
     for which in [

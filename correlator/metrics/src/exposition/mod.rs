@@ -81,6 +81,8 @@ pub struct Family<'p> {
     kind: Kind,
     /// Of the protobuf format: the family so far.
     message: protobuf::Family,
+    /// Of the text formats.
+    lines: text::Lines,
 }
 
 impl Page {
@@ -95,11 +97,12 @@ impl Page {
         let full = text::sample_name(name, kind);
         if self.format == Format::Protobuf {
             let message = protobuf::Family::new(&full, help, kind);
-            return Family { page: self, name: full, kind, message };
+            return Family { page: self, name: full, kind, message, lines: text::Lines::default() };
         }
         let family = if openmetrics { name } else { &full };
         text::header(&mut self.text, (family, help), kind, openmetrics);
-        Family { page: self, name: full, kind, message: protobuf::Family::default() }
+        let (message, lines) = Default::default();
+        Family { page: self, name: full, kind, message, lines }
     }
 
     /// The whole page.
@@ -132,10 +135,10 @@ impl Family<'_> {
     pub fn distribution(&mut self, labels: &[Label<'_>], distribution: &Distribution<'_>) {
         match self.page.format {
             Format::Protobuf => self.message.distribution(labels, distribution),
-            Format::Text => text::distribution(&mut self.page.text, &self.name, labels, distribution, None),
-            Format::OpenMetrics => {
-                let sample = distribution.exemplar.as_ref();
-                text::distribution(&mut self.page.text, &self.name, labels, distribution, sample);
+            format => {
+                let sample = distribution.exemplar.as_ref().filter(|_| format == Format::OpenMetrics);
+                let out = (&mut self.page.text, &mut self.lines);
+                text::distribution(out, &self.name, labels, distribution, sample);
             }
         }
     }

@@ -155,8 +155,7 @@ fn histogram(distribution: &Distribution<'_>) -> Histogram {
         Bucket { cumulative_count: up_to, upper_bound: upper, exemplar: own.map(example) }
     });
     let bucket = bucket.collect();
-    let classic =
-        Histogram { sample_count: *count, sample_sum: *sum, bucket, ..Histogram::default() };
+    let classic = Histogram { sample_count: *count, sample_sum: *sum, bucket, ..Histogram::default() };
     let Some(Native { schema, zero_count, offset, counts }) = *native else { return classic };
     let length = u32::try_from(counts.len()).unwrap_or(u32::MAX);
     Histogram {
@@ -173,7 +172,10 @@ fn histogram(distribution: &Distribution<'_>) -> Histogram {
 /// Each count less the one before.
 fn deltas(counts: &[u64]) -> Vec<i64> {
     let mut before = 0;
-    counts.iter().map(|count| count.wrapping_sub(std::mem::replace(&mut before, *count)).cast_signed()).collect()
+    counts
+        .iter()
+        .map(|count| count.wrapping_sub(std::mem::replace(&mut before, *count)).cast_signed())
+        .collect()
 }
 
 fn example(sample: &Sample<'_>) -> Exemplar {

@@ -44,37 +44,84 @@ fn list(text: &mut String, labels: &[Label<'_>]) {
     }
 }
 
+/// What the lines of one family's histograms have in common.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// A series' labels: `name_bucket{...` and a comma.
+    beginning: String,
+    /// By bucket: `le="..."} `. The same in all series of a family.
+    bounds: Vec<(f64, String)>,
+}
+
 /// The lines of a histogram's series; with `sample` behind the bucket that it is in.
 pub(super) fn distribution(
-    text: &mut String,
+    (text, lines): (&mut String, &mut Lines),
     name: &str,
     labels: &[Label<'_>],
     distribution: &Distribution<'_>,
     sample: Option<&Sample<'_>>,
 ) {
     let Distribution { count, sum, buckets, .. } = distribution;
-    let mut own = String::new();
-    list(&mut own, labels);
-    let comma = if own.is_empty() { "" } else { "," };
+    lines.begin(name, labels);
     let mut lower = f64::NEG_INFINITY;
-    for (upper, up_to) in buckets.iter().copied().chain([(f64::INFINITY, *count)]) {
-        text.push_str(name);
-        text.push_str("_bucket{");
-        text.push_str(&own);
-        text.push_str(comma);
-        let _ = if upper.is_finite() {
-            write!(text, "le=\"{upper:?}\"}} {up_to}")
-        } else {
-            write!(text, "le=\"+Inf\"}} {up_to}")
-        };
+    for (index, (upper, up_to)) in buckets.iter().copied().chain([(f64::INFINITY, *count)]).enumerate() {
+        text.push_str(&lines.beginning);
+        text.push_str(lines.bound(index, upper));
+        number(text, up_to);
         if let Some(sample) = sample.filter(|sample| sample.value > lower && sample.value <= upper) {
             exemplar(text, sample);
         }
         text.push('\n');
         lower = upper;
     }
-    let braces = if own.is_empty() { String::new() } else { format!("{{{own}}}") };
-    let _ = writeln!(text, "{name}_sum{braces} {sum:?}\n{name}_count{braces} {count}");
+    for (suffix, value) in [("_sum", None), ("_count", Some(*count))] {
+        text.push_str(name);
+        text.push_str(suffix);
+        self::labels(text, labels);
+        text.push(' ');
+        match value {
+            Some(count) => number(text, count),
+            None => drop(write!(text, "{sum:?}")),
+        }
+        text.push('\n');
+    }
+}
+
+impl Lines {
+    fn begin(&mut self, name: &str, labels: &[Label<'_>]) {
+        self.beginning.clear();
+        self.beginning.push_str(name);
+        self.beginning.push_str("_bucket{");
+        list(&mut self.beginning, labels);
+        self.beginning.push_str(if labels.is_empty() { "" } else { "," });
+    }
+
+    fn bound(&mut self, index: usize, upper: f64) -> &str {
+        let known = self.bounds.get(index).is_some_and(|(known, _)| *known == upper);
+        if !known {
+            let text = if upper.is_finite() { format!("{upper:?}") } else { "+Inf".to_owned() };
+            self.bounds.truncate(index);
+            self.bounds.push((upper, format!("le=\"{text}\"}} ")));
+        }
+        self.bounds.get(index).map_or("", |(_, text)| text)
+    }
+}
+
+/// Most counts have few digits: no formatter is needed.
+pub(super) fn number(text: &mut String, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        if let Some(digit) = digits.get_mut(first) {
+            *digit = b'0' + (number % 10) as u8;
+        }
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits.iter().skip(first).map(|digit| char::from(*digit)));
 }
 
 fn exemplar(text: &mut String, sample: &Sample<'_>) {

@@ -10,6 +10,7 @@ use crate::run::{cargo, output, run};
 
 mod accuracy;
 mod kernel;
+mod metrics;
 mod overhead;
 mod probes;
 mod replay;
@@ -28,6 +29,8 @@ enum Bench {
     Replay(replay::Options),
     /// Whole traces of a mesh of Go services against the services' own logs.
     Accuracy(accuracy::Options),
+    /// What it costs to count exchanges by what was asked for, and to be scraped.
+    Metrics(metrics::Options),
     /// What tracing costs a service: the same process with and without it, in turns.
     Overhead(overhead::Options),
 }
@@ -36,6 +39,7 @@ pub fn execute(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Replay(options) => replay::execute(options),
         Bench::Accuracy(options) => accuracy::execute(options),
+        Bench::Metrics(options) => metrics::execute(options),
         Bench::Overhead(options) => overhead::execute(options),
     }
 }

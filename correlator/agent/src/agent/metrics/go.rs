@@ -1,9 +1,13 @@
 //! What the runtimes of Go processes count, under the names of the semantic conventions (docs/runtime/go-metrics.md of
 //! OpenTelemetry's, as Prometheus writes them), and what weft does about Go processes. What is unknown is absent.
 use weft_core::Snapshot;
-use weft_metrics::exposition::{Distribution, Kind, Page};
+use weft_metrics::{
+    PodLabels,
+    exposition::{Distribution, Kind, Page},
+    seconds,
+};
 
-use super::{PodLabels, labelled, seconds};
+use super::labelled;
 use crate::go::{
     histogram::{BOUNDS_NS, Durations},
     memory::Counted,
@@ -46,7 +50,8 @@ impl Go<'_> {
 
     fn own(&self, page: &mut Page) {
         let View { processes, probes, counts } = self.view;
-        page.family("weft_go_processes", "Go processes of pods", Kind::Gauge).value(&[], processes.len() as u64);
+        page.family("weft_go_processes", "Go processes of pods", Kind::Gauge)
+            .value(&[], processes.len() as u64);
         let help = "Groups of probes in the binaries that are executed, by their state";
         let probes = probes.iter().map(|(state, count)| (*state, *count));
         labelled(page, ("weft_go_probes", help, Kind::Gauge), "state", probes);
@@ -68,7 +73,12 @@ impl Go<'_> {
         }
     }
 
-    fn durations(&self, page: &mut Page, (name, help): (&str, &str), of: impl Fn(&Counted) -> Option<&Durations>) {
+    fn durations(
+        &self,
+        page: &mut Page,
+        (name, help): (&str, &str),
+        of: impl Fn(&Counted) -> Option<&Durations>,
+    ) {
         let mut family = page.family(name, help, Kind::Histogram);
         for (labels, durations) in self.known(of) {
             let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));

@@ -1,11 +1,12 @@
 //! Connections of pods, where exchanges' time went, and what weft says of itself.
 use weft_core::{CLASSIC_BOUNDS_NS, HistogramSnapshot, NamedCount, PodSnapshot, Snapshot};
 use weft_metrics::{
-    Family, Registry,
+    Family, PodLabels, Registry,
     exposition::{Distribution, Kind, Label, Page},
+    seconds,
 };
 
-use super::{PodLabels, labelled, seconds};
+use super::labelled;
 
 pub(super) fn write(page: &mut Page, snapshot: &Snapshot, registry: &Registry) {
     phases(page, snapshot);
@@ -14,7 +15,12 @@ pub(super) fn write(page: &mut Page, snapshot: &Snapshot, registry: &Registry) {
     let exchanges = &snapshot.exchanges;
     let sides = [("server", exchanges.server), ("client", exchanges.client)];
     labelled(page, ("weft_exchanges", "Exchanges that left the pipeline", Kind::Counter), "side", sides);
-    named(page, ("weft_events_lost", "Records that the programs could not write"), "reason", &snapshot.events_lost);
+    named(
+        page,
+        ("weft_events_lost", "Records that the programs could not write"),
+        "reason",
+        &snapshot.events_lost,
+    );
     named(page, ("weft_anomalies", "Odd things about connections and messages"), "kind", &snapshot.anomalies);
     let links = ("weft_parent_links", "Exchanges by the evidence for their parent");
     named(page, links, "evidence", &snapshot.parent_links);
@@ -116,7 +122,8 @@ fn histogram(
     let bounds = CLASSIC_BOUNDS_NS.into_iter().map(seconds);
     let buckets: Vec<(f64, u64)> = bounds.zip(histogram.classic.iter().copied()).collect();
     let (count, sum) = (histogram.count, seconds(histogram.sum_ns));
-    family.distribution(labels, &Distribution { count, sum, buckets: &buckets, native: None, exemplar: None });
+    family
+        .distribution(labels, &Distribution { count, sum, buckets: &buckets, native: None, exemplar: None });
 }
 
 fn pods(snapshot: &Snapshot) -> impl Iterator<Item = (PodLabels, &PodSnapshot)> {

@@ -1,27 +1,26 @@
-//! Requests and calls, by pod and by what was asked for.
-use std::convert::Infallible;
-
+//! The families of a registry on a page: requests and calls, by pod and by what was asked for.
 use weft_core::{CLASSIC_BOUNDS_NS, Histogram};
-use weft_metrics::{
-    Exemplar, Family, Labels, OTHER, Registry, SIZE_BOUNDS, Series, Sizes, Status,
-    exposition::{Distribution, Kind, Label, Native, Page, Sample},
-};
 
-use super::{PodLabels, seconds};
+use crate::{
+    Bodies, Exemplar, Family, Labels, OTHER, PodLabels, Registry, Series, Sizes, Status,
+    exposition::{Distribution, Kind, Label, Native, Page, Sample},
+    seconds,
+};
 
 const DURATION: &str = "First byte of the request to last byte of the response, at the pod's own device";
 const REQUEST_BODY: &str = "Bytes of the requests' bodies";
 const RESPONSE_BODY: &str = "Bytes of the responses' bodies";
 
-pub(super) fn write(page: &mut Page, registry: &Registry) {
+/// Writes all of them.
+pub fn write(page: &mut Page, registry: &Registry) {
     for family in Family::ALL {
         durations(page, registry, family);
     }
     for family in Family::ALL.into_iter().filter(|family| !family.is_rpc()) {
         let side = if family.is_server() { "server" } else { "client" };
         let name = |message| format!("http_{side}_{message}_body_size_bytes");
-        sizes(page, registry, (family, &name("request"), REQUEST_BODY), |series| &series.request_body);
-        sizes(page, registry, (family, &name("response"), RESPONSE_BODY), |series| &series.response_body);
+        sizes(page, registry, (family, &name("request"), REQUEST_BODY), |bodies| &bodies.request);
+        sizes(page, registry, (family, &name("response"), RESPONSE_BODY), |bodies| &bodies.response);
     }
 }
 
@@ -52,42 +51,36 @@ fn native(histogram: &Histogram) -> Native<'_> {
     Native { schema: Histogram::SCALE, zero_count: histogram.zeroes(), offset, counts }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a double is what the exposition formats have")]
+/// Of all that a pod was asked for, or asked for, together.
 fn sizes(
     page: &mut Page,
     registry: &Registry,
     (family, name, help): (Family, &str, &str),
-    of: impl Fn(&Series) -> &Sizes,
+    of: impl Fn(&Bodies) -> &Sizes,
 ) {
     let mut out = page.family(name, help, Kind::Histogram);
-    each(registry, family, |labels, series| {
-        let sizes = of(series);
-        let mut up_to = 0;
-        let cumulative = sizes.buckets.iter().map(|count| {
-            up_to += count;
-            up_to
-        });
-        let bounds = SIZE_BOUNDS.into_iter().map(|bound| bound as f64);
-        let buckets: Vec<(f64, u64)> = bounds.zip(cumulative).collect();
-        let (count, sum) = (sizes.count, sizes.sum as f64);
-        out.distribution(labels, &Distribution { count, sum, buckets: &buckets, native: None, exemplar: None });
+    registry.visit_bodies(family, |netns, pod, bodies| {
+        let (count, sum, buckets) = of(bodies).cumulative();
+        let shown = Distribution { count, sum, buckets: &buckets, native: None, exemplar: None };
+        out.distribution(&labels_of(pod, netns).labels(), &shown);
     });
+}
+
+fn labels_of(pod: Option<&str>, netns: u64) -> PodLabels {
+    let (namespace, name) = pod.and_then(|pod| pod.split_once('/')).unwrap_or_default();
+    PodLabels::new(namespace, name, netns)
 }
 
 /// Shows every series of a family with all its labels.
 fn each(registry: &Registry, family: Family, mut show: impl FnMut(&[Label<'_>], &Series)) {
-    let shown = registry.visit(family, |netns, pod, labels, series| {
-        let (namespace, name) = pod.and_then(|pod| pod.split_once('/')).unwrap_or_default();
-        let own = PodLabels::new(namespace, name, netns);
+    registry.visit(family, |netns, pod, labels, series| {
+        let own = labels_of(pod, netns);
         let status = status(labels.status, family);
-        let all = [&own.labels()[..], &what(labels, &status, family)].concat();
-        let known: Vec<Label<'_>> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let mut known = Vec::with_capacity(9);
+        known.extend(own.labels());
+        known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
         show(&known, series);
-        Ok::<_, Infallible>(())
     });
-    match shown {
-        Ok(()) => {}
-    }
 }
 
 /// What was asked for, of whom, and what came of it.

@@ -1,0 +1,23 @@
+use crate::exposition::Label;
+
+/// The labels of a pod. A netns that nobody named is told by its cookie, so that two of them never share a series.
+#[derive(Clone, Debug)]
+pub struct PodLabels {
+    /// Its namespace; empty where nobody named it.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl PodLabels {
+    /// Of the pod with this netns cookie.
+    pub fn new(namespace: &str, name: &str, netns: u64) -> Self {
+        let name = if name.is_empty() { format!("netns-{netns}") } else { name.to_owned() };
+        Self { namespace: namespace.to_owned(), name }
+    }
+
+    /// Under the conventions' names.
+    pub fn labels(&self) -> [Label<'_>; 2] {
+        [("k8s_namespace_name", &self.namespace), ("k8s_pod_name", &self.name)]
+    }
+}

@@ -1,0 +1,119 @@
+//! Counting exchanges under bounded labels, and pages of it.
+use std::{hint::black_box, net::Ipv4Addr, sync::Arc};
+
+use serde_json::{Value, json};
+use weft_core::{
+    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link,
+    MessageSpan, Phases, Protocol, Side,
+};
+use weft_metrics::{
+    Registry, Settings,
+    exposition::{Format, Page},
+    requests,
+};
+
+use crate::{heap, throughput::cpu_time};
+
+const ROUTES: u32 = 20;
+const STATUSES: [u16; 5] = [200, 201, 302, 404, 500];
+/// Exchanges of each series, of durations that differ.
+const EACH: u32 = 20;
+/// Pages of each format; the fastest counts, because others use the machine, too.
+const PAGES: u32 = 5;
+
+pub fn measure(pods: u32) -> Value {
+    let exchanges: Vec<AttributedExchange> = series(pods).collect();
+    let registry = Registry::new(Settings::default());
+    let before = heap::live();
+    exchanges.iter().for_each(|exchange| registry.record(exchange));
+    let began = cpu_time();
+    for round in 1..EACH {
+        for exchange in &exchanges {
+            registry.record(black_box(&later(exchange, round)));
+        }
+    }
+    // What it costs to make the exchanges is measured, too, and taken off.
+    let recorded = cpu_time() - began;
+    let began = cpu_time();
+    for round in 1..EACH {
+        for exchange in &exchanges {
+            black_box(later(exchange, round));
+        }
+    }
+    let each = recorded.saturating_sub(cpu_time() - began).as_nanos() / u128::from(EACH - 1);
+    json!({
+        "series": registry.counts().series,
+        "record_ns": each / exchanges.len().max(1) as u128,
+        "registry_mib": (heap::live() - before) >> 20,
+        "scrape_ms": { "text": page(&registry, Format::Text), "openmetrics": page(&registry, Format::OpenMetrics),
+            "protobuf": page(&registry, Format::Protobuf) },
+    })
+}
+
+fn page(registry: &Registry, format: Format) -> Value {
+    let one = || {
+        let began = cpu_time();
+        let mut page = Page::new(format);
+        requests::write(&mut page, registry);
+        let bytes = page.finish().len();
+        ((cpu_time() - began).as_millis() as u64, bytes)
+    };
+    let (ms, bytes) = (0..PAGES).map(|_| one()).min().unwrap_or_default();
+    json!({ "ms": ms, "mib": bytes >> 20 })
+}
+
+/// One exchange of each series.
+fn series(pods: u32) -> impl Iterator<Item = AttributedExchange> {
+    (0..pods).flat_map(|pod| {
+        (0..ROUTES).flat_map(move |route| STATUSES.map(|status| exchange(pod, route, status)).into_iter())
+    })
+}
+
+/// The same some time later, and of another duration.
+fn later(exchange: &AttributedExchange, round: u32) -> AttributedExchange {
+    let mut exchange = exchange.clone();
+    let last = exchange.joined.exchange.request.first_byte.after(1_000_000 + 731_000 * u64::from(round));
+    if let Some(response) = &mut exchange.joined.exchange.response {
+        response.last_byte = last;
+    }
+    exchange
+}
+
+fn exchange(pod: u32, route: u32, status: u16) -> AttributedExchange {
+    let endpoint = |port| Endpoint { address: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(), port };
+    let message = |time| MessageSpan { first_byte: time, last_byte: time, bytes: 300, body_bytes: 200 };
+    let exchange = Exchange {
+        flow: FlowId { netns: u64::from(pod) + 1, ifindex: pod, local: endpoint(80), peer: endpoint(4000) },
+        vantage: 0,
+        side: Side::Server,
+        protocol: Protocol::Http1,
+        method: "GET".into(),
+        path: format!("/api/things/{route}/parts"),
+        authority: Some("things.shop.svc:8080".into()),
+        status: Some(status),
+        stream_id: 0,
+        socket_cookie: 1,
+        request_seq: route,
+        request_ack: pod,
+        request: message(Ktime(1_000_000_000)),
+        response: Some(message(Ktime(1_002_000_000))),
+        grpc: None,
+        propagation: None,
+        flow_control: None,
+        reset: None,
+        connection: None,
+        complete: true,
+        anomalies: Anomalies::default(),
+    };
+    AttributedExchange {
+        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
+        phases: Phases::default(),
+        joined: JoinedExchange { exchange, app: App::default() },
+        pod: Some(format!("shop/things-{pod}")),
+        route: Some(Arc::from(format!("/api/things-{route}/{{id}}/parts"))),
+        netns_inode: 0,
+        peer_pod: Some("shop/gateway".into()),
+        peer_network: None,
+        clock_offset: 0,
+    }
+}
