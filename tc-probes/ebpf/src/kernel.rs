@@ -222,10 +222,11 @@ impl Task {
             let socket: *const u8 = probe(file, &FILE_PRIVATE_DATA)?;
             let [back, sk] = file_and_sk(socket)?;
             // What else has private data has no such pointer back.
-            if back != file || probe::<*const u8>(sk, &SOCK_SK_NET)? != netns.0 {
+            if back != file {
                 return None;
             }
-            probe(sk, &SOCK_SK_COOKIE)
+            let (net, cookie) = net_and_cookie(sk)?;
+            if net == netns.0 as u64 { Some(cookie) } else { None }
         }
     }
 
@@ -256,6 +257,22 @@ unsafe fn file_and_sk(socket: *const u8) -> Option<[*const u8; 2]> {
             return probe(socket, &SOCKET_FILE);
         }
         Some([probe(socket, &SOCKET_FILE)?, probe(socket, &SOCKET_SK)?])
+    }
+}
+
+/// `skc_net` and `skc_cookie` of a socket: at once where only the two addresses of IPv6 are between them.
+///
+/// # Safety
+/// As [`probe`].
+#[inline(always)]
+unsafe fn net_and_cookie(sk: *const u8) -> Option<(u64, u64)> {
+    const APART: usize = 5;
+    unsafe {
+        if read_volatile(&SOCK_SK_COOKIE) == read_volatile(&SOCK_SK_NET) + 8 * APART as u32 {
+            let words: [u64; APART + 1] = probe(sk, &SOCK_SK_NET)?;
+            return Some((words[0], words[APART]));
+        }
+        Some((probe(sk, &SOCK_SK_NET)?, probe(sk, &SOCK_SK_COOKIE)?))
     }
 }
 

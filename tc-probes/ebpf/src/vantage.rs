@@ -15,11 +15,26 @@ pub fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
     VANTAGES.get_ptr_mut(&VantageKey { netns, ifindex, pad: 0 })
 }
 
-/// The entry of a packet's device. Which netns a device is in takes three reads of the kernel's memory, so it is asked once
-/// a CPU: from then on the device is known by its address. Another device of the same index is another address, and one
-/// that was moved to another netns with its index is still the same pod's.
+/// `LOOPBACK_IFINDEX` (include/net/flow.h): every netns has one of this index, and no other device has it.
+const LOOPBACK: u32 = 1;
+
+/// The entry of a packet's device. Which netns a device is in takes three reads of the kernel's memory. All pods' devices but
+/// loopback are in the netns that the programs were loaded from, so their index alone tells them.
 #[inline(always)]
 pub fn of_device(skb: *const u8, ifindex: u32) -> Option<*mut Vantage> {
+    if ifindex != LOOPBACK
+        && let Some(vantage) = find(kernel::devices_netns(), ifindex)
+    {
+        return Some(vantage);
+    }
+    of_device_anywhere(skb, ifindex)
+}
+
+/// The same for a device of any netns. In that from which the programs were loaded it is asked once a CPU: from then on the device
+/// is known by its address. Another device of the same index is another address, and one that was moved to another netns with its
+/// index is still the same pod's.
+#[inline(always)]
+fn of_device_anywhere(skb: *const u8, ifindex: u32) -> Option<*mut Vantage> {
     let device = kernel::device(skb)?;
     let usual = kernel::devices_netns();
     if let Some(vantage) = find(usual, ifindex) {
