@@ -10,7 +10,7 @@ use crate::{
     kernel::{self, Task},
     loss,
     maps::{GO_PROCESSES, RECORDS},
-    vantage::{self, SOCKETS, Word},
+    vantage::{self, Word},
 };
 
 /// A receive with one of these moves no byte of the stream to the application (include/linux/socket.h): MSG_PEEK,
@@ -55,7 +55,7 @@ impl Call {
     fn try_record(&self) -> Option<()> {
         // SAFETY: typed.
         let netns = unsafe { kernel::socket_netns(self.sk) };
-        vantage::find(netns, SOCKETS)?;
+        vantage::of_sockets(netns)?;
         let seq_end = self.seq_end()?;
         let word = alive()?;
         let task = Task::current();

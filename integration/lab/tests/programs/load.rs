@@ -71,9 +71,8 @@ impl Programs {
         ensure_bpffs(&bpffs)?;
         let pins = Pins::new(&bpffs);
         pins.create()?;
-        // From where the devices are, as on a node.
         let options = InstallOptions { ring_bytes: 16 << 20, cgroup: None };
-        for missing in netns.run(|| install(&pins, &options))??.missing {
+        for missing in install(&pins, &options)?.missing {
             eprintln!("missing: {missing}");
         }
         let mut kernel = Kernel::open(&pins)?;
