@@ -15,10 +15,16 @@ fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
     VANTAGES.get_ptr_mut(&VantageKey { netns, ifindex, pad: 0 })
 }
 
-/// The entry of a pod's sockets. Most that are no pod's are the host's: those are told without looking.
+/// The entry of a pod's sockets.
 #[inline(always)]
 pub fn of_sockets(netns: u64) -> Option<*mut Vantage> {
-    if netns == kernel::devices_netns() { None } else { find(netns, SOCKETS) }
+    if is_hosts(netns) { None } else { find(netns, SOCKETS) }
+}
+
+/// Most sockets that are no pod's are the host's: those are told without looking.
+#[inline(always)]
+pub fn is_hosts(netns: u64) -> bool {
+    netns == kernel::devices_netns()
 }
 
 /// `LOOPBACK_IFINDEX` (include/net/flow.h): every netns has one of this index, and no other device has it.
