@@ -19,7 +19,7 @@ const FOLDER: &str = "/built";
 /// itself, between real pods, names the goroutine of each request.
 const SCRIPT: &str = "/built/weft doctor || exit 1
 export RUST_BACKTRACE=0
-/programs --test-threads 1 --include-ignored goroutines processes gosched gocalls::a_call gocalls::nothing_is_left || exit 1
+/programs --test-threads 1 --include-ignored --skip whole goroutines processes gosched gocalls::a_call gocalls::nothing_is_left || exit 1
 /programs --test-threads 1 --nocapture whole";
 
 /// A folder of this test's own, gone at its end.
