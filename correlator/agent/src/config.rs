@@ -22,6 +22,9 @@ pub use self::go::{Go, GoProbes};
 /// than a frame (16 KiB) goes on in CONTINUATION frames.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
+/// The most that `export.store.spans` may be: 10 GiB.
+const MAX_SPANS: usize = 10_000_000;
+
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,6 +35,7 @@ pub struct Config {
     pub metrics: Metrics,
     pub redact: Redact,
     pub go: Go,
+    pub export: Export,
 }
 
 /// Where things are; several agents on one host differ here.
@@ -80,6 +84,22 @@ pub struct Metrics {
     pub listen: SocketAddr,
 }
 
+/// Where results go, beside the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Export {
+    /// What the listener's API shows.
+    pub store: Store,
+}
+
+/// In memory.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The most exchanges that are kept, 1 KiB for each on average.
+    pub spans: usize,
+}
+
 /// What nobody gets to see.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,6 +139,12 @@ impl Default for Metrics {
     }
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self { spans: 50_000 }
+    }
+}
+
 impl Default for Redact {
     fn default() -> Self {
         let core = weft_core::Config::default();
@@ -154,6 +180,10 @@ impl Config {
         let head = self.capture.max_header_bytes;
         if !(256..=MAX_HEADER_BYTES).contains(&head) {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
+        }
+        let spans = self.export.store.spans;
+        if !(1..=MAX_SPANS).contains(&spans) {
+            bail!("export.store.spans is {spans}: 1 to {MAX_SPANS} is allowed");
         }
         self.attach_mode().map(drop)
     }
@@ -234,6 +264,7 @@ mod tests {
             ("go: { budget: 101% }", "go.budget is \"101%\""),
             ("go: { budget: -1% }", "go.budget is \"-1%\""),
             ("go: { budget: NaN% }", "go.budget is \"NaN%\""),
+            ("export: { store: { spans: 0 } }", "export.store.spans is 0"),
             ("paths: [", "line"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -70,7 +70,9 @@ impl Default for Limits {
             // A receiver's window is at most 6 MiB unless somebody configured more (tcp(7), tcp_rmem).
             out_of_order_bytes: 8 * 1024 * 1024,
             out_of_order_bytes_total: 32 * 1024 * 1024,
-            gap_timeout: 1_000_000_000,
+            // Of a segment that is lost four times the fifth copy comes after 3 s: the first time-out is 200 ms
+            // (Linux, TCP_RTO_MIN), and each is twice the one before (RFC 6298, 5.5).
+            gap_timeout: 5_000_000_000,
             flow_idle: 600_000_000_000,
             join_wait: 20_000_000,
             // Less than what it caused is remembered for.

@@ -31,13 +31,19 @@ struct Message {
     bytes: u64,
 }
 
+/// How far apart, in ns, two segments must have passed for a capture to say what came first at weft's place, too: a
+/// segment passes the one and the other with work in between, and on another CPU the next one passes meanwhile.
+const SKEW: u64 = 100_000;
+
 /// An exchange that one of the two calls delayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delayed {
     /// Its id.
     pub id: String,
-    /// Some of its bytes passed again before its response was complete.
+    /// Some of its bytes passed again before its response was complete, beyond doubt.
     pub by_capture: bool,
+    /// The same, or so close to its end that the capture cannot tell.
+    pub perhaps: bool,
     /// Some of its bytes had been sent again when they first passed. Only the sockets know, and they tell weft of a tail only.
     pub by_sockets: bool,
     /// It has the anomaly.
@@ -49,7 +55,7 @@ pub struct Delayed {
 impl Delayed {
     /// Whether weft says of it what must be said.
     pub fn agrees(&self) -> bool {
-        self.by_weft == self.by_capture || self.by_weft && self.by_sockets
+        if self.by_weft { self.perhaps || self.by_sockets } else { !self.by_capture }
     }
 }
 
@@ -95,15 +101,17 @@ fn judge(
         (asked, answered) = (request.end, response.end);
         ensure!(!response.is_empty(), "{} has no response", exchange.exchange_id);
         let over = responses.complete_at(&response).context("a part of a response was not captured")?;
-        let by_capture = requests.again(&request, over) || responses.again(&response, over);
+        let again = |by| requests.again(&request, by) || responses.again(&response, by);
+        let (by_capture, perhaps) = (again(over.time.saturating_sub(SKEW)), again(over.time + SKEW));
         let by_weft = exchange.anomalies.iter().any(|anomaly| anomaly == "retransmit");
         if by_capture || by_weft {
-            let by_sockets = requests.sent_again(&request, over) || responses.sent_again(&response, over);
+            let place = over.place;
+            let by_sockets = requests.sent_again(&request, place) || responses.sent_again(&response, place);
             let id = exchange.exchange_id.clone();
-            let mut one = Delayed { id, by_capture, by_sockets, by_weft, story: String::new() };
+            let mut one = Delayed { id, by_capture, perhaps, by_sockets, by_weft, story: String::new() };
             if !one.agrees() {
                 let messages = [("request", requests, request), ("response", responses, response)];
-                one.story = story(exchange, &messages, over);
+                one.story = story(exchange, &messages, place);
             }
             delayed.push(one);
         }
@@ -197,8 +205,8 @@ impl History {
         Self { segments: of(segments, source, destination), sent: of(sent, source, destination) }
     }
 
-    /// When the last of a message's bytes to come had passed.
-    fn complete_at(&self, message: &Range<u64>) -> Option<usize> {
+    /// The segment with the last of a message's bytes to come.
+    fn complete_at(&self, message: &Range<u64>) -> Option<&Segment> {
         let mut passed = Passed::default();
         let mut missing = message.end - message.start;
         let complete = |segment: &&Segment| {
@@ -206,15 +214,13 @@ impl History {
             missing -= if part.is_empty() { 0 } else { passed.add(&part) };
             missing == 0
         };
-        self.segments.iter().find(complete).map(|segment| segment.place)
+        self.segments.iter().find(complete)
     }
 
-    /// Whether a part of the range passed again before that place. A segment of which only a part had passed may lie
+    /// Whether a part of the range passed again by that time. A segment of which only a part had passed may lie
     /// across a message's border; then it delayed the one or the other, and is held to have delayed both.
-    fn again(&self, message: &Range<u64>, before: usize) -> bool {
-        let again =
-            |segment: &&Segment| segment.again && segment.place <= before && segment.overlaps(message);
-        self.segments.iter().any(|segment| again(&segment))
+    fn again(&self, message: &Range<u64>, by: u64) -> bool {
+        self.segments.iter().any(|segment| segment.again && segment.time <= by && segment.overlaps(message))
     }
 
     /// Whether a part of the range first passed, before that place, when it had been sent twice.

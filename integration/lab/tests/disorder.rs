@@ -83,19 +83,19 @@ fn agrees_with_the_captures(
 
 #[test]
 fn segments_lost_before_the_vantage() -> Result<()> {
-    let link = Pair::open()?;
+    let link = Pair::with_large_ring()?;
     lose_at(&link, Place::Output(&link.client), Place::Output(&link.server), "before")
 }
 
 #[test]
 fn segments_lost_behind_the_vantage() -> Result<()> {
-    let link = Pair::open()?;
+    let link = Pair::with_large_ring()?;
     lose_at(&link, Place::Input(&link.client), Place::Input(&link.server), "behind")
 }
 
 #[test]
 fn segments_lost_between_the_vantages() -> Result<()> {
-    let link = Pair::open()?;
+    let link = Pair::with_large_ring()?;
     let (there, back) =
         (Place::Between(&link.client, &link.server), Place::Between(&link.server, &link.client));
     lose_at(&link, there, back, "between")
@@ -138,7 +138,7 @@ fn disordered(link: &Pair, links: [Disorder<'_>; 2], mess: Mess, case: &str) -> 
 
 #[test]
 fn segments_that_come_twice_and_late() -> Result<()> {
-    let link = Pair::open()?;
+    let link = Pair::with_large_ring()?;
     let mess = Mess::usual()?;
     let links = [Disorder::of_output(&link.client, mess)?, Disorder::of_output(&link.server, mess)?];
     disordered(&link, links, mess, "twice and late before the vantage")
@@ -146,7 +146,7 @@ fn segments_that_come_twice_and_late() -> Result<()> {
 
 #[test]
 fn segments_that_are_late_behind_the_vantage() -> Result<()> {
-    let link = Pair::open()?;
+    let link = Pair::with_large_ring()?;
     let mess = Mess { duplicate: 0.0, ..Mess::usual()? };
     let links = [Disorder::of_input(&link.client, mess)?, Disorder::of_input(&link.server, mess)?];
     disordered(&link, links, mess, "late behind the vantage")

@@ -80,7 +80,7 @@ fn at_full_speed_every_missing_exchange_is_explained() -> Result<()> {
 }
 
 /// One lost byte in so many, and one message more, may be missed by sequence numbers: what is sent again while nothing is
-/// recorded is counted by the kernel each time; and a connection that ends then, or speaks no more, has no later byte that
+/// recorded is counted by the kernel each time; and a connection that ends then has no later byte that
 /// shows what is missing. Mostly it is none at all.
 const UNNOTICED: u64 = 50;
 const MESSAGE: u64 = 500;
@@ -88,7 +88,6 @@ const MESSAGE: u64 = 500;
 /// The agent stands still under a load that fills its ring over and over. The kernel counts the bytes that it could not
 /// record; the pipeline knows nothing of that count, and finds the same bytes missing in its connections.
 #[test]
-#[ignore = "more than its bound goes unnoticed on some runs: why is not known yet"]
 fn what_the_kernel_could_not_record_is_missed_by_sequence_numbers() -> Result<()> {
     let mut shop = Shop::open(&tools::rust_binaries()?, json!({"capture": {"ring_bytes": 256 << 10}}))?;
     let load = shop.start(&shop.load().rate(300).seconds(9).connections(8))?;
@@ -97,6 +96,8 @@ fn what_the_kernel_could_not_record_is_missed_by_sequence_numbers() -> Result<()
     std::thread::sleep(Duration::from_secs(2));
     shop.agent.process()?.signal(Signal::SIGCONT)?;
     let sent = answered(&load.finish()?)?;
+    // A connection in a client's pool that nobody used after the pause says what it missed when it ends.
+    shop.services.clear();
     let seen = Observed::wait(&shop.agent, SETTLE, |seen| seen.adds_up() && noticed(seen).is_ok())?;
     assert!(seen.adds_up(), "{:?}", seen.unsettled);
     noticed(&seen)?;
@@ -217,7 +218,8 @@ fn bodies_of_every_kind_are_counted_to_the_byte() -> Result<()> {
 /// A body in chunks has its framing anywhere in segments of up to 64 KiB, and what follows on the connection must be found.
 #[test]
 fn large_chunked_bodies_do_not_blind_their_connection() -> Result<()> {
-    let shop = open_shop()?;
+    // With room for all of it, however busy the machine is.
+    let shop = Shop::open(&tools::rust_binaries()?, json!({"capture": {"ring_bytes": 128 << 20}}))?;
     let inventory = format!("{NAMESPACE}/inventory");
     let load =
         Load::get(shop.inventory.url("/stream?chunks=400&bytes=9000")).rate(10).seconds(2).connections(1);

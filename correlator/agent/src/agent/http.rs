@@ -24,7 +24,7 @@ use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuer
 use crate::go::{GoHandle, view::View};
 
 /// The most exchanges of one answer.
-const MAX_LIMIT: usize = 10_000;
+const MAX_LIMIT: usize = 100_000;
 
 /// What the handlers see.
 #[derive(Clone)]

@@ -31,7 +31,10 @@ use weft_loader::{
 };
 
 pub use self::pipeline::PipelineHandle;
-use self::{charge::Charge, http::Api, lock::AgentLock, pipeline::Published, reconcile::Reconciler};
+use self::{
+    charge::Charge, http::Api, lock::AgentLock, pipeline::Published, reconcile::Reconciler,
+    store::ExchangeStore,
+};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
@@ -72,6 +75,7 @@ pub fn run(config: &Config) -> Result<()> {
         Flows::take_over(&pins)?,
         charge,
         go.clone(),
+        ExchangeStore::new(config.export.store.spans),
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

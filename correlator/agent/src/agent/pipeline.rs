@@ -114,11 +114,12 @@ pub fn start(
     (flows, left): (Flows, Vec<Run>),
     charge: Charge,
     go: GoHandle,
+    exchanges: ExchangeStore,
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
     let published = Published {
-        exchanges: Arc::new(ExchangeStore::default()),
+        exchanges: Arc::new(exchanges),
         snapshot: Arc::new(ArcSwap::from_pointee(correlator.snapshot())),
     };
     let pipeline = Pipeline {

@@ -5,27 +5,18 @@ use std::{
 
 use weft_core::AttributedExchange;
 
-/// The most exchanges that are kept for the API. The oldest give way; that is what `since` is for.
-const CAPACITY: usize = 16_384;
-/// The most bytes that they may take: paths and hosts come from strangers, who send long ones.
-const BYTES: usize = 16 << 20;
+/// The bytes that exchanges may take, for each that may be kept: paths and hosts come from strangers, who send long ones.
+const BYTES_EACH: usize = 1024;
 
-/// The exchanges that left the pipeline last, in that order.
+/// The exchanges that left the pipeline last, in that order. The oldest give way; that is what `since` is for.
 pub struct ExchangeStore {
+    capacity: usize,
     recent: Mutex<Recent>,
 }
 
 struct Recent {
     exchanges: VecDeque<Arc<AttributedExchange>>,
     bytes: usize,
-}
-
-impl Default for ExchangeStore {
-    fn default() -> Self {
-        // All at once: growing would end at twice the room.
-        let recent = Recent { exchanges: VecDeque::with_capacity(CAPACITY), bytes: 0 };
-        Self { recent: Mutex::new(recent) }
-    }
 }
 
 /// Which exchanges somebody wants.
@@ -42,6 +33,13 @@ pub struct ExchangeQuery {
 }
 
 impl ExchangeStore {
+    /// For so many exchanges.
+    pub fn new(capacity: usize) -> Self {
+        // All at once: growing would end at twice the room.
+        let recent = Recent { exchanges: VecDeque::with_capacity(capacity), bytes: 0 };
+        Self { capacity, recent: Mutex::new(recent) }
+    }
+
     /// Adds what left the pipeline, and empties the vector.
     pub fn extend(&self, exchanges: &mut Vec<Arc<AttributedExchange>>) {
         if exchanges.is_empty() {
@@ -49,7 +47,7 @@ impl ExchangeStore {
         }
         let mut recent = self.lock();
         for exchange in exchanges.drain(..) {
-            recent.push(exchange);
+            recent.push(exchange, self.capacity);
         }
     }
 
@@ -68,9 +66,9 @@ impl ExchangeStore {
 }
 
 impl Recent {
-    fn push(&mut self, exchange: Arc<AttributedExchange>) {
+    fn push(&mut self, exchange: Arc<AttributedExchange>, capacity: usize) {
         self.bytes += bytes(&exchange);
-        while self.exchanges.len() == CAPACITY || self.bytes > BYTES {
+        while self.exchanges.len() >= capacity || self.bytes > capacity * BYTES_EACH {
             let Some(oldest) = self.exchanges.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(bytes(&oldest));
         }

@@ -47,7 +47,10 @@ impl Causality {
             None if call.cookie != 0 && stream_id != 0 => {
                 self.connections.entry(call.cookie).or_default().handle(handled);
             }
-            None => self.unplaced += 1,
+            None => {
+                self.contexts.forget(pid, contexts);
+                self.unplaced += 1;
+            }
         }
     }
 

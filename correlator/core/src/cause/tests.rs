@@ -328,6 +328,29 @@ fn a_context_in_the_memory_of_one_that_is_gone_is_another() {
     assert_eq!(world.parent(call), NOBODY);
 }
 
+/// Where a connection's and its request's context were, there are a request's and one made from it.
+#[test]
+fn contexts_in_the_memory_of_a_connection_and_its_request_are_of_the_request_that_is_served() {
+    let (gone, request, call) = (served(1, 10), served(2, 11), sent(3, 50));
+    let mut world = World::probed();
+    world.begin(gone).moves(&[gone], 7, 3).begin(request).moves(&[request], 8, 3);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..gone }, 7, 3, &[0xa0, 0xa1]);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..request }, 8, 3, &[0xa1, 0xd1]);
+    world.call(go_call::HTTP_CALL, call, 20, 1, &[0xa0, 0xa1, 0xd1]).begin(call);
+    assert_eq!(world.parent(call), by(request, Evidence::Context));
+}
+
+#[test]
+fn a_context_of_a_request_that_nobody_knows_is_no_others() {
+    let (gone, call) = (served(1, 10), sent(3, 50));
+    let mut world = World::probed();
+    world.begin(gone).moves(&[gone], 7, 3);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..gone }, 7, 3, &[0xa0, 0xa1]);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..gone }, 99, 98, &[0xa0, 0xa1]);
+    world.call(go_call::HTTP_CALL, call, 20, 1, &[0xa0, 0xa1]).begin(call);
+    assert_eq!(world.parent(call), NOBODY);
+}
+
 #[test]
 fn a_goroutine_of_one_request_that_calls_for_another_tells_nothing_any_more() {
     let (one, other) = (served(1, 10), served(2, 11));

@@ -28,6 +28,11 @@ pub use self::seen::Seen;
 
 /// The namespace of its pods.
 pub const NAMESPACE: &str = "mesh";
+/// Room in the ring for some seconds of a thousand requests at a time: fifteen programs and the agent share the processors, and
+/// what is judged is who caused what, not whether the agent had one in time.
+const RING_BYTES: u32 = 128 << 20;
+/// More exchanges than such a run has within the time in which nobody may come to ask for them.
+const SPANS: u32 = 200_000;
 
 const PORT: u16 = 8080;
 const START: Duration = Duration::from_secs(20);
@@ -73,8 +78,8 @@ pub struct Mesh {
     driver: Pod,
     program: PathBuf,
     logs: Logs,
-    /// What earlier runs have given up: it may still be received.
-    in_doubt: HashSet<String>,
+    /// The requests of earlier runs.
+    earlier: HashSet<String>,
     /// The next request's number.
     next: u64,
 }
@@ -87,11 +92,13 @@ struct Driven {
 }
 
 impl Mesh {
-    /// Starts the agent, then the pods, then the services.
+    /// Starts the agent, then the pods, then the services. `config` is the agent's, an object.
     ///
     /// # Errors
     /// When one of them does not start.
-    pub fn open(binaries: &RustBinaries, build: Build, config: Value) -> Result<Self> {
+    pub fn open(binaries: &RustBinaries, build: Build, mut config: Value) -> Result<Self> {
+        config["capture"]["ring_bytes"] = RING_BYTES.into();
+        config["export"]["store"]["spans"] = SPANS.into();
         let program = build.program()?;
         let catalogue = catalogue(&program)?;
         let lab = Lab::new(Shop::lab_options(binaries))?;
@@ -104,7 +111,7 @@ impl Mesh {
             driver,
             program,
             logs: Logs::default(),
-            in_doubt: HashSet::new(),
+            earlier: HashSet::new(),
             next: 0,
         };
         mesh.start_services(&lab)?;
@@ -162,7 +169,7 @@ impl Mesh {
         );
         let mut truth = Truth::default();
         self.settle_logs(&mut truth, driven.sent).context(workload.name.clone())?;
-        self.in_doubt.extend(truth.in_doubt().cloned());
+        self.earlier.extend(truth.calls.keys().cloned());
         self.settle_exchanges(&truth, &mut collector)
     }
 
@@ -213,7 +220,7 @@ impl Mesh {
         let end = Instant::now() + SETTLE;
         loop {
             self.logs.read_into(truth)?;
-            truth.without(&self.in_doubt);
+            truth.without(&self.earlier);
             let Some(missing) = truth.missing(roots) else { return Ok(()) };
             ensure!(Instant::now() < end, "the services' logs did not become whole: {missing}");
             sleep(LOOK);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::Agent;
 
 /// The most that the agent gives in one answer.
-const LIMIT: usize = 10_000;
+const LIMIT: usize = 100_000;
 /// Exchanges come in the order of their completion, which is not that of their last bytes: how much an answer
 /// overlaps with the one before it.
 const OVERLAP: Duration = Duration::from_millis(700);

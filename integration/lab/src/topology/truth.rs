@@ -87,12 +87,7 @@ impl Truth {
         })
     }
 
-    /// Requests that were given up and, so far, not received.
-    pub fn in_doubt(&self) -> impl Iterator<Item = &String> {
-        self.calls.iter().filter(|(_, call)| call.given_up && !call.received).map(|(id, _)| id)
-    }
-
-    /// Forgets requests of earlier runs, which a service may receive late.
+    /// Forgets requests of earlier runs, which a service may receive, and their sender give up, late.
     pub fn without(&mut self, earlier: &HashSet<String>) {
         self.calls.retain(|id, call| call.cause.is_some() || !earlier.contains(id));
     }

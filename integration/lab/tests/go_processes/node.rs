@@ -18,6 +18,7 @@ pub struct Node {
     pub client: Pod,
     pub agent: Agent,
     pub lab: Lab,
+    mesh: PathBuf,
 }
 
 impl Node {
@@ -32,12 +33,14 @@ impl Node {
         let lab = Lab::new(Shop::lab_options(&binaries))?;
         let agent = Agent::start(&lab, &wrap(&binaries.weft)?, config)?;
         let [pod, client] = [Pod::create(&lab, "go", "server")?, Pod::create(&lab, "go", "client")?];
-        Ok(Self { pod, client, agent, lab })
+        let mesh = lab.file("programs", "mesh")?;
+        std::fs::copy(&lab.binaries().mesh, &mesh)?;
+        Ok(Self { pod, client, agent, lab, mesh })
     }
 
     /// The program of the lab's services.
     pub fn mesh(&self) -> &Path {
-        &self.lab.binaries().mesh
+        &self.mesh
     }
 
     /// Starts a program in the pod.

@@ -1,6 +1,6 @@
 //! What waits behind a gap: how much of it, for how long, and what becomes of the gap.
 use super::{Bench, Talk, response, run};
-use crate::{Anomaly, Config, Side};
+use crate::{Anomaly, Config, Limits, Side};
 
 const REQUEST: &str = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789";
 
@@ -43,7 +43,7 @@ fn gaps_wait_in_a_bounded_queue() {
     assert_eq!((queue(&bench).entries, queue(&bench).evicted), (8, 93));
     bench.records([&late]);
     assert_eq!((bench.total().duplicate, bench.counted(Anomaly::Gap)), (20, 101), "its gap was given up");
-    bench.tick(good.now + 2_000_000_000);
+    bench.tick(good.now + 2 * Limits::default().gap_timeout);
     assert_eq!(queue(&bench).entries, 0);
     bench.finish();
 }
@@ -55,7 +55,7 @@ fn bytes_that_come_after_they_were_given_up_are_duplicate_and_not_lost() {
     let late = talk.records.pop().unwrap();
     let mut bench = Bench::new(Config::default());
     bench.records(&talk.records);
-    bench.tick(talk.now + 1_000_000_000);
+    bench.tick(talk.now + Limits::default().gap_timeout);
     bench.records([&late]);
     assert_eq!((bench.total().gap, bench.total().duplicate), (0, 20));
     bench.finish();
