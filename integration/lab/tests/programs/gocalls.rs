@@ -45,6 +45,23 @@ fn a_call_knows_its_goroutine_its_socket_its_stream_and_its_contexts() -> Result
     Ok(())
 }
 
+/// The rest is as it was.
+#[test]
+fn contexts_are_not_followed_while_nobody_knows_whose_they_are() -> Result<()> {
+    let mut bench = Bench::new("gocontexts", Linked::Statically, ROUNDS)?;
+    let attachment = bench.listen()?;
+    bench.probes.follow_contexts(&attachment, Bench::layout(), false)?;
+    let said = bench.go.go_on()?;
+    let calls = bench.records().calls;
+    assert_eq!(calls.len() as u32, ROUNDS);
+    for (call, contexts) in calls {
+        let goroutine = said.of("call").find(|(id, _)| *id == call.stream_id).map(|(_, goroutine)| goroutine);
+        assert_eq!(Some((call.goid, call.parent_goid)), goroutine);
+        assert!(call.cookie != 0 && contexts.is_empty(), "{call:?} {contexts:x?}");
+    }
+    Ok(())
+}
+
 /// It runs partly on the system stack of a thread: then it is told whom the thread works for.
 #[test]
 fn a_garbage_collection_is_told_of_who_began_it() -> Result<()> {
