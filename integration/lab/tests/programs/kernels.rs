@@ -11,7 +11,7 @@ use weft_lab::{apt, tools};
 
 use crate::goprogram::{Linked, build};
 
-/// A machine is emulated where it has to be.
+/// A machine is emulated.
 const LIMIT: Duration = Duration::from_secs(1800);
 /// Where the programs are.
 const FOLDER: &str = "/built";
