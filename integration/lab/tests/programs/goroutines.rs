@@ -1,6 +1,6 @@
 //! Who did it: what the records say of goroutines, against what the goroutines say of themselves.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use weft_abi::{G_IN_R14, GoProcess, io};
 use weft_loader::{SocketSource, listen_at};
 
@@ -27,14 +27,17 @@ fn all_are_told(mut bench: Bench) -> Result<()> {
     let ios = bench.records().ios;
     // Each goroutine sends, or receives and sends, and calls; one collects garbage.
     ensure!(said.len() as u32 == 4 * ROUNDS + 1, "{said:?}");
+    let mut missing = Vec::new();
     for (what, kind) in [("send", io::SEND), ("recv", io::RECV)] {
         for (bytes, goroutine) in said.of(what) {
             let record = ios.iter().find(|io| io.len == bytes && io.header.detail == kind);
-            let record = record.with_context(|| format!("no record of {what} {bytes}"))?;
-            assert_eq!((record.goid, record.parent_goid), goroutine, "{what} {bytes}");
+            match record {
+                Some(io) => assert_eq!((io.goid, io.parent_goid), goroutine, "{what} {bytes}"),
+                None => missing.push((what, bytes)),
+            }
         }
     }
-    Ok(())
+    bench.programs.explain(missing.len(), &format!("{missing:?}"))
 }
 
 #[test]
