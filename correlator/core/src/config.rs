@@ -40,9 +40,11 @@ pub struct Limits {
     pub flow_idle: u64,
     /// How long a finished exchange waits for the socket I/O that belongs to it, in ns.
     pub join_wait: u64,
+    /// The same for a client to read its response, when all else is known; nothing waits for such an exchange. In ns.
+    pub read_wait: u64,
     /// How long an exchange waits for the name of its pod, in ns.
     pub identity_wait: u64,
-    /// Exchanges that wait for either; the oldest goes on without.
+    /// Exchanges that wait for each of these; the oldest goes on without.
     pub waiting_exchanges: usize,
     /// Requests that are open or were lately, at both ends, for what they cause; the one that ended first gives way.
     pub requests: usize,
@@ -78,6 +80,8 @@ impl Default for Limits {
             gap_timeout: 5_000_000_000,
             flow_idle: 600_000_000_000,
             join_wait: 20_000_000,
+            // Less than what it caused is remembered for.
+            read_wait: 1_000_000_000,
             identity_wait: 1_000_000_000,
             waiting_exchanges: 16_384,
             requests: 131_072,

@@ -207,6 +207,10 @@ impl<S: Sink> Downstream for Downstage<'_, S> {
         self.meaning.causality.over(&over);
     }
 
+    fn reads_late(&mut self, joined: &JoinedExchange) {
+        self.meaning.causality.last_chance(joined);
+    }
+
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
         self.sink.want(flow, want);
     }

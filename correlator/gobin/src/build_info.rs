@@ -21,7 +21,7 @@ pub struct BuildInfo<'a> {
     pub version: GoVersion,
     /// What follows `X:` behind the version, separated by commas.
     experiments: &'a str,
-    /// Lines of `dep`, path, version and checksum, and of what replaces one.
+    /// Lines of `dep`, path, version and checksum, and of what replaces one; since Go 1.18 of `build` and a setting.
     modules: &'a str,
 }
 
@@ -45,6 +45,11 @@ impl BuildInfo<'_> {
     /// The compiler was built or told to do something that it does not do by itself (`GOEXPERIMENT`).
     pub fn has_experiment(&self, name: &str) -> bool {
         self.experiments.split(',').any(|experiment| experiment == name)
+    }
+
+    /// It was built with this setting (`CGO_ENABLED=0`): as the go command says it, other tools say nothing.
+    pub fn has_setting(&self, setting: &str) -> bool {
+        self.modules.lines().any(|line| line.strip_prefix("build\t") == Some(setting))
     }
 
     /// The release of a module as it was built in: of what replaced it, where it was replaced. None: it is not there, or is

@@ -1,12 +1,12 @@
 //! All parts together.
-use weft_abi::GoProcess;
+use weft_abi::{G_IN_R14, GoProcess};
 
 use crate::{
     Error, GoBinary, ProbePoint, build_id, build_info,
     elf::{self, Elf},
     functions::Functions,
     members::Members,
-    pclntab, points, runtime, sources, symbols, tls,
+    pclntab, points, relocations, runtime, sources, symbols, tls,
 };
 
 /// How many functions a sentence names.
@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
     Ok(Some(GoBinary {
         version: build.version,
         build_id: build_id::find(&elf),
-        process: process(&elf, &members, &hints, &mut missing).unwrap_or_default(),
+        process: process(&elf, &build, &members, &hints, &mut missing).unwrap_or_default(),
         points,
         linked_at: elf.linked_at(),
         runtime: runtime::addresses(&symbols.variables, &members),
@@ -92,11 +92,13 @@ fn points(
 /// All of it or nothing.
 fn process(
     elf: &Elf<'_>,
+    build: &build_info::BuildInfo<'_>,
     members: &Members,
     hints: &tls::Hints,
     missing: &mut Vec<String>,
 ) -> Option<GoProcess> {
-    let Some(g_tls) = tls::g_offset(elf, hints) else {
+    let in_register = is_without_c(elf, build).then_some(G_IN_R14);
+    let Some(g_tls) = in_register.or_else(|| tls::g_offset(elf, hints)) else {
         missing.push("the binary does not say where its threads have their goroutine".to_owned());
         return None;
     };
@@ -107,4 +109,10 @@ fn process(
     };
     // Go has it since 1.21.
     Some(GoProcess { g_tls, goid, parent_goid: g("parentGoid").unwrap_or_default(), m, curg })
+}
+
+/// Nobody but Go makes system calls in it: C was neither compiled in, nor comes with libraries, as it does where a program calls C
+/// without cgo.
+fn is_without_c(elf: &Elf<'_>, build: &build_info::BuildInfo<'_>) -> bool {
+    build.has_setting("CGO_ENABLED=0") && !relocations::needs_libraries(elf)
 }

@@ -46,10 +46,19 @@ impl<'a> Pointers<'a> {
     }
 }
 
+/// The loader loads libraries beside it (`DT_NEEDED`).
+pub fn needs_libraries(elf: &Elf<'_>) -> bool {
+    dynamic_entries(elf).iter().any(|entry| entry.d_tag.get(LE) == elf::DT_NEEDED)
+}
+
+fn dynamic_entries<'a>(elf: &Elf<'a>) -> &'a [elf::Dyn64<LE>] {
+    let dynamic = elf.segments().iter().find(|segment| segment.p_type.get(LE) == elf::PT_DYNAMIC);
+    dynamic.map_or(&[], |segment| array(elf.segment_bytes(segment)))
+}
+
 /// The relocations with addends that the loader applies (`DT_RELA`).
 fn dynamic_table<'a>(elf: &Elf<'a>) -> Option<&'a [u8]> {
-    let segment = elf.segments().iter().find(|segment| segment.p_type.get(LE) == elf::PT_DYNAMIC)?;
-    let entries = array::<elf::Dyn64<LE>>(elf.segment_bytes(segment));
+    let entries = dynamic_entries(elf);
     let value =
         |tag| entries.iter().find(|entry| entry.d_tag.get(LE) == tag).map(|entry| entry.d_val.get(LE));
     let bytes = elf.bytes_at(value(elf::DT_RELA)?)?;

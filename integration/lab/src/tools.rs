@@ -28,6 +28,14 @@ pub struct RustBinaries {
     pub weft_cni: PathBuf,
 }
 
+/// The variable with the folder of all these programs, where nothing can be built: in a virtual machine.
+pub const BUILT: &str = "WEFT_BUILT";
+
+/// That folder, where there is one.
+pub fn built() -> Option<PathBuf> {
+    env::var_os(BUILT).map(PathBuf::from)
+}
+
 /// The workspace's folder.
 pub fn workspace() -> PathBuf {
     let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -45,10 +53,19 @@ pub fn target_dir() -> PathBuf {
 /// # Errors
 /// Without a Go toolchain, or what the build said.
 pub fn go_binaries() -> Result<GoBinaries> {
+    if let Some(dir) = built() {
+        return Ok(GoBinaries::of(dir));
+    }
     let (dir, _lock) = bin_dir()?;
     go_build("integration/tools", "tool", &dir, |_| {})?;
     go_build("integration/workloads", ".", &dir.join("mesh"), |_| {})?;
-    Ok(GoBinaries { cnitool: dir.join("cnitool"), mesh: dir.join("mesh"), dir })
+    Ok(GoBinaries::of(dir))
+}
+
+impl GoBinaries {
+    fn of(dir: PathBuf) -> Self {
+        Self { cnitool: dir.join("cnitool"), mesh: dir.join("mesh"), dir }
+    }
 }
 
 /// Where the Go programs are, and a lock on them: of two labs at once, the second must not start a program that the first
@@ -69,13 +86,21 @@ pub(crate) fn bin_dir() -> Result<(PathBuf, File)> {
 /// # Errors
 /// What the build said.
 pub fn rust_binaries() -> Result<RustBinaries> {
+    if let Some(dir) = built() {
+        return Ok(RustBinaries::of(&dir));
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--release", "-p", "weft", "-p", "weft-cni"]);
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", target_dir());
     run(&mut command)?;
-    let release = target_dir().join("release");
-    Ok(RustBinaries { weft: release.join("weft"), weft_cni: release.join("weft-cni") })
+    Ok(RustBinaries::of(&target_dir().join("release")))
+}
+
+impl RustBinaries {
+    fn of(dir: &Path) -> Self {
+        Self { weft: dir.join("weft"), weft_cni: dir.join("weft-cni") }
+    }
 }
 
 /// Runs `go build` in a module of the workspace; `options` adds to the command.

@@ -69,8 +69,11 @@ pub struct GoCallLayout {
     pub function: u8,
     /// The most contexts to record, at most [`MAX_CONTEXTS`]. 0: what `context` leads to is a number, and the only one.
     pub contexts: u8,
+    /// 1: nobody knows now which request a context is of, and `context` is not followed. The one member that is changed while the
+    /// program is attached.
+    pub no_context: u8,
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 5],
     /// To the data word of the connection's `net.Conn`.
     pub conn: GoPath,
     /// To a word whose lower half is the HTTP/2 stream identifier.

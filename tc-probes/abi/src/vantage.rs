@@ -33,9 +33,8 @@ pub struct Vantage {
     pub kind: u32,
     /// Zero.
     pub pad: u32,
-    /// The device, as the program has found it on this CPU: the address of its `struct net_device`, which spares it from
-    /// asking for the netns with each packet. 0: not yet.
-    pub device: u64,
+    /// Zero.
+    pub reserved: u64,
     /// The counters, in two banks: an agent that starts takes the other bank and so knows exactly which
     /// records were counted before it was there.
     pub banks: [Bank; 2],

@@ -65,7 +65,8 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
         },
         contexts: [0; MAX_CONTEXTS],
     };
-    let context = follow(&layout.context, &arguments).unwrap_or(0);
+    let context =
+        if layout.no_context == 0 { follow(&layout.context, &arguments) } else { None }.unwrap_or(0);
     record.call.contexts = contexts(context, layout, &mut record.contexts);
     submit(&record);
     Some(())

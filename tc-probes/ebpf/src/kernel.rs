@@ -58,26 +58,20 @@ unsafe fn load<T>(base: *const u8, offset: &'static u32) -> T {
     unsafe { read_volatile(base.add(read_volatile(offset) as usize).cast::<T>()) }
 }
 
-/// The address of a packet's device.
-#[inline(always)]
-pub fn device(skb: *const u8) -> Option<u64> {
-    // SAFETY: `probe` takes any address.
-    unsafe { probe(skb, &SK_BUFF_DEV) }
-}
-
-/// The cookie of the netns that a device is in. `bpf_get_netns_cookie` would say the initial netns' for a packet without
+/// The cookie of the netns that a packet's device is in. `bpf_get_netns_cookie` would say the initial netns' for a packet without
 /// a socket.
 #[inline(always)]
-pub fn device_netns(device: u64) -> Option<u64> {
+pub fn device_netns(skb: *const u8) -> Option<u64> {
     // SAFETY: `probe` takes any address.
     unsafe {
-        let net: *const u8 = probe(device as *const u8, &NET_DEVICE_ND_NET)?;
+        let device: *const u8 = probe(skb, &SK_BUFF_DEV)?;
+        let net: *const u8 = probe(device, &NET_DEVICE_ND_NET)?;
         probe(net, &NET_NET_COOKIE)
     }
 }
 
-/// The cookie of the netns that most devices are in: the one whose plugin attaches the programs. Set before the verifier
-/// sees them, like the offsets.
+/// The cookie of the netns that the programs are loaded from, the host's: the pods' devices but loopback are in it, and no pod's
+/// sockets. Set before the verifier sees them, like the offsets.
 #[unsafe(no_mangle)]
 static DEVICES_NETNS: u64 = 0;
 
@@ -222,10 +216,11 @@ impl Task {
             let socket: *const u8 = probe(file, &FILE_PRIVATE_DATA)?;
             let [back, sk] = file_and_sk(socket)?;
             // What else has private data has no such pointer back.
-            if back != file || probe::<*const u8>(sk, &SOCK_SK_NET)? != netns.0 {
+            if back != file {
                 return None;
             }
-            probe(sk, &SOCK_SK_COOKIE)
+            let (net, cookie) = net_and_cookie(sk)?;
+            if net == netns.0 as u64 { Some(cookie) } else { None }
         }
     }
 
@@ -256,6 +251,22 @@ unsafe fn file_and_sk(socket: *const u8) -> Option<[*const u8; 2]> {
             return probe(socket, &SOCKET_FILE);
         }
         Some([probe(socket, &SOCKET_FILE)?, probe(socket, &SOCKET_SK)?])
+    }
+}
+
+/// `skc_net` and `skc_cookie` of a socket: at once where only the two addresses of IPv6 are between them.
+///
+/// # Safety
+/// As [`probe`].
+#[inline(always)]
+unsafe fn net_and_cookie(sk: *const u8) -> Option<(u64, u64)> {
+    const APART: usize = 5;
+    unsafe {
+        if read_volatile(&SOCK_SK_COOKIE) == read_volatile(&SOCK_SK_NET) + 8 * APART as u32 {
+            let words: [u64; APART + 1] = probe(sk, &SOCK_SK_NET)?;
+            return Some((words[0], words[APART]));
+        }
+        Some((probe(sk, &SOCK_SK_NET)?, probe(sk, &SOCK_SK_COOKIE)?))
     }
 }
 

@@ -61,6 +61,25 @@ type Words = [u32; 13];
 /// In `Words`.
 const IP_WORD: usize = 3;
 
+/// Reads a word of the packet by one load. In assembly, because nothing is aligned in a packet, and the compiler would read it byte by
+/// byte: 130 instructions instead of 13.
+macro_rules! word {
+    ($begin:expr, $index:literal) => {{
+        let value: u64;
+        // SAFETY: within the packet, as was checked before; the kernel's processors load from everywhere.
+        unsafe {
+            core::arch::asm!(
+                "{0} = *(u32 *)({1} + {2})",
+                out(reg) value,
+                in(reg) $begin,
+                const WORDS_AT + 4 * $index,
+                options(nostack, readonly),
+            );
+        }
+        value as u32
+    }};
+}
+
 /// Nearly all packets have plain headers: those are read at once.
 #[inline(always)]
 pub fn parse(ctx: &TcContext) -> Result<Packet, Reject> {
@@ -78,12 +97,25 @@ pub fn parse(ctx: &TcContext) -> Result<Packet, Reject> {
 /// Read where they lie, without a helper: they nearly always do in one piece.
 #[inline(always)]
 fn words(ctx: &TcContext) -> Option<Words> {
-    let begin = ctx.data() + WORDS_AT;
-    if begin + size_of::<Words>() > ctx.data_end() {
+    let begin = ctx.data();
+    if begin + WORDS_AT + size_of::<Words>() > ctx.data_end() {
         return None;
     }
-    // SAFETY: within the packet; nothing is aligned in it.
-    Some(unsafe { (begin as *const Words).read_unaligned() })
+    Some([
+        word!(begin, 0),
+        word!(begin, 1),
+        word!(begin, 2),
+        word!(begin, 3),
+        word!(begin, 4),
+        word!(begin, 5),
+        word!(begin, 6),
+        word!(begin, 7),
+        word!(begin, 8),
+        word!(begin, 9),
+        word!(begin, 10),
+        word!(begin, 11),
+        word!(begin, 12),
+    ])
 }
 
 /// IPv4 without options.

@@ -6,7 +6,7 @@ use crate::{
     kernel::Task,
     loss,
     maps::{GO_PROCESSES, RECORDS},
-    vantage::{self, SOCKETS},
+    vantage,
 };
 
 /// `sched_process_exec` fires in the thread that executes, the only one that its process still has.
@@ -37,7 +37,7 @@ fn forget() -> u32 {
 #[inline(always)]
 fn record(pid: u32, detail: u8) -> Option<()> {
     let netns = Task::current().netns()?.cookie();
-    vantage::find(netns, SOCKETS)?;
+    vantage::of_sockets(netns)?;
     let word = vantage::word()?;
     // Who drains the ring later looks at all processes first.
     if !word.alive {

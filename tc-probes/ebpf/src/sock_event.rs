@@ -57,7 +57,7 @@ fn try_record(ctx: &SockOpsContext) -> Option<()> {
     let event = event(ctx)?;
     // SAFETY: the helper takes the context.
     let netns = unsafe { bpf_get_netns_cookie(ctx.as_ptr()) };
-    let vantage = vantage::find(netns, SOCKETS)?;
+    let vantage = vantage::of_sockets(netns)?;
     if event == sock_event::ESTABLISHED_ACTIVE || event == sock_event::ESTABLISHED_PASSIVE {
         follow(ctx);
     }

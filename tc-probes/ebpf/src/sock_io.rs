@@ -10,7 +10,7 @@ use crate::{
     kernel::{self, Task},
     loss,
     maps::{GO_PROCESSES, RECORDS},
-    vantage::{self, SOCKETS, Word},
+    vantage::{self, Word},
 };
 
 /// A receive with one of these moves no byte of the stream to the application (include/linux/socket.h): MSG_PEEK,
@@ -55,12 +55,18 @@ impl Call {
     fn try_record(&self) -> Option<()> {
         // SAFETY: typed.
         let netns = unsafe { kernel::socket_netns(self.sk) };
-        vantage::find(netns, SOCKETS)?;
-        let seq_end = self.seq_end()?;
-        let word = alive()?;
+        if vantage::is_hosts(netns) {
+            return None;
+        }
         let task = Task::current();
         // SAFETY: entries are replaced, never changed.
         let entry = unsafe { GO_PROCESSES.get(task.tgid()) };
+        // Who knows the process knows its pod.
+        if !entry.is_some_and(|entry| entry.netns == netns) {
+            vantage::of_sockets(netns)?;
+        }
+        let seq_end = self.seq_end()?;
+        let word = alive()?;
         let moved = Moved { netns, cookie: self.cookie(), seq_end, kind: self.kind, len: self.result as u32 };
         moved.submit(task, entry, &word);
         Some(())

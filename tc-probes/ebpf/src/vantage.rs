@@ -11,30 +11,35 @@ pub const SOCKETS: u32 = 0;
 
 /// The pod's entry, or nothing when the device or socket is no pod's.
 #[inline(always)]
-pub fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
+fn find(netns: u64, ifindex: u32) -> Option<*mut Vantage> {
     VANTAGES.get_ptr_mut(&VantageKey { netns, ifindex, pad: 0 })
 }
 
-/// The entry of a packet's device. Which netns a device is in takes three reads of the kernel's memory, so it is asked once
-/// a CPU: from then on the device is known by its address. Another device of the same index is another address, and one
-/// that was moved to another netns with its index is still the same pod's.
+/// The entry of a pod's sockets.
+#[inline(always)]
+pub fn of_sockets(netns: u64) -> Option<*mut Vantage> {
+    if is_hosts(netns) { None } else { find(netns, SOCKETS) }
+}
+
+/// Most sockets that are no pod's are the host's: those are told without looking.
+#[inline(always)]
+pub fn is_hosts(netns: u64) -> bool {
+    netns == kernel::devices_netns()
+}
+
+/// `LOOPBACK_IFINDEX` (include/net/flow.h): every netns has one of this index, and no other device has it.
+const LOOPBACK: u32 = 1;
+
+/// The entry of a packet's device. Which netns a device is in takes three reads of the kernel's memory: all pods' devices but
+/// loopback are in the host's, so their index alone tells them.
 #[inline(always)]
 pub fn of_device(skb: *const u8, ifindex: u32) -> Option<*mut Vantage> {
-    let device = kernel::device(skb)?;
-    let usual = kernel::devices_netns();
-    if let Some(vantage) = find(usual, ifindex) {
-        // SAFETY: the map's lookup gave a valid pointer to this CPU's value.
-        if unsafe { (*vantage).device } == device {
-            return Some(vantage);
-        }
+    if ifindex != LOOPBACK
+        && let Some(vantage) = find(kernel::devices_netns(), ifindex)
+    {
+        return Some(vantage);
     }
-    let netns = kernel::device_netns(device)?;
-    let vantage = find(netns, ifindex)?;
-    if netns == usual {
-        // SAFETY: as above.
-        unsafe { (*vantage).device = device }
-    }
-    Some(vantage)
+    find(kernel::device_netns(skb)?, ifindex)
 }
 
 /// What the agent said, read once a run: the bank that a segment is counted in must be the bank in its record.

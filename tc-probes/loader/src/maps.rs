@@ -72,7 +72,7 @@ impl Vantages {
     /// When the map is full (the kernel says E2BIG) or access is denied.
     pub fn insert(&mut self, key: VantageKey, pod: u64, kind: u8) -> Result<bool> {
         let value =
-            Vantage { netns: pod, kind: u32::from(kind), pad: 0, device: 0, banks: [Bank::default(); 2] };
+            Vantage { netns: pod, kind: u32::from(kind), pad: 0, reserved: 0, banks: [Bank::default(); 2] };
         let cpus = nr_cpus().map_err(|(path, source)| LoaderError::Io { path: path.into(), source })?;
         let values =
             PerCpuValues::try_from(vec![Plain(value); cpus]).at("/sys/devices/system/cpu/possible")?;

@@ -1,4 +1,7 @@
-use std::os::fd::OwnedFd;
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+};
 
 use aya::{
     programs::ProgramInfo,
@@ -20,6 +23,9 @@ pub struct ProgramStats {
     pub runs: u64,
     /// For how long altogether, in ns.
     pub nanoseconds: u64,
+    /// How often the kernel did not run it because it was running on that CPU already (`recursion_misses`): one that was preempted
+    /// keeps others from it. Counted whether statistics are on or not.
+    pub missed: u64,
 }
 
 /// Keeps the kernel's run-time statistics on (`BPF_ENABLE_STATS`); they cost every program some 20 ns a run.
@@ -53,7 +59,15 @@ pub fn program_stats(pins: &Pins) -> Result<Vec<ProgramStats>> {
                 name,
                 runs: info.run_count(),
                 nanoseconds: info.run_time().as_nanos() as u64,
+                missed: info.fd().map_or(0, |fd| missed(fd.as_fd())),
             })
         })
         .collect())
+}
+
+/// As the program's descriptor says it (kernel/bpf/syscall.c, `bpf_prog_show_fdinfo`); kernels before 5.12 do not.
+fn missed(program: BorrowedFd<'_>) -> u64 {
+    let said = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap_or_default();
+    let value = said.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use weft_abi::GoCallLayout;
 use weft_core::Probes;
 use weft_gobin::GoBinary;
 use weft_loader::{
@@ -49,6 +50,7 @@ pub struct Listening {
 struct Attached {
     attachment: GoAttachment,
     emulated: bool,
+    layout: GoCallLayout,
     /// How often it was come by until it was last measured.
     hits: u64,
 }
@@ -115,6 +117,7 @@ impl Listening {
             Ok(attached) => {
                 self.attached.insert(group, attached);
                 self.governor.begin(now);
+                self.follow_contexts(loader);
                 Ok(())
             }
             Err(says) => {
@@ -134,7 +137,21 @@ impl Listening {
                 self.attached.remove(group);
             }
         }
+        if !changes.is_empty() {
+            self.follow_contexts(loader);
+        }
         changes
+    }
+
+    /// Which request a context is of is told where one is served: while nobody listens there, calls' contexts say nothing, and
+    /// reading them is half of what a call's probe costs.
+    fn follow_contexts(&self, loader: &GoProbes) {
+        let served = self.attached.contains_key(&Group::Serve);
+        for Attached { attachment, layout, .. } in self.attached.get(&Group::Call).into_iter().flatten() {
+            if let Err(error) = loader.follow_contexts(attachment, *layout, served) {
+                tracing::debug!(path = self.path, %error, "cannot say whether contexts are followed");
+            }
+        }
     }
 
     /// What is listened at.
@@ -191,7 +208,7 @@ impl Listening {
                     Group::Sched => loader.attach_status(&path, point.file_offset),
                     _ => loader.attach(&path, point.file_offset, point.layout),
                 }?;
-                Ok(Attached { attachment, emulated: point.emulated, hits: 0 })
+                Ok(Attached { attachment, emulated: point.emulated, layout: point.layout, hits: 0 })
             })
             .collect()
     }

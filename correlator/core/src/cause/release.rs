@@ -42,9 +42,7 @@ impl Causality {
         now: Ktime,
         out: &mut impl FnMut(TracedExchange),
     ) {
-        if joined.exchange.side == Side::Client {
-            self.last_chance(&joined);
-        }
+        self.last_chance(&joined);
         if self.releases.waiting.is_empty() && self.is_ready(&joined.exchange) {
             return out(self.traced(joined));
         }
@@ -86,8 +84,11 @@ impl Causality {
         }
     }
 
-    /// A client's exchange is over: what its cause is not known by now is not told any more.
-    fn last_chance(&mut self, joined: &JoinedExchange) {
+    /// A client's exchange is over: if its cause is not known by now it is not told any more.
+    pub(crate) fn last_chance(&mut self, joined: &JoinedExchange) {
+        if joined.exchange.side != Side::Client {
+            return;
+        }
         let key = key(&joined.exchange);
         let Some(request) = self.requests.get(key) else { return };
         if request.parent != Parent::Unknown {

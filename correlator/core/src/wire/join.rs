@@ -2,7 +2,7 @@
 //! bytes, and a message has a last byte.
 use std::collections::VecDeque;
 
-use super::{Downstream, Moved, TableSize, direction::Direction};
+use super::{Downstream, Moved, TableSize, direction::Direction, late::Late};
 use crate::{App, Exchange, JoinedExchange, Ktime, Side};
 
 /// Ranges that are kept of one direction of a connection, beside two for each stream that is open; the oldest gives way.
@@ -13,6 +13,15 @@ pub(super) struct Finished {
     pub(super) exchange: Exchange,
     pub(super) request_last: Option<u64>,
     pub(super) response_last: Option<u64>,
+}
+
+/// Until when an exchange waits.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// For calls that are about to return.
+    pub(super) soon: Ktime,
+    /// For a client to read its response.
+    pub(super) read: Ktime,
 }
 
 /// The bytes that one call moved, as stream offsets, and who called.
@@ -44,6 +53,8 @@ pub(super) struct Sockets {
     ranges: [VecDeque<IoRange>; 2],
     /// Its exchanges in the queue.
     waiting: Vec<u64>,
+    /// How many of them there were when those who are gone were last forgotten.
+    kept: usize,
 }
 
 impl Sockets {
@@ -86,12 +97,13 @@ impl Sockets {
         self.waiting.len()
     }
 
-    /// An exchange is in the queue with this number; those before `first` are not there any more. They are dropped here,
-    /// too, because calls may never come.
-    fn wait(&mut self, number: u64, first: u64) {
-        let gone = self.waiting.partition_point(|number| *number < first);
-        if 2 * gone >= self.waiting.len() {
-            self.waiting.drain(..gone);
+    /// An exchange is in the queue with this number. Those that are not there any more are dropped here, too, because calls may
+    /// never come.
+    fn wait(&mut self, number: u64, is_there: impl Fn(u64) -> bool) {
+        // As much work as there were exchanges since the last time.
+        if self.waiting.len() >= 2 * self.kept {
+            self.waiting.retain(|number| is_there(*number));
+            self.kept = self.waiting.len();
         }
         self.waiting.push(number);
     }
@@ -102,30 +114,44 @@ impl Sockets {
 }
 
 /// An exchange that waits for calls to return.
-struct Waiting {
-    joined: JoinedExchange,
+pub(super) struct Waiting {
+    pub(super) joined: JoinedExchange,
     /// Last byte of what the pod reads, until its read is known.
     read: Option<u64>,
     /// Last byte of what the pod writes, until its write is known.
     write: Option<u64>,
     deadline: Ktime,
+    pub(super) read_deadline: Ktime,
 }
 
 impl Waiting {
-    fn new(finished: Finished, deadline: Ktime) -> Self {
+    fn new(finished: Finished, patience: Patience) -> Self {
+        let Patience { soon: deadline, read: read_deadline } = patience;
         let Finished { exchange, request_last, response_last } = finished;
         let (read, write) = match exchange.side {
             Side::Server => (request_last, response_last),
             Side::Client => (response_last, request_last),
         };
-        Self { joined: JoinedExchange { exchange, app: App::default() }, read, write, deadline }
+        Self {
+            joined: JoinedExchange { exchange, app: App::default() },
+            read,
+            write,
+            deadline,
+            read_deadline,
+        }
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.read.is_none() && self.write.is_none()
     }
 
-    fn offer(&mut self, direction: Direction, range: &IoRange) {
+    /// Its response alone is not read yet, by a process whose calls are told.
+    fn may_be_read_late(&self) -> bool {
+        let JoinedExchange { exchange, app } = &self.joined;
+        exchange.side == Side::Client && self.write.is_none() && app.write_returned.is_some()
+    }
+
+    pub(super) fn offer(&mut self, direction: Direction, range: &IoRange) {
         let needed = match direction {
             Direction::FromPod => &mut self.write,
             Direction::ToPod => &mut self.read,
@@ -167,6 +193,7 @@ pub(super) struct Join {
     first: u64,
     /// Those in the queue that still wait.
     waiting: u64,
+    late: Late,
     evicted: u64,
     unjoined: u64,
 }
@@ -177,19 +204,21 @@ impl Join {
         &mut self,
         finished: Finished,
         sockets: &mut Sockets,
-        wait: Option<Ktime>,
+        patience: Option<Patience>,
         limit: usize,
         down: &mut impl Downstream,
     ) {
-        let mut waiting = Waiting::new(finished, wait.unwrap_or_default());
+        let now = Patience { soon: Ktime::default(), read: Ktime::default() };
+        let mut waiting = Waiting::new(finished, patience.unwrap_or(now));
         waiting.look_up(sockets);
-        if waiting.is_done() || wait.is_none() {
+        if waiting.is_done() || patience.is_none() {
             return down.exchange(waiting.joined);
         }
         while self.queue.len() >= limit.max(1) {
             self.evicted += u64::from(self.pop(down));
         }
-        sockets.wait(self.first + self.queue.len() as u64, self.first);
+        let Self { first, late, .. } = self;
+        sockets.wait(*first + self.queue.len() as u64, |number| number >= *first || late.has(number));
         self.queue.push_back(Some(waiting));
         self.waiting += 1;
     }
@@ -222,8 +251,10 @@ impl Join {
         range: &IoRange,
         down: &mut impl Downstream,
     ) -> bool {
-        let place = number.checked_sub(self.first).and_then(|index| self.queue.get_mut(index as usize));
-        let Some(place) = place else { return false };
+        let Some(index) = number.checked_sub(self.first) else {
+            return self.late.offer(number, direction, range, down);
+        };
+        let Some(place) = self.queue.get_mut(index as usize) else { return false };
         let Some(waiting) = place else { return false };
         waiting.offer(direction, range);
         if !waiting.is_done() {
@@ -247,38 +278,59 @@ impl Join {
 
     /// Lets the oldest go; says whether there was one.
     fn pop(&mut self, down: &mut impl Downstream) -> bool {
-        let Some(place) = self.queue.pop_front() else { return false };
-        self.first += 1;
-        let Some(waiting) = place else { return false };
-        self.waiting -= 1;
+        let Some((_, waiting)) = self.oldest() else { return false };
         self.unjoined += 1;
         down.exchange(waiting.joined);
-        self.trim();
         true
     }
 
-    /// Lets those go that waited for long enough.
-    pub(super) fn expire(&mut self, now: Ktime, down: &mut impl Downstream) {
-        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.pop(down);
+    /// Takes the oldest out of the queue, with its number.
+    fn oldest(&mut self) -> Option<(u64, Waiting)> {
+        // The queue begins with one that waits.
+        let waiting = self.queue.pop_front()??;
+        let number = self.first;
+        self.first += 1;
+        self.waiting -= 1;
+        self.trim();
+        Some((number, waiting))
+    }
+
+    /// Lets those go that waited for long enough; those that a client may read late wait on.
+    pub(super) fn expire(&mut self, now: Ktime, limit: usize, down: &mut impl Downstream) {
+        while self.first_deadline().is_some_and(|deadline| deadline <= now) {
+            let Some((number, waiting)) = self.oldest() else { break };
+            if waiting.may_be_read_late() && waiting.read_deadline > now {
+                down.reads_late(&waiting.joined);
+                self.late.take(number, waiting, limit, down);
+            } else {
+                self.unjoined += 1;
+                down.exchange(waiting.joined);
+            }
         }
+        self.late.expire(now, down);
     }
 
     /// Lets all go.
     pub(super) fn finish(&mut self, down: &mut impl Downstream) {
+        self.late.finish(down);
         while self.pop(down) {}
     }
 
     pub(super) fn next_deadline(&self) -> Option<Ktime> {
+        self.first_deadline().into_iter().chain(self.late.next_deadline()).min()
+    }
+
+    fn first_deadline(&self) -> Option<Ktime> {
         self.queue.front()?.as_ref().map(|waiting| waiting.deadline)
     }
 
     /// Exchanges that went on without a socket I/O that they waited for.
     pub(super) fn unjoined(&self) -> u64 {
-        self.unjoined
+        self.unjoined + self.late.unjoined
     }
 
-    pub(super) fn size(&self, limit: usize) -> TableSize {
-        TableSize { name: "join_queue", entries: self.waiting, limit: limit as u64, evicted: self.evicted }
+    pub(super) fn sizes(&self, limit: usize) -> [TableSize; 2] {
+        let (entries, evicted) = (self.waiting, self.evicted);
+        [TableSize { name: "join_queue", entries, limit: limit as u64, evicted }, self.late.size(limit)]
     }
 }

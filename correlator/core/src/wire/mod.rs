@@ -18,6 +18,7 @@ mod http1;
 mod http2;
 mod incarnation;
 mod join;
+mod late;
 mod moments;
 mod out_of_order;
 mod pair;
@@ -55,6 +56,8 @@ pub(crate) trait Downstream {
     fn moved(&mut self, _cookie: u64, _moved: &Moved) {}
     /// An exchange is over on the wire; what the sockets say of it may be still to come.
     fn over(&mut self, _over: Over) {}
+    /// A client's exchange waits on for its response to be read; of everything else no more is to come.
+    fn reads_late(&mut self, _joined: &JoinedExchange) {}
     /// How much payload of a flow is wanted from now on.
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>);
     /// These bytes may be seen at this place.
@@ -271,10 +274,12 @@ impl Wire {
         let limits = &self.config.limits;
         let tally = &self.tally;
         let size = |name, entries, limit, evicted| TableSize { name, entries, limit, evicted };
+        let [join, late] = self.join.sizes(limits.waiting_exchanges);
         vec![
             size("flows", self.table.len() as u64, limits.flows as u64, self.table.evicted),
             self.gaps.size(limits.flows),
-            self.join.size(limits.waiting_exchanges),
+            join,
+            late,
             self.orphans.size(),
             self.connecting.size(),
             self.accounts.size(),

@@ -8,7 +8,7 @@ use super::{
     flow::Flow,
     gaps::Which,
     incarnation::Incarnation,
-    join::IoRange,
+    join::{IoRange, Patience},
     table::List,
     work::{Begun, Work},
 };
@@ -128,14 +128,15 @@ impl Wire {
             return;
         }
         let limits = &self.config.limits;
-        let deadline = self.now.after(limits.join_wait);
+        let patience =
+            Patience { soon: self.now.after(limits.join_wait), read: self.now.after(limits.read_wait) };
         let Some(flow) = self.table.flow(key) else { return };
         // Without a socket there is nothing to wait for, as in a capture that others made.
-        let wait = (flow.cookie != 0).then_some(deadline);
+        let patience = (flow.cookie != 0).then_some(patience);
         for mut finished in self.out.finished.drain(..) {
             finished.exchange.socket_cookie = flow.cookie;
             down.over(over(&finished.exchange));
-            self.join.take(finished, flow.sockets(), wait, limits.waiting_exchanges, down);
+            self.join.take(finished, flow.sockets(), patience, limits.waiting_exchanges, down);
         }
         flow.prune();
     }
@@ -276,7 +277,7 @@ impl Wire {
 
     pub(super) fn expire(&mut self, down: &mut impl Downstream) {
         let now = self.now;
-        self.join.expire(now, down);
+        self.join.expire(now, self.config.limits.waiting_exchanges, down);
         while let Some(which) = self.gaps.pop(now) {
             self.look_at_gap(which, |flow, work| flow.expire_gaps(now, work), down);
         }

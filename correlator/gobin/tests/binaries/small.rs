@@ -1,4 +1,5 @@
 //! Executables that are made here: one thing each.
+use weft_abi::G_IN_R14;
 use weft_gobin::{Error, GoBinary, GoFunction, GoVersion, read};
 
 use crate::synthetic::{
@@ -26,6 +27,19 @@ fn symbols_and_debugging_information() {
     assert_eq!((point.function, point.emulated), (GoFunction::HttpServe, true));
     assert_eq!(point.layout.context.offsets, [308, 0, 0, 0, 0, 0]);
     assert_eq!(binary.missing, [""; 0]);
+}
+
+#[test]
+fn without_c_the_goroutine_is_in_a_register() {
+    let [info, abbreviations] = debugging(&[G, M]);
+    let g_of = |settings| {
+        let sections = [build_info("go1.26.1", settings), text(1), info.clone(), abbreviations.clone()];
+        go(&sections).process.g_tls
+    };
+    assert_eq!(g_of("path\tx\nbuild\tCGO_ENABLED=0\nbuild\tGOARCH=amd64\n"), G_IN_R14);
+    assert_eq!(g_of("path\tx\nbuild\tCGO_ENABLED=1\n"), -8);
+    // Of other builds nothing is known.
+    assert_eq!(g_of("dep\tbuild\tCGO_ENABLED=0\nbuild\tCGO_ENABLED=00\n"), -8);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use super::kernel::{Kernel, unpacked_module};
 use crate::tools::find_program;
 
 const INIT: &str = include_str!("init.sh");
-/// Pods' devices, and the filters of kernels before TCX.
-const MODULES: [&str; 3] = ["veth", "sch_ingress", "cls_bpf"];
+/// Pods' devices and network, and the filters of kernels before TCX.
+const MODULES: [&str; 4] = ["veth", "bridge", "sch_ingress", "cls_bpf"];
 const FOLDERS: [&str; 7] = ["bin", "dev", "proc", "sys", "tmp", "run", "modules"];
 
 /// Packs it. `files`: the host's path, and where it goes.

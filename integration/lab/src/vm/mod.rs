@@ -1,6 +1,6 @@
 //! Virtual machines with real kernels: Debian's, from its packages. A machine runs one script to its end and is gone. It has no
-//! disk and no network, only what is packed into its memory. Where the processor lends itself to nobody it is emulated: slow, and
-//! good for what works and not for how long it takes.
+//! disk and no network, only what is packed into its memory. Its processor is emulated, which works everywhere: a `/dev/kvm` may be
+//! there that starts no kernel. Slow, and good for what works and not for how long it takes.
 
 mod cpio;
 mod guest;

@@ -9,6 +9,8 @@ use weft_lab::Process;
 
 use crate::node::Node;
 
+const POLL: Duration = Duration::from_millis(50);
+
 /// A line of `mesh runtime`.
 #[derive(Debug, Default, Deserialize)]
 struct Told {
@@ -50,6 +52,28 @@ impl Runtime {
         let text = self.process.stderr();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         serde_json::from_str(whole.lines().last().context("it has said nothing")?).context(text)
+    }
+
+    /// What the program says once its scheduler has counted more than this.
+    fn told_with_more_than(&self, count: u64, end: Instant) -> Result<Told> {
+        loop {
+            match self.told() {
+                Ok(told) if told.gc_cycles >= 7 && told.schedule.count > count => return Ok(told),
+                told => ensure!(Instant::now() < end, "no more than {count}: {told:?}"),
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The same of what weft has read.
+    fn read_with_more_than(&self, count: u64, end: Instant) -> Result<Durations> {
+        loop {
+            match self.histogram("go_schedule_duration_seconds") {
+                Ok(read) if read.count > count => return Ok(read),
+                read => ensure!(Instant::now() < end, "no more than {count}: {read:?}"),
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     fn metric(&self, name: &str, label: &str) -> Result<Option<f64>> {
@@ -104,31 +128,16 @@ fn what_is_read_is_what_the_program_says() -> Result<()> {
 #[test]
 fn a_histogram_that_grows_is_read_between_two_of_the_programs_own() -> Result<()> {
     let runtime = Runtime::start()?;
-    let end = Instant::now() + Duration::from_secs(60);
-    let before = loop {
-        match runtime.told() {
-            Ok(told) if told.gc_cycles >= 7 => break told,
-            told => ensure!(Instant::now() < end, "{told:?}"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    // What is read later is more.
-    let read = loop {
-        let read = runtime.histogram("go_schedule_duration_seconds");
-        match read {
-            Ok(read) if read.count > before.schedule.count => break read,
-            read => ensure!(Instant::now() < end, "{read:?}"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    let after = loop {
-        let told = runtime.told()?;
-        if told.schedule.count >= read.count {
-            break told;
-        }
-        ensure!(Instant::now() < end, "{told:?} {read:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let end = Instant::now() + Duration::from_secs(90);
+    let before = runtime.told_with_more_than(0, end)?;
+    // The counters are read one after the other, while they grow: only a reading that began behind `before` is no less. So the
+    // first that is more does not count, but the one behind it.
+    let first = runtime.read_with_more_than(before.schedule.count, end)?;
+    let read = runtime.read_with_more_than(first.count, end)?;
+    // And only what is said from now on is no less than that: not what is being said.
+    let said = runtime.told()?.schedule.count;
+    let next = runtime.told_with_more_than(said, end)?;
+    let after = runtime.told_with_more_than(next.schedule.count, end)?;
     for ((before, read), after) in before.schedule.up_to.iter().zip(&read.up_to).zip(&after.schedule.up_to) {
         assert!(before <= read && read <= after, "{before} {read} {after}");
     }

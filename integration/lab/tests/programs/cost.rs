@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use weft_abi::{FlowWant, G_IN_R14, GoProcess, WANT_NONE};
+use weft_lab::NetNs;
 use weft_loader::{AttachMode, Device, Flows, StatsGuard, attach, detach, program_stats};
 
 use crate::gobench::Bench;
@@ -76,6 +77,15 @@ fn nanoseconds_a_run_under_load() -> Result<()> {
         statistics_under_load(&mut bench)?;
     }
     Ok(())
+}
+
+/// Most sockets of a node may be no pod's.
+#[test]
+fn nanoseconds_a_run_of_sockets_that_are_nobodys() -> Result<()> {
+    let mut bench = Bench::new("costnobody", Linked::Statically, 1)?;
+    let elsewhere = NetNs::create(&format!("weft-nobody-{}", std::process::id()))?;
+    bench.go = GoProgram::load(&elsewhere, REQUESTS, CONNECTIONS)?;
+    statistics_under_load(&mut bench)
 }
 
 fn statistics_under_load(bench: &mut Bench) -> Result<()> {

@@ -27,23 +27,27 @@ impl Bench {
         Ok(Self { programs, probes, go })
     }
 
-    /// Listens at `main.listened`, which gets a `*call`.
+    /// Listens at `main.listened`.
     pub fn listen(&mut self) -> Result<GoAttachment> {
-        let step = |offsets: &[u16]| {
-            let mut path = GoPath { register: 0, steps: offsets.len() as u8, ..GoPath::default() };
-            path.offsets[..offsets.len()].copy_from_slice(offsets);
+        Ok(self.probes.attach(&self.go.path, self.go.place("main.listened")?.offset, Self::layout())?)
+    }
+
+    /// What to read at `main.listened`, which gets a `*call`.
+    pub fn layout() -> GoCallLayout {
+        let step = |offset: u16| {
+            let mut path = GoPath { register: 0, steps: 1, ..GoPath::default() };
+            path.offsets[0] = offset;
             path
         };
-        let layout = GoCallLayout {
+        GoCallLayout {
             function: go_call::HTTP_CALL,
             contexts: MAX_CONTEXTS as u8,
             // Of a `*call` (goroutines/main.go): the data words of its connection and its context, its stream.
-            conn: step(&[16]),
-            context: step(&[32]),
-            stream: step(&[40]),
+            conn: step(16),
+            context: step(32),
+            stream: step(40),
             ..GoCallLayout::default()
-        };
-        Ok(self.probes.attach(&self.go.path, self.go.place("main.listened")?.offset, layout)?)
+        }
     }
 
     /// What was recorded of the program.

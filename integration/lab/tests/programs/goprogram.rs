@@ -22,16 +22,13 @@ pub enum Linked {
     WithC,
 }
 
-/// The folder with the program as it was built elsewhere, where there is no Go toolchain.
-pub const BUILT: &str = "WEFT_GO_PROGRAMS";
-
 /// A file of its own for each caller: who attaches to one must not be hit by another test.
 fn program(linked: Linked) -> Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("weft-goroutines-{}-{number}", std::process::id()));
-    match std::env::var_os(BUILT) {
-        Some(folder) => fs::copy(Path::new(&folder).join(format!("{linked:?}")), &path).map(drop)?,
+    match weft_lab::tools::built() {
+        Some(folder) => fs::copy(folder.join(format!("{linked:?}")), &path).map(drop)?,
         None => build(linked, &path)?,
     }
     Ok(path)

@@ -5,18 +5,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use weft_lab::vm::{Guest, Kernel, PROGRAMS};
 use weft_lab::{apt, tools};
 
-use crate::goprogram::{BUILT, Linked, build};
+use crate::goprogram::{Linked, build};
 
-/// A machine is emulated where it has to be.
+/// A machine is emulated.
 const LIMIT: Duration = Duration::from_secs(1800);
-/// Everything loads; and who reads and writes, who calls, and what goroutines and processes do is told as on this machine.
-const SCRIPT: &str = "/weft doctor || exit 1
+/// Where the programs are.
+const FOLDER: &str = "/built";
+/// Everything loads; who reads and writes, who calls, and what goroutines and processes do is told as on this machine; and weft
+/// itself, between real pods, names the goroutine of each request.
+const SCRIPT: &str = "/built/weft doctor || exit 1
 export RUST_BACKTRACE=0
-/programs --test-threads 1 --include-ignored goroutines processes gosched gocalls::a_call gocalls::nothing_is_left";
+/programs --test-threads 1 --include-ignored --skip whole goroutines processes gosched gocalls::a_call gocalls::nothing_is_left || exit 1
+/programs --test-threads 1 --nocapture whole";
 
 /// A folder of this test's own, gone at its end.
 struct Folder(PathBuf);
@@ -27,20 +31,29 @@ impl Drop for Folder {
     }
 }
 
+/// What runs, even where its file has been built anew since it started. By its number: "self" is whoever reads it.
+fn this_program() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
+}
+
 fn works_on_the_kernel_of(debian: &str) -> Result<()> {
     apt::ensure_programs(&PROGRAMS)?;
     let folder = Folder(env::temp_dir().join(format!("weft-kernel-{debian}-{}", std::process::id())));
     fs::create_dir_all(&folder.0)?;
-    let mut files = vec![
-        (tools::rust_binaries()?.weft, "/weft".to_owned()),
-        (env::current_exe()?, "/programs".to_owned()),
-    ];
+    let mut files = vec![(this_program(), "/programs".to_owned())];
+    let (rust, go) = (tools::rust_binaries()?, tools::go_binaries()?);
+    for program in
+        [rust.weft, rust.weft_cni, go.cnitool, go.mesh, go.dir.join("bridge"), go.dir.join("host-local")]
+    {
+        let name = program.file_name().context("a program has a name")?.to_string_lossy();
+        files.push((program.clone(), format!("{FOLDER}/{name}")));
+    }
     for linked in [Linked::Statically, Linked::AsPie, Linked::WithC] {
         let program = folder.0.join(format!("{linked:?}"));
         build(linked, &program)?;
-        files.push((program, format!("/go/{linked:?}")));
+        files.push((program, format!("{FOLDER}/{linked:?}")));
     }
-    let script = format!("export {BUILT}=/go\n{SCRIPT}\n");
+    let script = format!("export {}={FOLDER}\n{SCRIPT}\n", tools::BUILT);
     let kernel = Kernel::newest_of(debian)?;
     let said = Guest { script, files, limit: LIMIT }.run(&kernel, &folder.0)?;
     eprintln!("{}:\n{}", kernel.release, said.output);

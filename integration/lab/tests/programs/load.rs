@@ -13,7 +13,7 @@ use weft_abi::{LOSS_REASONS, LossReason, MAX_CAPTURE, Run, Segment, VANTAGE_SOCK
 use weft_lab::NetNs;
 use weft_loader::{
     InstallOptions, Kernel, Losses, Pins, ProbeRing, Vantages, ensure_bpffs, host_vantage, install,
-    pod_sockets, remove_all,
+    pod_sockets, program_stats, remove_all,
 };
 use zerocopy::FromBytes as _;
 
@@ -71,9 +71,8 @@ impl Programs {
         ensure_bpffs(&bpffs)?;
         let pins = Pins::new(&bpffs);
         pins.create()?;
-        // From where the devices are, as on a node.
         let options = InstallOptions { ring_bytes: 16 << 20, cgroup: None };
-        for missing in netns.run(|| install(&pins, &options))??.missing {
+        for missing in install(&pins, &options)?.missing {
             eprintln!("missing: {missing}");
         }
         let mut kernel = Kernel::open(&pins)?;
@@ -112,6 +111,15 @@ impl Programs {
         let mut records = Vec::new();
         self.drain(|bytes| records.extend(record(bytes)));
         records
+    }
+
+    /// So many records are missing. A kernel in which programs can be preempted (7.3 is one) does not run one on a CPU
+    /// on which it is running already, and counts that: no more may be missing than were counted.
+    pub fn explain(&self, missing: usize, which: &str) -> Result<()> {
+        let programs = program_stats(&self.pins)?;
+        let missed: u64 = programs.iter().map(|program| program.missed).sum();
+        ensure!(missing as u64 <= missed, "no record of {which}; the kernel left out {missed} runs");
+        Ok(())
     }
 
     /// The bpffs that everything is pinned in.

@@ -14,3 +14,4 @@ mod packets;
 mod processes;
 mod runs;
 mod slots;
+mod whole;

@@ -107,7 +107,21 @@ impl GoProbes {
         Ok(self.attachment(link, place))
     }
 
-    /// The same for `runtime.casgstatus`: what goroutines do is recorded.
+    /// Whether contexts are followed at a place that [`GoProbes::attach`] attached to with this layout: they need not be while
+    /// nobody knows whose they are.
+    ///
+    /// # Errors
+    /// When the kernel refuses: then it is as before.
+    pub fn follow_contexts(
+        &self,
+        attachment: &GoAttachment,
+        layout: GoCallLayout,
+        follow: bool,
+    ) -> Result<()> {
+        attachment.place.set(GoCallLayout { no_context: u8::from(!follow), ..layout })
+    }
+
+    /// The same as [`GoProbes::attach`] for `runtime.casgstatus`: what goroutines do is recorded.
     ///
     /// # Errors
     /// As for [`GoProbes::attach`].

@@ -70,6 +70,13 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Says anew what is to be read there. A program that runs meanwhile may see some of the old and some of the new.
+    pub(super) fn set(&self, layout: GoCallLayout) -> Result<()> {
+        lock(&self.layouts).set(self.number, layout).map_err(failed("GO_CALLS"))
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut layouts = lock(&self.layouts);

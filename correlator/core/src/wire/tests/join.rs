@@ -122,6 +122,60 @@ fn an_exchange_waits_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_client_may_read_late_and_nothing_waits_for_it() {
+    let mut talk = Talk::new(Side::Client);
+    talk.client(REQUEST);
+    let wrote = talk.now;
+    talk.pod_wrote(19).server(response(200, "hi"));
+    let mut bench = Bench::new(Config::default());
+    bench.records(&talk.records);
+    talk.records.clear();
+    talk.now += 30_000_000;
+    bench.tick(talk.now);
+    assert_eq!(bench.notes.exchanges.len(), 0);
+    // The next one is read before the first one's wait is over.
+    let late = talk.now;
+    talk.pod_read(40).client(REQUEST).pod_wrote(19).server(response(200, "hi"));
+    talk.now += 900_000_000;
+    bench.records(&talk.records);
+    bench.tick(talk.now);
+    let apps = |bench: &Bench| bench.notes.exchanges.iter().map(|joined| joined.app).collect::<Vec<_>>();
+    assert_eq!(apps(&bench), [app(late, wrote, 101)]);
+    bench.tick(talk.now + 100_000_000);
+    let unread = App { read: None, ..bench.notes.exchanges[1].app };
+    assert_eq!(apps(&bench)[1], unread);
+    assert_eq!(bench.wire.stats().unjoined_exchanges, 1);
+    assert_eq!(bench.wire.next_deadline().map(|deadline| deadline.0 > talk.now), Some(true));
+}
+
+#[test]
+fn nobody_waits_for_a_client_whose_calls_are_not_told() {
+    let mut talk = Talk::new(Side::Client);
+    talk.client(REQUEST).server(response(200, "hi"));
+    assert_eq!(apps(&talk), [App::default()]);
+}
+
+#[test]
+fn clients_that_read_late_are_bounded() {
+    let mut config = Config::default();
+    config.limits.waiting_exchanges = 3;
+    let mut bench = Bench::new(config);
+    let mut talk = Talk::new(Side::Client);
+    for _ in 0..5 {
+        talk.client(REQUEST).pod_wrote(19).server(response(200, "hi"));
+        bench.records(&talk.records);
+        talk.records.clear();
+        talk.now += 30_000_000;
+        bench.tick(talk.now);
+    }
+    assert_eq!(bench.notes.exchanges.len(), 2);
+    talk.pod_read(200);
+    bench.records(&talk.records);
+    let read = bench.notes.exchanges.iter().filter(|joined| joined.app.read.is_some()).count();
+    assert_eq!((bench.notes.exchanges.len(), read), (5, 3));
+}
+
+#[test]
 fn the_queue_of_those_who_wait_is_bounded() {
     let mut config = Config::default();
     config.limits.waiting_exchanges = 3;

@@ -47,6 +47,8 @@ struct Run {
     kernel_ns_per_exchange: f64,
     /// The same by program.
     kernel_ns_by_program: BTreeMap<String, f64>,
+    /// How often each ran, for each request.
+    kernel_runs_by_program: BTreeMap<String, f64>,
     agent_cpu_us_per_exchange: f64,
     agent_rss_mb: f64,
     served: u64,
@@ -84,9 +86,9 @@ impl Pairs {
         median(self.pairs.iter().map(|(_, traced)| value(traced)))
     }
 
-    fn programs(&self) -> BTreeMap<String, f64> {
-        let names = self.pairs.iter().flat_map(|(_, traced)| traced.kernel_ns.keys());
-        let of = |name: &String| self.median(|traced| traced.kernel_ns.get(name).copied().unwrap_or(0.0));
+    fn programs(&self, figures: fn(&Traced) -> &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+        let names = self.pairs.iter().flat_map(|(_, traced)| figures(traced).keys());
+        let of = |name: &String| self.median(|traced| figures(traced).get(name).copied().unwrap_or(0.0));
         names.map(|name| (name.clone(), of(name))).collect()
     }
 
@@ -118,7 +120,8 @@ impl Report {
             p999_ratio: pairs.ratio(|sample| sample.latency.p999),
             traced_cpu_ratio: pairs.ratio(|sample| sample.cpu_us),
             kernel_ns_per_exchange: pairs.median(|traced| traced.kernel_ns.values().sum()),
-            kernel_ns_by_program: pairs.programs(),
+            kernel_ns_by_program: pairs.programs(|traced| &traced.kernel_ns),
+            kernel_runs_by_program: pairs.programs(|traced| &traced.kernel_runs),
             agent_cpu_us_per_exchange: pairs.median(|traced| traced.agent_cpu_us_per_exchange),
             agent_rss_mb: pairs.median(|traced| traced.agent_rss_mb),
             served: pairs.sum(|traced| traced.sample.served),
@@ -167,7 +170,8 @@ impl Run {
         let kernel = if *workload == Workload::Fanout { 8000.0 } else { 3000.0 };
         line("ns in weft's programs a request", self.kernel_ns_per_exchange, Bound::Most(kernel));
         for (name, ns) in &self.kernel_ns_by_program {
-            line(&format!("  {name}"), *ns, Bound::Free);
+            let runs = self.kernel_runs_by_program.get(name).copied().unwrap_or(0.0);
+            line(&format!("  {name}, {runs:.2} runs"), *ns, Bound::Free);
         }
         line("us of the agent's CPU an exchange", self.agent_cpu_us_per_exchange, Bound::Most(15.0));
         line("MiB of the agent", self.agent_rss_mb, Bound::Free);

@@ -7,7 +7,7 @@ use weft_lab::{
     load::Latency,
     observed::{Loss, Sides},
 };
-use weft_loader::{Pins, StatsGuard, program_stats};
+use weft_loader::{Pins, ProgramStats, StatsGuard, program_stats};
 
 use super::subject::Subject;
 
@@ -35,6 +35,8 @@ pub struct Traced {
     /// Time in weft's programs, by their name, in ns for each request that was served. The load generator's own calls are
     /// in it: a program that sits at all sockets turns them down.
     pub kernel_ns: BTreeMap<String, f64>,
+    /// How often each of them ran for each request.
+    pub kernel_runs: BTreeMap<String, f64>,
     /// Requests that were counted as served.
     pub exchanges: u64,
     /// Calls that were counted as made.
@@ -94,11 +96,13 @@ impl<'a> Watch<'a> {
         let exchanges = seen.sides.server - before.sides.server;
         let calls = seen.sides.client - before.sides.client;
         let ring = self.agent.ring_resident()?;
+        let (kernel_ns, kernel_runs) = self.kernel(rate)?;
         Ok(Traced {
             sample,
             agent_cpu_us_per_exchange: cpu.as_secs_f64() * 1e6 / (exchanges + calls).max(1) as f64,
             agent_rss_mb: self.agent.memory()?.resident.saturating_sub(ring) as f64 / f64::from(1 << 20),
-            kernel_ns: self.kernel_ns(rate)?,
+            kernel_ns,
+            kernel_runs,
             exchanges,
             calls,
             events_lost: seen.loss.since(&before.loss).events_lost,
@@ -113,25 +117,34 @@ impl<'a> Watch<'a> {
         Ok(Seen { sides: observed.pod(&pod), loss: observed.loss })
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
-    fn kernel_ns(&mut self, rate: u32) -> Result<BTreeMap<String, f64>> {
+    /// Time in the programs and how often they ran, for each request.
+    fn kernel(&mut self, rate: u32) -> Result<(BTreeMap<String, f64>, BTreeMap<String, f64>)> {
         let pins = Pins::new(&self.subject.pod.lab().bpffs());
         let statistics = StatsGuard::enable()?;
-        let before = nanoseconds(&pins)?;
+        let before = program_stats(&pins)?;
         let answered = self.subject.load(rate, STATISTICS)?;
         // The last segments' acknowledgements.
         sleep(Duration::from_millis(50));
-        let after = nanoseconds(&pins)?;
+        let after = program_stats(&pins)?;
         drop(statistics);
         self.served += answered.served;
-        let since = |name: &str| before.get(name).copied().unwrap_or(0);
-        let spent = after.into_iter().map(|(name, ns)| (ns.saturating_sub(since(&name)), name));
-        let spent: BTreeMap<_, _> = spent.filter(|(ns, _)| *ns > 0).map(|(ns, name)| (name, ns)).collect();
-        ensure!(!spent.is_empty(), "the kernel counted no run of weft's programs");
-        Ok(spent.into_iter().map(|(name, ns)| (name, ns as f64 / answered.served as f64)).collect())
+        let each = |count: fn(&ProgramStats) -> u64| each(&before, &after, count, answered.served);
+        let nanoseconds = each(|program| program.nanoseconds);
+        ensure!(!nanoseconds.is_empty(), "the kernel counted no run of weft's programs");
+        Ok((nanoseconds, each(|program| program.runs)))
     }
 }
 
-fn nanoseconds(pins: &Pins) -> Result<BTreeMap<String, u64>> {
-    Ok(program_stats(pins)?.into_iter().map(|program| (program.name, program.nanoseconds)).collect())
+/// What came to a count between two looks, by program, for each request; programs that did not run are not in it.
+#[expect(clippy::cast_precision_loss, reason = "three digits are enough")]
+fn each(
+    before: &[ProgramStats],
+    after: &[ProgramStats],
+    count: fn(&ProgramStats) -> u64,
+    requests: u64,
+) -> BTreeMap<String, f64> {
+    let earlier = |name: &str| before.iter().find(|program| program.name == name).map_or(0, count);
+    let since = after.iter().map(|program| (&program.name, count(program) - earlier(&program.name)));
+    let since = since.filter(|(_, count)| *count > 0);
+    since.map(|(name, count)| (name.clone(), count as f64 / requests as f64)).collect()
 }
