@@ -94,6 +94,27 @@ fn a_gigabyte_uploaded_is_a_handful_of_records() -> Result<()> {
     transfer(|bench| Transfer::upload(&bench.server, GIB), expected, 2000)
 }
 
+#[test]
+fn a_gigabyte_downloaded_in_frames_is_few_records() -> Result<()> {
+    let expected = Transferred { status: 200, sent: 0, received: GIB };
+    transfer(|bench| Transfer::download(&bench.server, GIB).http2(), expected, 20_000)
+}
+
+#[test]
+fn a_gigabyte_uploaded_in_frames_is_few_records() -> Result<()> {
+    let received = r#"{"bytes":1073741824}"#.len() as u64;
+    let expected = Transferred { status: 200, sent: GIB, received };
+    transfer(|bench| Transfer::upload(&bench.server, GIB).http2(), expected, 20_000)
+}
+
+#[test]
+fn a_gigabyte_uploaded_in_chunks_is_few_records() -> Result<()> {
+    let received = r#"{"bytes":1073741824}"#.len() as u64;
+    let expected = Transferred { status: 200, sent: GIB, received };
+    let upload = |bench: &Bench| Transfer { unknown_length: true, ..Transfer::upload(&bench.server, GIB) };
+    transfer(upload, expected, 20_000)
+}
+
 /// Segments of up to 192 KiB in one, both ways, both families: nothing of them is left out.
 #[test]
 fn big_tcp_is_read_whole() -> Result<()> {

@@ -38,7 +38,7 @@ impl Dialogue {
     pub(super) fn unread_until(&self, direction: Direction, next: u64) -> u64 {
         match self {
             Self::Other(conversation) => conversation.unread_until(direction, next),
-            Self::Http2(_) => next,
+            Self::Http2(connection) => connection.unread_until(direction, next),
         }
     }
 
@@ -46,7 +46,15 @@ impl Dialogue {
     pub(super) fn gathered_until(&self, direction: Direction) -> u64 {
         match self {
             Self::Other(conversation) => conversation.gathered_until(direction),
-            Self::Http2(_) => 0,
+            Self::Http2(connection) => connection.gathered_until(),
+        }
+    }
+
+    /// A program believes that a unit of a direction's framing begins at this stream offset.
+    pub(super) fn border(&mut self, direction: Direction, offset: u64) {
+        match self {
+            Self::Other(conversation) => conversation.border(direction, offset),
+            Self::Http2(connection) => connection.border(direction, offset),
         }
     }
 

@@ -147,6 +147,7 @@ impl Flow {
             len: u64::from(segment.len),
             hole: u64::from(segment.hole),
             data: segment.data,
+            stretch: segment.stretch,
             time: segment.time,
             first_time: segment.first_time,
             ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
@@ -156,6 +157,13 @@ impl Flow {
         };
         work.placed(segment.direction, chunk.offset);
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
+    }
+
+    /// A program believes that a unit of framing begins there.
+    pub(super) fn border(&mut self, direction: Direction, seq: u32) {
+        if let Some(offset) = self.offset_of(direction, seq) {
+            self.dialogue.border(direction, offset);
+        }
     }
 
     /// The pod's socket sent segments again at this time, and `snd_una` is the first byte that was not acknowledged. Which
@@ -343,6 +351,7 @@ impl Flow {
             cookie: self.cookie,
             now: self.last_seen,
             first_seqs: [from_pod.first_seq(), to_pod.first_seq()],
+            nexts: [from_pod.next(), to_pod.next()],
         }
     }
 

@@ -26,6 +26,7 @@ mod reassembly;
 mod redaction;
 mod sockets;
 mod stream;
+mod stretch;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -207,6 +208,7 @@ impl Wire {
                 self.tally.stats.runs += 1;
                 self.segment(&run, down);
             }
+            Some(ProbeEvent::Border(id, direction, seq)) => self.border(&id, direction, seq),
             Some(ProbeEvent::Elsewhere(header, bytes)) => {
                 self.now = self.now.max(Ktime(header.time));
                 self.elsewhere(&header, u64::from(bytes));

@@ -34,6 +34,13 @@ impl Wire {
         }
     }
 
+    /// A program begins to read the framing of a connection's direction.
+    pub(super) fn border(&mut self, id: &FlowId, direction: Direction, seq: u32) {
+        if let Some(flow) = self.table.find(id).and_then(|key| self.table.flow(key)) {
+            flow.border(direction, seq);
+        }
+    }
+
     /// Bytes of a record of this bank were counted by the kernel for the agent before.
     pub(super) fn is_inherited(&self, bank: u8) -> bool {
         self.bank.is_some_and(|own| own != bank)

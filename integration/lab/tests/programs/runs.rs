@@ -44,10 +44,10 @@ pub fn flow(netns: u64) -> FlowKey {
 }
 
 fn from(seq: u32) -> Option<FlowWant> {
-    Some(FlowWant { kind: WANT_FROM, argument: seq })
+    Some(FlowWant { kind: WANT_FROM, argument: seq, framing: None })
 }
 
-const NOTHING: Option<FlowWant> = Some(FlowWant { kind: WANT_NONE, argument: 0 });
+const NOTHING: Option<FlowWant> = Some(FlowWant { kind: WANT_NONE, argument: 0, framing: None });
 
 struct Bench {
     programs: Programs,
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     fn want(&mut self, want: Option<FlowWant>) -> Vec<String> {
-        self.flows.set(self.key, want).iter().map(run_word).collect()
+        self.flows.set(self.key, want).iter().map(|run| run_word(run.run())).collect()
     }
 
     /// The same, and what had passed by then ended here: the first segment that a slot sees is recorded.
@@ -87,7 +87,7 @@ impl Bench {
     }
 
     fn gathered(&mut self) -> Vec<String> {
-        self.flows.gathered().iter().map(run_word).collect()
+        self.flows.gathered().iter().map(|run| run_word(run.run())).collect()
     }
 }
 
@@ -167,8 +167,8 @@ fn an_agent_takes_what_the_one_before_it_left() -> Result<()> {
     bench.want_behind(NOTHING, 1000)?;
     bench.pass(&at([1000, 1100]))?;
     let (flows, left) = Flows::take_over(&bench.programs.pins)?;
-    assert_eq!(left.iter().map(run_word).collect::<Vec<_>>(), ["run 1000+200/2"]);
-    assert_eq!(left[0].header.bank, 1);
+    assert_eq!(left.iter().map(|run| run_word(run.run())).collect::<Vec<_>>(), ["run 1000+200/2"]);
+    assert_eq!(left[0].run().header.bank, 1);
     bench.flows = flows;
     assert_eq!(bench.records(&at([1200]))?, ["1200+100"]);
     Ok(())
@@ -251,7 +251,7 @@ fn nothing_is_lost_between_cpus() -> Result<()> {
             Record::Segment(segment, _) => u64::from(segment.payload_len),
         })
         .sum();
-    let given: u64 = taken.iter().map(|run| u64::from(run.len)).sum();
+    let given: u64 = taken.iter().map(|run| u64::from(run.run().len)).sum();
     let runs = records.iter().filter(|record| matches!(record, Record::Run(_))).count();
     eprintln!("{} records, {runs} of them runs; {} were taken", records.len(), taken.len());
     assert_eq!(recorded + given, u64::from(2 * ROUNDS) * 100);

@@ -30,6 +30,8 @@ pub(super) struct Link {
     pub(super) now: Ktime,
     /// Sequence numbers of the first bytes, by direction.
     pub(super) first_seqs: [u32; 2],
+    /// How far the streams were read before what is in hand, by direction.
+    pub(super) nexts: [u64; 2],
 }
 
 impl Link {
@@ -147,11 +149,23 @@ impl Conversation {
         work: &mut Work<'_>,
     ) {
         match delivery {
-            Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
+            Delivery::Chunk(chunk) => self.in_parts(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
             Delivery::Again(start, end, time) => self.again(direction, (start, end), time, work),
             Delivery::End => self.end(direction, work),
         }
+    }
+
+    /// A chunk, in two parts where a program believes that framing begins within it.
+    fn in_parts(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
+        if let Some(border) = self.border_in(direction, &chunk) {
+            let before = chunk.take(border - chunk.offset);
+            if before.len > 0 {
+                self.chunk(link, direction, before, work);
+            }
+            self.judge(link, direction, border, work);
+        }
+        self.chunk(link, direction, chunk, work);
     }
 
     fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {

@@ -1,10 +1,10 @@
-use weft_abi::{FlowKey, FlowWant, WANT_FROM, WANT_NONE};
+use weft_abi::{FlowKey, FlowWant, FramingPlace, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FROM, WANT_NONE};
 
 use super::{
     super::{
         decode::tuple,
         direction::Direction,
-        http1::{Body, State},
+        http1::{Body, Chunked, State},
         stream::Chunk,
         work::Work,
     },
@@ -13,8 +13,12 @@ use super::{
 
 /// Telling the kernel costs a system call: only where more than this is left of a body.
 const WORTH: u64 = 4096;
-/// The same for one chunk of a body in chunks: when the kernel hears of a smaller one it has mostly passed.
-const WORTH_CHUNK: u64 = 256 * 1024;
+/// The same for a body in chunks, by what came of it so far or is left of a chunk.
+const WORTH_CHUNKS: u64 = 64 * 1024;
+/// Programs read no larger ones.
+const LARGEST_CHUNK: u64 = 1 << 30;
+/// Of smaller chunks a segment has too many for a program to read them all.
+const WORTH_CHUNK: u64 = 512;
 /// The same for connections that are not followed, by the size of a segment.
 const WORTH_SEGMENT: u64 = 512;
 /// The kernel compares sequence numbers within half their range: a skip of a longer body is told in steps.
@@ -31,6 +35,9 @@ pub(super) enum Wanted {
     Everything,
     /// Payload from this stream offset on.
     From(u64),
+    /// No chunks. Where the program was last told that framing is, and how far behind that it believes that there is some, or
+    /// 0.
+    Chunks(u64, u32),
     /// No payload at all.
     Headers,
 }
@@ -54,10 +61,9 @@ impl Conversation {
         *direction.of_mut(&mut self.unwanted) = 0;
         let want = match wanted {
             Wanted::Everything => None,
-            Wanted::From(offset) => {
-                Some(FlowWant { kind: WANT_FROM, argument: link.seq_of(direction, offset) })
-            }
-            Wanted::Headers => Some(FlowWant { kind: WANT_NONE, argument: 0 }),
+            Wanted::From(offset) => Some(plain(WANT_FROM, link.seq_of(direction, offset))),
+            Wanted::Chunks(told, _) => Some(self.chunks(link, direction, at, told)),
+            Wanted::Headers => Some(plain(WANT_NONE, 0)),
         };
         work.out.wants.push((key(link, direction), want));
     }
@@ -72,13 +78,59 @@ impl Conversation {
 
     fn wanted(&self, direction: Direction, at: u64, segment: u64) -> Wanted {
         let before = *direction.of(&self.wanted);
-        match direction.of(&self.readers).state {
+        let reader = direction.of(&self.readers);
+        match reader.state {
             _ if self.rest.reads(direction) => Wanted::Everything,
             State::Opaque => opaque(before, segment),
             _ if self.spoken == Spoken::Opaque => opaque(before, segment),
             State::Body(Body::UntilClose) => Wanted::Headers,
-            State::Body(body) => until(&body, before, at),
+            State::Body(Body::Chunked(body)) => chunked(body, reader.span.body_bytes, before, at),
+            State::Body(body) => until(body.known_ahead(), before, at),
             _ => Wanted::Everything,
+        }
+    }
+
+    /// No chunks from here on, or from where the program believes that there are some.
+    fn chunks(&self, link: &Link, direction: Direction, at: u64, told: u64) -> FlowWant {
+        let State::Body(Body::Chunked(body)) = direction.of(&self.readers).state else {
+            return plain(WANT_CHUNKS, link.seq_of(direction, told));
+        };
+        let place = body.place().filter(|left| at + left == told).and_then(|left| u32::try_from(left).ok());
+        let place = place.map(|left| FramingPlace { seq: link.seq_of(direction, at), left });
+        FlowWant {
+            framing: Some(FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], place }),
+            ..plain(WANT_CHUNKS, link.seq_of(direction, told))
+        }
+    }
+
+    /// A program believes that a line with a chunk's size begins at this stream offset. Before what it was told last it is wrong,
+    /// and knows.
+    pub(in super::super) fn border(&mut self, direction: Direction, offset: u64) {
+        if let Wanted::Chunks(told, behind) = direction.of_mut(&mut self.wanted) {
+            *behind = offset.checked_sub(*told).and_then(|behind| u32::try_from(behind).ok()).unwrap_or(0);
+        }
+    }
+
+    /// Where within a chunk of the stream, or at its beginning, that is.
+    pub(super) fn border_in(&self, direction: Direction, chunk: &Chunk<'_>) -> Option<u64> {
+        let Wanted::Chunks(told, behind @ 1..) = *direction.of(&self.wanted) else { return None };
+        let believed = told + u64::from(behind);
+        (chunk.offset..chunk.end()).contains(&believed).then_some(believed)
+    }
+
+    /// All before that place was read: the program hears that it was right, or, with the next place, that it was wrong.
+    pub(super) fn judge(&mut self, link: &Link, direction: Direction, border: u64, work: &mut Work<'_>) {
+        let right = match direction.of(&self.readers).state {
+            State::Body(Body::Chunked(body)) => body.is_before_size(),
+            _ => false,
+        };
+        if let Wanted::Chunks(told, behind) = direction.of_mut(&mut self.wanted) {
+            *behind = 0;
+            if right {
+                *told = border;
+                let want = self.chunks(link, direction, border, border);
+                work.out.wants.push((key(link, direction), Some(want)));
+            }
         }
     }
 
@@ -87,7 +139,7 @@ impl Conversation {
         match *direction.of(&self.wanted) {
             Wanted::Everything => 0,
             Wanted::From(offset) => offset,
-            Wanted::Headers => u64::MAX,
+            Wanted::Chunks(..) | Wanted::Headers => u64::MAX,
         }
     }
 
@@ -103,19 +155,39 @@ impl Conversation {
     }
 }
 
-/// What is wanted in a body whose next bytes belong to it whatever they are. What was said stays while it does no harm:
-/// up to a place that has passed nothing is skipped, until it is so far behind that it would seem to be ahead.
-fn until(body: &Body, before: Wanted, at: u64) -> Wanted {
-    let left = body.known_ahead();
-    let stays = matches!(before, Wanted::From(until) if until.max(at) - until.min(at) <= STEP);
-    match body {
-        Body::Chunked(_) if left <= WORTH_CHUNK && stays => before,
-        Body::Chunked(_) if left <= WORTH_CHUNK => Wanted::Everything,
-        _ if left > WORTH || before != Wanted::Everything => {
-            Wanted::From(at.saturating_add(left).min(at / STEP * STEP + 2 * STEP))
-        }
-        _ => Wanted::Everything,
+/// What is wanted in a body of which the next `left` bytes belong to it whatever they are. What was said stays while it does no
+/// harm: up to a place that has passed nothing is skipped.
+fn until(left: u64, before: Wanted, at: u64) -> Wanted {
+    if left > WORTH || before != Wanted::Everything {
+        Wanted::From(at.saturating_add(left).min(at / STEP * STEP + 2 * STEP))
+    } else {
+        Wanted::Everything
     }
+}
+
+/// What is wanted in a body in chunks of which so many bytes were seen. The program hears with each of its segments where the
+/// next framing is, as long as it sends segments.
+fn chunked(body: Chunked, seen: u64, before: Wanted, at: u64) -> Wanted {
+    let left = body.place();
+    if left.is_some_and(|left| left > LARGEST_CHUNK) {
+        return until(left.unwrap_or_default(), before, at);
+    }
+    let (began, believed) = match before {
+        Wanted::Chunks(told, behind) => (Some(told), told + u64::from(behind)),
+        _ => (None, 0),
+    };
+    let least = if began.is_some() { WORTH_CHUNK / 2 } else { WORTH_CHUNK };
+    let many = seen >= WORTH_CHUNKS && seen >= least * u64::from(body.lines());
+    if many || left.is_some_and(|left| left > WORTH_CHUNKS) {
+        let told = left.map(|left| at + left).or(began).unwrap_or(at);
+        Wanted::Chunks(told, u32::try_from(believed.saturating_sub(told)).unwrap_or(0))
+    } else {
+        Wanted::Everything
+    }
+}
+
+fn plain(kind: u32, argument: u32) -> FlowWant {
+    FlowWant { kind, argument, framing: None }
 }
 
 fn opaque(before: Wanted, segment: u64) -> Wanted {

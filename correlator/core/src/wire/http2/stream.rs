@@ -111,6 +111,11 @@ impl Slot {
         role.of(&self.stream.messages).phase == Phase::Done
     }
 
+    /// Whether its messages are of gRPC.
+    pub(super) fn is_call(&self) -> bool {
+        self.stream.exchange.protocol == Protocol::Grpc
+    }
+
     pub(super) fn note(&mut self, anomaly: Anomaly) {
         self.stream.exchange.anomalies.insert(anomaly);
     }

@@ -170,7 +170,7 @@ fn a_large_chunk_is_skipped_and_small_ones_are_not() {
     let bench = run(&talk.records);
     assert_eq!(bench.lines(), ["GET / 200 0/528384"]);
     let wants: Vec<_> = bench.notes.wants.iter().map(|(_, want)| want.map(|want| want.argument)).collect();
-    assert_eq!(wants, [Some(begin + 0x80000), None]);
+    assert_eq!(wants, [Some(begin + 0x80000), Some(begin + 0x80000 + 2 + 6 + 0x1000), None]);
 }
 
 /// A flow without a slot, or whose slot was given to another, is captured whole, whatever was said.
