@@ -49,6 +49,8 @@ pub struct FramingWant {
     pub stream_id: u32,
     /// HTTP/2: `FlowFraming::limits`.
     pub limits: [i32; 2],
+    /// HTTP/2: `FlowFraming::max_frame`.
+    pub max_frame: u32,
     /// Where user space is, if it is between two units of framing there.
     pub place: Option<FramingPlace>,
 }
@@ -146,7 +148,7 @@ pub struct FlowFraming {
     pub stream_id: u32,
     /// Bytes of the frame's payload, or of the chunk, that come next.
     pub left: u32,
-    /// HTTP/2: how many there are of them in all.
+    /// HTTP/2: how many there are of them in all. Chunks: bytes of the line's extension so far.
     pub length: u32,
     /// Of the run: what [`FramedRun::counts`](crate::FramedRun) says, so far.
     pub counts: [u32; 2],
@@ -158,8 +160,8 @@ pub struct FlowFraming {
     pub class: u8,
     /// `Header::kind` of the run.
     pub run_kind: u8,
-    /// Zero.
-    pub pad: [u8; 4],
+    /// HTTP/2: no frame's payload is longer; what seems to be one is none. Written by user space.
+    pub max_frame: u32,
 }
 
 /// What is known of `FlowSlot::next`.

@@ -47,7 +47,7 @@ pub struct FramedRun {
     pub counts: [u32; 2],
     /// HTTP/2: the stream.
     pub stream_id: u32,
-    /// DATA: the length of the last frame whose header is in the run.
+    /// DATA: the length of the last frame whose header is in the run. Chunks: bytes of the extension that the run ends in.
     pub length: u32,
     /// Bytes of the frame's payload, or of the chunk, that come behind the run.
     pub left: u32,

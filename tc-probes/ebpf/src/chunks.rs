@@ -11,6 +11,8 @@ const MAX_STEPS: u32 = 256;
 const STEP: u32 = 16;
 /// Larger chunks have their own want.
 const MAX_CHUNK: u64 = 1 << 30;
+/// Of a longer extension user space sees every byte.
+const MAX_EXTENSION: u32 = 4096;
 
 /// What a byte leads to, besides a phase.
 const BAD: u8 = 5;
@@ -157,7 +159,7 @@ fn line(ctx: *mut __sk_buff, reader: &Reader) {
         return reader.lose(get!(reader, line));
     }
     let (mut phase, mut size) = (get!(reader, framing.have), get!(reader, framing.partial));
-    let (mut over, mut used) = (0, 0);
+    let (mut over, mut used, mut extension) = (0, 0, get!(reader, framing.length));
     for place in 0..STEP {
         // Without branches, of which the verifier would follow each.
         let kind = kind_of(reader.byte(place as usize)) | NOTHING * is_less(len, place + 1) as u8;
@@ -165,16 +167,20 @@ fn line(ctx: *mut __sk_buff, reader: &Reader) {
         let digit = u64::from(next >> 4);
         over |= size >> 30;
         size = size << (4 * digit) | u64::from(kind) * digit;
-        used += u32::from(next >> 3 & 1);
+        let read = u32::from(next >> 3 & 1);
+        used += read;
+        extension += read & (is_some(u32::from(phase ^ EXTENSION)) ^ 1);
         phase = next & 7;
     }
     set!(reader, framing.have, phase);
     set!(reader, framing.partial, size);
+    set!(reader, framing.length, extension);
     set!(reader, found, (over as u32) | (over >> 32) as u32);
     reader.advance(masked::<31>(used));
     let phase = get!(reader, framing.have);
     let size = get!(reader, framing.partial);
-    let wrong = phase == BAD || get!(reader, found) > 0 || size > MAX_CHUNK || phase == LINE_END && size == 0;
+    let too_long = size > MAX_CHUNK || get!(reader, framing.length) > MAX_EXTENSION;
+    let wrong = phase == BAD || get!(reader, found) > 0 || too_long || phase == LINE_END && size == 0;
     if wrong {
         return reader.lose(get!(reader, line));
     }
@@ -183,6 +189,7 @@ fn line(ctx: *mut __sk_buff, reader: &Reader) {
         set!(reader, framing.have, DATA);
         set!(reader, framing.left, size as u32);
         set!(reader, framing.partial, 0);
+        set!(reader, framing.length, 0);
     }
 }
 

@@ -2,7 +2,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use weft_abi::frame_class::{DATA, PLAIN, STREAM};
 
-use crate::reading::{NOT_FOUND, Reader, SEARCHED, get, is_some, least, set};
+use crate::reading::{NOT_FOUND, Reader, SEARCHED, get, is_less, is_some, least, set};
 
 /// The most frames of one segment: of 700 bytes each in 64 KiB.
 const MAX_FRAMES: u32 = 128;
@@ -83,7 +83,8 @@ fn open(reader: &Reader, at: u32) {
     let foreign = is_some(stream_id ^ get!(reader, framing.stream_id));
     let data = is_some(u32::from(kind)) ^ 1;
     let own = data & (foreign ^ 1);
-    let plain = own & (is_some(u32::from(flags & (END_STREAM | PADDED))) ^ 1);
+    let too_long = is_less(get!(reader, framing.max_frame), length);
+    let plain = own & (is_some(u32::from(flags & (END_STREAM | PADDED)) | too_long) ^ 1);
     reader.count(1, plain);
     set!(reader, framing.class, (data * DATA + own * STREAM + plain * PLAIN) as u8);
     set!(reader, framing.length, length);
@@ -91,7 +92,7 @@ fn open(reader: &Reader, at: u32) {
     if get!(reader, framing.class) as u32 & PLAIN == 0 {
         reader.stop_joining(at);
     }
-    if kind > LAST_TYPE {
+    if u32::from(kind > LAST_TYPE) | too_long > 0 {
         reader.lose(at);
     }
 }

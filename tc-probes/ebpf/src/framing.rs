@@ -239,7 +239,7 @@ unsafe fn keep(slot: *mut FlowSlot, reader: &Reader) {
     framing.run_kind = run_kind;
     if get!(reader, odd) == 1 {
         framing.sums = get!(reader, joined_sums);
-        (framing.left, framing.partial) = (0, 0);
+        (framing.left, framing.length, framing.partial) = (0, 0, 0);
         framing.have = if get!(reader, kind) == WANT_CHUNKS { chunk_phase::DATA_END } else { 0 };
     }
 }

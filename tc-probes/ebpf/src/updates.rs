@@ -80,7 +80,11 @@ fn frame(reader: &Reader, at: u32, len: u32) {
     reader.stop_joining(at);
     // SETTINGS may change windows; half a WINDOW_UPDATE, too.
     let changes = kind == SETTINGS && reader.byte(4) & ACK == 0;
-    if changes || kind > LAST_TYPE || kind == WINDOW_UPDATE && len < UPDATE {
+    if changes
+        || kind > LAST_TYPE
+        || length > get!(reader, framing.max_frame)
+        || kind == WINDOW_UPDATE && len < UPDATE
+    {
         reader.lose(at);
     }
     reader.advance(HEADER);

@@ -76,10 +76,10 @@ impl Slots {
                 return;
             }
             let known = if is_right { held.framing } else { found_by(&held, want, framing) };
-            let FramingWant { stream_id, limits, .. } = framing;
+            let FramingWant { stream_id, limits, max_frame, .. } = framing;
             // SAFETY: as above.
             unsafe {
-                let told = FlowFraming { stream_id, limits, ..known };
+                let told = FlowFraming { stream_id, limits, max_frame, ..known };
                 ptr::write_volatile(&raw mut (*slot).framing, told);
             }
             self.want(number, want);
@@ -166,10 +166,10 @@ fn word_of(want: FlowWant) -> u64 {
 /// passed since.
 fn ready(want: FlowWant) -> FlowSlot {
     let slot = FlowSlot { want: word_of(want), peer: NO_PEER, ..FlowSlot::default() };
-    let Some(FramingWant { stream_id, limits, place }) = want.framing else { return slot };
-    let framing = FlowFraming { stream_id, limits, ..FlowFraming::default() };
+    let Some(FramingWant { stream_id, limits, max_frame, place }) = want.framing else { return slot };
+    let known = place.map_or_else(FlowFraming::default, |place| at_place(want, place.left));
+    let framing = FlowFraming { stream_id, limits, max_frame, ..known };
     let Some(place) = place else { return FlowSlot { framing, ..slot } };
-    let framing = FlowFraming { stream_id, limits, ..at_place(want, place.left) };
     FlowSlot { next: place.seq, follows: order::TOLD, framing, ..slot }
 }
 

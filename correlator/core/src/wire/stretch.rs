@@ -64,8 +64,8 @@ pub(super) enum ChunkEnd {
     DataEnd,
     /// In a size: its value so far, and whether it has digits.
     Size(u64, bool),
-    /// Behind this size, before the line's end.
-    Extension(u64),
+    /// Behind this size, before the line's end; and how long the extension is so far.
+    Extension(u64, u32),
 }
 
 impl Stretch {
@@ -102,7 +102,7 @@ impl ChunkEnd {
             chunk_phase::DATA_END => Some(Self::DataEnd),
             chunk_phase::SIZE => Some(Self::Size(0, false)),
             chunk_phase::DIGITS => Some(Self::Size(framed.partial, true)),
-            chunk_phase::EXTENSION => Some(Self::Extension(framed.partial)),
+            chunk_phase::EXTENSION => Some(Self::Extension(framed.partial, framed.length)),
             _ => None,
         }
     }

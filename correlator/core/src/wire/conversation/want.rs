@@ -98,7 +98,7 @@ impl Conversation {
         let place = body.place().filter(|left| at + left == told).and_then(|left| u32::try_from(left).ok());
         let place = place.map(|left| FramingPlace { seq: link.seq_of(direction, at), left });
         FlowWant {
-            framing: Some(FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], place }),
+            framing: Some(FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], max_frame: 0, place }),
             ..plain(WANT_CHUNKS, link.seq_of(direction, told))
         }
     }

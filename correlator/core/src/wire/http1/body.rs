@@ -8,7 +8,7 @@ use super::{
     head::Framing,
 };
 
-/// Chunk extensions and trailers of one message together may have this many bytes.
+/// The extension of one chunk, and the trailers of a message, may have this many bytes.
 const MAX_EXTRA: u32 = 64 * 1024;
 
 /// A message's body, as far as it came.
@@ -24,7 +24,7 @@ pub(in super::super) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Chunked {
     at: At,
-    /// Bytes of extensions and trailers so far.
+    /// Bytes so far of the extension, or of the trailers.
     extra: u32,
     /// Lines with a size so far.
     lines: u32,
@@ -177,11 +177,11 @@ impl Chunked {
 
     fn pass(&mut self, run: ChunkRun, bytes: u64) -> Progress {
         self.lines = self.lines.saturating_add(run.lines);
-        self.at = match run.end {
-            ChunkEnd::Data(left) => At::Data(left),
-            ChunkEnd::DataEnd => At::DataEnd,
-            ChunkEnd::Size(size, has_digits) => At::Size(size, has_digits),
-            ChunkEnd::Extension(size) => At::Extension(size),
+        (self.at, self.extra) = match run.end {
+            ChunkEnd::Data(left) => (At::Data(left), 0),
+            ChunkEnd::DataEnd => (At::DataEnd, 0),
+            ChunkEnd::Size(size, has_digits) => (At::Size(size, has_digits), 0),
+            ChunkEnd::Extension(size, bytes) => (At::Extension(size), bytes),
         };
         Progress { bytes, body_bytes: u64::from(run.body).min(bytes), state: Reached::Within }
     }
@@ -222,7 +222,10 @@ impl Chunked {
     fn next(&mut self, byte: u8) -> Next {
         match (self.at, byte) {
             (At::Size(size, _), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => digit(size, byte),
-            (At::Size(size, true) | At::Extension(size), b'\n') => line_end(size),
+            (At::Size(size, true) | At::Extension(size), b'\n') => {
+                self.extra = 0;
+                line_end(size)
+            }
             (At::Size(size, true), b'\r' | b';' | b' ' | b'\t') => Next::At(At::Extension(size)),
             (At::Extension(_), _) => self.extra(self.at),
             (At::DataEnd, b'\r') => Next::At(At::DataEnd),
@@ -249,7 +252,7 @@ impl Chunked {
     }
 
     fn extra(&mut self, at: At) -> Next {
-        self.extra += 1;
+        self.extra = self.extra.saturating_add(1);
         if self.extra <= MAX_EXTRA { Next::At(at) } else { Next::Bad }
     }
 }

@@ -7,13 +7,15 @@ use weft_abi::{FlowKey, FlowWant, FramingPlace, FramingWant, NO_LIMIT, WANT_FRAM
 use super::{
     super::{conversation::Link, decode::tuple, direction::Direction, stream::Chunk},
     connection::{Connection, Cx},
-    frame::FrameType,
+    frame::{FrameType, HEADER},
     half::{At, Half},
-    stream::{Phase, Slot},
+    stream::{Phase, Role, Slot},
 };
 
 /// A body is worth leaving out when so much of it was seen.
 const BULK: u64 = 64 * 1024;
+/// And when its frames have so many bytes: of smaller ones a segment has too many for a program to read them all.
+const WORTH_FRAME: u64 = 512;
 
 /// The body, and what the kernel was told of it.
 pub(super) struct Bulk {
@@ -112,16 +114,17 @@ impl Connection {
         let role = self.role(direction)?;
         let At::Payload(frame, _) = self.half(direction).at else { return None };
         let slot = self.streams.get(frame.stream_id).filter(|_| frame.kind == FrameType::Data)?;
-        let large = !slot.is_call() && slot.body_bytes(role) >= BULK;
+        let large =
+            !slot.is_call() && slot.body_bytes(role) >= BULK && has_frames_of(slot, role, WORTH_FRAME);
         (large && frame.is_plain_data_of(frame.stream_id)).then_some(frame.stream_id)
     }
 
     fn bulk_goes_on(&mut self) -> bool {
         let Some(Bulk { stream_id, sender, .. }) = self.bulk.as_deref() else { return false };
         let lost = self.halves.iter().any(|half| matches!(half.at, At::Lost | At::Opaque));
-        let (role, slot) = (self.role(*sender), self.streams.peek(*stream_id));
-        let phase = role.zip(slot).map(|(role, slot)| role.of(&slot.stream.messages).phase);
-        phase == Some(Phase::Open) && !lost
+        let Some((role, slot)) = self.role(*sender).zip(self.streams.peek(*stream_id)) else { return false };
+        let open = role.of(&slot.stream.messages).phase == Phase::Open;
+        open && !lost && has_frames_of(slot, role, WORTH_FRAME / 2)
     }
 
     fn begin_bulk(&mut self, cx: &mut Cx<'_, '_>, stream_id: u32, at: u64) {
@@ -164,7 +167,8 @@ impl Connection {
         for (direction, kind) in [(bulk.sender, WANT_FRAMES), (other, WANT_UPDATES)] {
             let seq = |offset| cx.link.seq_of(direction, offset);
             let place = direction.of(&places).map(|(at, left)| FramingPlace { seq: seq(at), left });
-            let framing = Some(FramingWant { stream_id: bulk.stream_id, limits, place });
+            let (stream_id, max_frame) = (bulk.stream_id, self.max_frame(direction));
+            let framing = Some(FramingWant { stream_id, limits, max_frame, place });
             let argument = seq(direction.of(&bulk.told).frame);
             cx.work.out.wants.push((key(cx.link, direction), Some(FlowWant { kind, argument, framing })));
         }
@@ -202,6 +206,12 @@ impl Bulk {
         let limit = |window: i64| window.clamp(i32::MIN.into(), i64::from(NO_LIMIT) - 1) as i32;
         [limit(connection + by_connection), limit(stream + by_stream + i64::from(initial))]
     }
+}
+
+/// Whether a message's frames have so many bytes of its body on the average.
+fn has_frames_of(slot: &Slot, role: Role, bytes: u64) -> bool {
+    let headers = slot.header_bytes(role) / HEADER as u64;
+    slot.body_bytes(role) >= bytes.saturating_mul(headers)
 }
 
 impl Half {

@@ -180,6 +180,12 @@ impl Connection {
     }
 
     /// Nothing but the look of some frames says that this is HTTP/2.
+    /// The longest payload that a direction's frames may have, as far as it is known what was agreed on.
+    pub(super) fn max_frame(&self, direction: Direction) -> u32 {
+        let known = self.all_seen || self.is_guessed();
+        if known { direction.of(&self.halves).max_frame } else { MAX_FRAME }
+    }
+
     fn is_guessed(&self) -> bool {
         !self.confirmed && self.doubt == Some(Anomaly::JoinedMidway)
     }
@@ -239,10 +245,9 @@ impl Connection {
 
     /// A frame's header is complete; the chunk begins behind it. Says whether it is one.
     fn open_frame(&mut self, cx: &mut Cx<'_, '_>, mut frame: FrameHeader, chunk: &Chunk<'_>) -> bool {
-        let (all_seen, guessed) = (self.all_seen, self.is_guessed());
+        let (guessed, max_frame) = (self.is_guessed(), self.max_frame(cx.direction));
         let half = self.half(cx.direction);
         let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
-        let max_frame = if all_seen { half.max_frame } else { MAX_FRAME };
         let unlikely = guessed && !sync::is_usual(frame, half.max_frame);
         if unlikely
             || frame.length > max_frame

@@ -129,6 +129,16 @@ impl Slot {
         }
     }
 
+    /// Bytes of a message's frames that are not of its body: headers of frames, and its header blocks.
+    pub(super) fn header_bytes(&self, role: Role) -> u64 {
+        let exchange = &self.stream.exchange;
+        let bytes = match role {
+            Role::Request => exchange.request.bytes,
+            Role::Response => exchange.response.map_or(0, |response| response.bytes),
+        };
+        bytes.saturating_sub(self.body_bytes(role))
+    }
+
     /// What is missing of it when nothing more comes, where that is not known already.
     pub(super) fn missing(&self) -> Option<Anomaly> {
         let [request, response] = &self.stream.messages;

@@ -3,6 +3,9 @@ use weft_abi::chunk_phase;
 
 use super::{Framing, Read};
 
+/// Of a longer extension user space sees every byte.
+const MAX_EXTENSION: usize = 4096;
+
 /// The first line with a size that ends within the bytes: at their beginning, or behind the end of another line.
 pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     let ends = bytes.windows(2).enumerate().filter(|(_, window)| *window == b"\r\n").map(|(at, _)| at + 2);
@@ -78,6 +81,7 @@ fn size(bytes: &[u8]) -> Line {
     match (line.get(digits), line.last()) {
         (None, _) => Line::More,
         _ if digits == 0 => Line::None,
+        (Some(b'\r' | b';' | b' ' | b'\t'), Some(_)) if line.len() - digits > MAX_EXTENSION => Line::None,
         (Some(b'\r' | b';' | b' ' | b'\t' | b'\n'), Some(last)) => {
             let size = u32::from_str_radix(std::str::from_utf8(&line[..digits]).unwrap_or(""), 16);
             match size {
@@ -91,19 +95,20 @@ fn size(bytes: &[u8]) -> Line {
 }
 
 impl Framing {
-    /// `FramedRun::partial` and `have`.
-    pub(super) fn phase(&self) -> (u64, u8) {
+    /// `FramedRun::partial`, `have` and `length`.
+    pub(super) fn phase(&self) -> (u64, u8, u32) {
         let begin = self.partial.iter().take_while(|byte| **byte == b'\r').count();
         let line = self.partial.get(begin + 1..);
         let digits = line.unwrap_or_default().iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let size = line.and_then(|line| std::str::from_utf8(&line[..digits]).ok());
         let size = size.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
         match line {
-            _ if !self.line => (0, chunk_phase::DATA),
-            None => (0, chunk_phase::DATA_END),
-            Some([]) => (0, chunk_phase::SIZE),
-            Some(line) if digits == line.len() => (size, chunk_phase::DIGITS),
-            Some(_) => (size, chunk_phase::EXTENSION),
+            _ if !self.line => (0, chunk_phase::DATA, 0),
+            None => (0, chunk_phase::DATA_END, 0),
+            Some([]) => (0, chunk_phase::SIZE, 0),
+            Some(line) if digits == line.len() => (size, chunk_phase::DIGITS, 0),
+            // Behind the byte that ends the size.
+            Some(line) => (size, chunk_phase::EXTENSION, (line.len() - digits - 1) as u32),
         }
     }
 }

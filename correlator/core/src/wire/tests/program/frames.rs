@@ -2,6 +2,8 @@
 use super::{Framing, Read};
 
 const HEADER: usize = 9;
+/// What frames are told apart by: the stream's identifier, and the longest payload.
+type Known = (u32, u32);
 
 /// The first header of DATA of the stream without flags.
 pub(super) fn find(bytes: &[u8], stream_id: u32) -> Option<usize> {
@@ -10,7 +12,7 @@ pub(super) fn find(bytes: &[u8], stream_id: u32) -> Option<usize> {
     place.checked_sub(3)
 }
 
-pub(super) fn read(mut framing: Framing, payload: &[u8], mut at: usize, stream_id: u32) -> Read {
+pub(super) fn read(mut framing: Framing, payload: &[u8], mut at: usize, known: Known) -> Read {
     let (_, _, wanted_not) = framing.class;
     let mut read = Read { joins: 0, joined: framing.clone(), counts: [0; 2], end: None };
     let mut odd = framing.left > 0 && !wanted_not;
@@ -25,12 +27,16 @@ pub(super) fn read(mut framing: Framing, payload: &[u8], mut at: usize, stream_i
             if framing.partial.len() < HEADER {
                 break;
             }
-            let plain = open(&mut framing, stream_id);
-            if !plain && !odd {
+            let is_none = is_none(&framing.partial, known.1);
+            let plain = open(&mut framing, known.0);
+            if (is_none || !plain) && !odd {
                 (odd, read.joins) = (true, begin);
                 if begin > 0 {
                     read.joined = before;
                 }
+            }
+            if is_none {
+                return read;
             }
             read.counts[1] += u32::from(!odd);
         }
@@ -52,6 +58,11 @@ pub(super) fn read(mut framing: Framing, payload: &[u8], mut at: usize, stream_i
     read
 }
 
+/// Whether this is no frame's header.
+fn is_none(header: &[u8], max_frame: u32) -> bool {
+    header[3] > 9 || u32::from_be_bytes([0, header[0], header[1], header[2]]) > max_frame
+}
+
 /// A header is complete; says whether it is one of those that are not wanted.
 fn open(framing: &mut Framing, stream_id: u32) -> bool {
     let header = std::mem::take(&mut framing.partial);
@@ -71,7 +82,8 @@ fn end(framing: &mut Framing) {
 }
 
 /// The other direction: frames that open windows.
-pub(super) fn read_updates(mut framing: Framing, payload: &[u8], mut at: usize, stream_id: u32) -> Read {
+pub(super) fn read_updates(mut framing: Framing, payload: &[u8], mut at: usize, known: Known) -> Read {
+    let (stream_id, max_frame) = known;
     let mut read = Read { joins: 0, joined: framing.clone(), counts: [0; 2], end: None };
     let mut odd = framing.left > 0;
     let mut lost = false;
@@ -85,8 +97,8 @@ pub(super) fn read_updates(mut framing: Framing, payload: &[u8], mut at: usize, 
         }
         let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
         let stream = rest.get(5..HEADER).map(number);
-        let known = stream.filter(|stream| *stream == 0 || *stream == stream_id);
-        if let (Some(stream), [0, 0, 4, 8, _, _, _, _, _, by @ ..]) = (known, rest)
+        let ours = stream.filter(|stream| *stream == 0 || *stream == stream_id);
+        if let (Some(stream), [0, 0, 4, 8, _, _, _, _, _, by @ ..]) = (ours, rest)
             && let Some(by) = by.get(..4).map(number)
         {
             let which = usize::from(stream != 0);
@@ -101,7 +113,7 @@ pub(super) fn read_updates(mut framing: Framing, payload: &[u8], mut at: usize, 
         match rest {
             [_, _, _, 4, flags, ..] if flags & 1 == 0 => lost = true,
             [_, _, _, 8, ..] if rest.len() < HEADER + 4 => lost = true,
-            _ if rest.len() < HEADER => lost = true,
+            _ if rest.len() < HEADER || is_none(rest, max_frame) => lost = true,
             _ => {}
         }
         at += HEADER.min(rest.len());

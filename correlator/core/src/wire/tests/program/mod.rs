@@ -45,6 +45,7 @@ struct Slot {
     want: (u32, u32),
     stream_id: u32,
     limits: [i32; 2],
+    max_frame: u32,
     next: Option<u32>,
     /// A segment passed, so that what comes behind it is no copy.
     seen: bool,
@@ -128,8 +129,8 @@ impl Program {
 impl Slot {
     fn new(want: FlowWant) -> Self {
         let mut slot = Self { want: (want.kind, want.argument), ..Self::default() };
-        let Some(FramingWant { stream_id, limits, place }) = want.framing else { return slot };
-        (slot.stream_id, slot.limits) = (stream_id, limits);
+        let Some(FramingWant { stream_id, limits, max_frame, place }) = want.framing else { return slot };
+        (slot.stream_id, slot.limits, slot.max_frame) = (stream_id, limits, max_frame);
         if let Some(place) = place {
             slot.next = Some(place.seq);
             slot.framing = Some(Framing::told(want, place.left));
@@ -147,6 +148,7 @@ impl Slot {
                 return;
             }
             (self.stream_id, self.limits) = (framing.stream_id, framing.limits);
+            self.max_frame = framing.max_frame;
             if let (Some(place), Some(next)) = (framing.place, self.next)
                 && !self.is_right()
                 && want.kind == WANT_CHUNKS
@@ -167,13 +169,13 @@ impl Slot {
         }
         let framing = self.framing.as_ref().expect("a run whose framing is not known");
         let chunks = run.header.kind == KIND_CHUNK_RUN;
-        let (partial, have) = if chunks { framing.phase() } else { framing.header() };
+        let (partial, have, length) = if chunks { framing.phase() } else { framing.header() };
         let framed = FramedRun {
             run,
             partial,
             counts,
             stream_id: self.stream_id,
-            length: framing.length,
+            length,
             left: framing.left,
             have,
             windows,
@@ -271,9 +273,9 @@ impl Slot {
 
     fn read(&self, framing: Framing, payload: &[u8], at: usize) -> Read {
         match self.want.0 {
-            WANT_FRAMES => frames::read(framing, payload, at, self.stream_id),
+            WANT_FRAMES => frames::read(framing, payload, at, (self.stream_id, self.max_frame)),
             WANT_CHUNKS => chunks::read(framing, payload, at),
-            _ => frames::read_updates(framing, payload, at, self.stream_id),
+            _ => frames::read_updates(framing, payload, at, (self.stream_id, self.max_frame)),
         }
     }
 
@@ -349,10 +351,10 @@ impl Framing {
     }
 
     /// The bytes of a frame's header.
-    fn header(&self) -> (u64, u8) {
+    fn header(&self) -> (u64, u8, u32) {
         let mut bytes = [0; 8];
         bytes[..self.partial.len()].copy_from_slice(&self.partial);
-        (u64::from_ne_bytes(bytes), self.partial.len() as u8)
+        (u64::from_ne_bytes(bytes), self.partial.len() as u8, self.length)
     }
 }
 
