@@ -51,8 +51,19 @@ pub struct FramingWant {
     pub limits: [i32; 2],
     /// HTTP/2: `FlowFraming::max_frame`.
     pub max_frame: u32,
-    /// Where user space is, if it is between two units of framing there.
+    /// Where user space is, if it knows what comes there.
     pub place: Option<FramingPlace>,
+    /// About where the program began.
+    pub verdict: Option<FramingVerdict>,
+}
+
+/// What user space says to a [`Border`](crate::Border).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramingVerdict {
+    /// The border's place.
+    pub seq: u32,
+    /// A unit of framing begins there, and nothing that passed before the program saw the flow lies behind what it has seen.
+    pub right: bool,
 }
 
 /// A place in a flow's framing.
@@ -60,8 +71,7 @@ pub struct FramingWant {
 pub struct FramingPlace {
     /// Its sequence number.
     pub seq: u32,
-    /// How many bytes of a frame's payload, or of a chunk, come there; 0: a unit of framing begins. `FlowWant::argument` is
-    /// the sequence number behind them.
+    /// How many bytes of a frame's payload, or of a chunk, come there; 0: a unit of framing begins.
     pub left: u32,
 }
 
@@ -73,9 +83,8 @@ pub const WANT_FROM: u32 = 1;
 pub const WANT_NONE: u32 = 2;
 /// HTTP/2 (RFC 9113): no DATA of one stream. The program reads the frames' headers.
 ///
-/// Of this kind and the following ones, `argument` is the sequence number of a unit of framing: where the program began to
-/// read, and user space found it right. As long as it is another one, all payload is wanted. Where it is behind the place
-/// at which the program began, that was wrong.
+/// Of this kind and the following ones all payload is wanted until user space finds right where the program began
+/// ([`FramingVerdict`]); `argument` is 0.
 pub const WANT_FRAMES: u32 = 3;
 /// HTTP/2: no WINDOW_UPDATE of the connection or of one stream.
 pub const WANT_UPDATES: u32 = 4;
@@ -154,7 +163,7 @@ pub struct FlowFraming {
     pub counts: [u32; 2],
     /// HTTP/2: bytes in `partial`. Chunks: `chunk_phase::*`.
     pub have: u8,
-    /// 1: all this is known.
+    /// `knowledge::*`.
     pub known: u8,
     /// HTTP/2: bits of `frame_class` of the frame of which `left` bytes come next.
     pub class: u8,
@@ -172,6 +181,18 @@ pub mod order {
     pub const SEEN: u8 = 1;
     /// User space has come so far; no segment passed since. What begins there may have passed before.
     pub const TOLD: u8 = 2;
+}
+
+/// What is known of a flow's framing.
+pub mod knowledge {
+    /// Nothing: the program searches for a place to begin.
+    pub const NONE: u8 = 0;
+    /// User space knows a place. Unless what passes shows that it has been passed, the program begins with it.
+    pub const TOLD: u8 = 1;
+    /// The program reads from a place that user space has still to find right.
+    pub const BEGUN: u8 = 2;
+    /// From one that it found right.
+    pub const RIGHT: u8 = 3;
 }
 
 /// What a frame of HTTP/2 is to the program that reads DATA: bits.

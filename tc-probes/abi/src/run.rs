@@ -80,8 +80,12 @@ pub struct Border {
     pub tuple: Tuple,
     /// The place's sequence number.
     pub seq: u32,
+    /// The sequence number up to which the program has seen the flow, with this segment.
+    pub next: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 const _: () = assert!(size_of::<Run>() == 112);
 const _: () = assert!(size_of::<FramedRun>() == 144);
-const _: () = assert!(size_of::<Border>() == 64);
+const _: () = assert!(size_of::<Border>() == 72);

@@ -5,8 +5,8 @@
 use aya_ebpf::bindings::{__sk_buff, BPF_RB_NO_WAKEUP};
 use core::ptr::{addr_of, addr_of_mut, read_volatile};
 use weft_abi::{
-    Border, FlowFraming, FlowSlot, Header, KIND_BORDER, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_UPDATE_RUN,
-    NO_LIMIT, WANT_CHUNKS, WANT_FRAMES, WANT_UPDATES, chunk_phase, order,
+    Border, FlowSlot, Header, KIND_BORDER, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_UPDATE_RUN, NO_LIMIT,
+    WANT_CHUNKS, WANT_FRAMES, WANT_UPDATES, chunk_phase, knowledge, order,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ pub unsafe fn step(held: Held, want: u64, passing: &Passing<'_>, scratch: *mut S
     let may_join = unsafe {
         windows(held, &reader)
             && packet.is_plain()
-            && is_right(slot, want as u32)
+            && is_right(slot)
             && run::follows(slot, packet)
             && run::has_room(slot, passing)
     };
@@ -46,12 +46,13 @@ pub unsafe fn step(held: Held, want: u64, passing: &Passing<'_>, scratch: *mut S
         unsafe { run::flush(slot, passing, scratch, 0) };
     }
     // SAFETY: as for this function.
-    unsafe { begin(slot, want as u32, passing, &reader) };
+    unsafe { begin(slot, passing, &reader) };
     forget();
     read(passing.ctx.skb.skb, &reader);
     forget();
     if get!(reader, begun) == 1 {
-        announce(passing, &reader);
+        // SAFETY: as for this function.
+        unsafe { announce(slot, passing, &reader) };
     }
     forget();
     // SAFETY: as for this function.
@@ -63,9 +64,8 @@ pub unsafe fn step(held: Held, want: u64, passing: &Passing<'_>, scratch: *mut S
 /// # Safety
 /// The slot must be locked.
 #[inline(always)]
-unsafe fn is_right(slot: *mut FlowSlot, told: u32) -> bool {
-    let FlowFraming { known, anchor, .. } = unsafe { &(*slot).framing };
-    *known == 1 && *anchor == told
+unsafe fn is_right(slot: *mut FlowSlot) -> bool {
+    unsafe { (*slot).framing.known == knowledge::RIGHT }
 }
 
 /// Copies what is known of the flow for reading, or searches for a place to begin.
@@ -73,7 +73,7 @@ unsafe fn is_right(slot: *mut FlowSlot, told: u32) -> bool {
 /// # Safety
 /// As [`step`].
 #[inline(always)]
-unsafe fn begin(slot: *mut FlowSlot, told: u32, passing: &Passing<'_>, reader: &Reader) {
+unsafe fn begin(slot: *mut FlowSlot, passing: &Passing<'_>, reader: &Reader) {
     let packet = &passing.seen.packet;
     let slot = unsafe { &*slot };
     unsafe { addr_of_mut!((*reader.reading).framing).write_volatile(slot.framing) };
@@ -86,13 +86,13 @@ unsafe fn begin(slot: *mut FlowSlot, told: u32, passing: &Passing<'_>, reader: &
     if slot.follows != order::UNKNOWN {
         move_to(packet.seq.wrapping_sub(slot.next) as i32, reader);
     } else {
-        set!(reader, framing.known, 0);
+        set!(reader, framing.known, knowledge::NONE);
     }
-    // Where user space is past the place without having said that it is right, it is wrong.
-    if told.wrapping_sub(get!(reader, framing.anchor)) as i32 > 0 {
-        set!(reader, framing.known, 0);
+    if get!(reader, framing.known) == knowledge::TOLD {
+        set!(reader, framing.known, knowledge::BEGUN);
+        set!(reader, begun, 1);
     }
-    if get!(reader, framing.known) == 1 || reader.rest() == 0 {
+    if get!(reader, framing.known) != knowledge::NONE || reader.rest() == 0 {
         unsafe { addr_of_mut!((*reader.reading).bytes).cast::<u64>().write_volatile(slot.framing.partial) };
     } else {
         find(passing, reader);
@@ -114,7 +114,7 @@ fn move_to(ahead: i32, reader: &Reader) {
         if get!(reader, framing.have) == chunk_phase::DATA && left > ahead as u32 {
             set!(reader, framing.left, left - ahead as u32);
         } else {
-            set!(reader, framing.known, 0);
+            set!(reader, framing.known, knowledge::NONE);
         }
     }
 }
@@ -139,7 +139,7 @@ fn find(passing: &Passing<'_>, reader: &Reader) {
         reader.advance(place);
         set!(reader, framing.have, if get!(reader, kind) == WANT_CHUNKS { chunk_phase::SIZE } else { 0 });
         set!(reader, framing.anchor, passing.seen.packet.seq.wrapping_add(get!(reader, at)));
-        set!(reader, framing.known, 1);
+        set!(reader, framing.known, knowledge::BEGUN);
         set!(reader, begun, 1);
     }
 }
@@ -159,20 +159,27 @@ fn read(ctx: *mut __sk_buff, reader: &Reader) {
 }
 
 /// Tells user space where the program began. Where that finds no room, it begins anew.
+///
+/// # Safety
+/// As [`step`].
 #[inline(always)]
-fn announce(passing: &Passing<'_>, reader: &Reader) {
+unsafe fn announce(slot: *mut FlowSlot, passing: &Passing<'_>, reader: &Reader) {
     let odd_at_once =
         get!(reader, kind) == WANT_UPDATES && get!(reader, odd) == 1 && get!(reader, joins) == 0;
-    if get!(reader, framing.known) == 0 || odd_at_once {
-        return set!(reader, framing.known, 0);
+    if get!(reader, framing.known) == knowledge::NONE || odd_at_once {
+        return set!(reader, framing.known, knowledge::NONE);
     }
+    let packet = &passing.seen.packet;
     let record = Border {
         header: Header { kind: KIND_BORDER, ..passing.seen.header },
-        tuple: passing.seen.packet.tuple,
+        tuple: packet.tuple,
         seq: get!(reader, framing.anchor),
+        // SAFETY: the slot is locked.
+        next: unsafe { run::next_with(slot, packet) },
+        pad: 0,
     };
     if RECORDS.output::<Border>(&record, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
-        set!(reader, framing.known, 0);
+        set!(reader, framing.known, knowledge::NONE);
     }
 }
 
@@ -301,9 +308,11 @@ unsafe fn windows(held: Held, reader: &Reader) -> bool {
         ];
         let of = if kind == WANT_FRAMES { held.slot } else { peer };
         let limits = read_volatile(addr_of!((*of).framing.limits));
-        let anchor = read_volatile(addr_of!((*peer).framing.anchor));
-        let known = read_volatile(addr_of!((*peer).framing.known)) == 1
-            && read_volatile(addr_of!((*peer).want)) == u64::from(other) << 32 | u64::from(anchor)
+        let of_peer = read_volatile(addr_of!((*peer).framing.known));
+        // Where no update passed since user space told of the place, none is missing but what user space will have read.
+        let nothing_came = kind == WANT_FRAMES && of_peer == knowledge::TOLD;
+        let known = (of_peer == knowledge::RIGHT || nothing_came)
+            && (read_volatile(addr_of!((*peer).want)) >> 32) as u32 == other
             && read_volatile(addr_of!((*peer).peer)) == held.number;
         (sums, limits, known)
     };

@@ -115,7 +115,7 @@ impl Reader {
     #[inline(always)]
     pub fn lose(&self, at: u32) {
         self.stop_joining(at);
-        set!(self, framing.known, 0);
+        set!(self, framing.known, weft_abi::knowledge::NONE);
     }
 
     /// Counts something of what is not wanted. `which`: 0 or 1.

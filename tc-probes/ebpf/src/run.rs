@@ -60,6 +60,17 @@ pub unsafe fn join(slot: *mut FlowSlot, passing: &Passing<'_>, bytes: u32, kind:
     slot.follows = order::SEEN;
 }
 
+/// The sequence number behind all that passed, this segment too.
+///
+/// # Safety
+/// The slot must be locked.
+#[inline(always)]
+pub unsafe fn next_with(slot: *mut FlowSlot, packet: &Packet) -> u32 {
+    let FlowSlot { next, follows, .. } = unsafe { *slot };
+    let end = packet.seq.wrapping_add(packet.payload_len);
+    if follows == order::UNKNOWN || end.wrapping_sub(next) as i32 > 0 { end } else { next }
+}
+
 /// The segment passed: what is in order comes behind it, if it did not pass before.
 ///
 /// # Safety

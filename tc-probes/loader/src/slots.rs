@@ -8,8 +8,8 @@ use std::{
 use aya::maps::MapData;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use weft_abi::{
-    FlowFraming, FlowSlot, FlowWant, FramingWant, NO_PEER, SLOTS, WANT_CHUNKS, WANT_FRAMES, chunk_phase,
-    frame_class, order,
+    FlowFraming, FlowSlot, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_PEER, SLOTS, WANT_CHUNKS,
+    WANT_FRAMES, chunk_phase, frame_class, knowledge, order,
 };
 
 use crate::error::{IoContext as _, Result};
@@ -64,18 +64,14 @@ impl Slots {
         (word.load(Ordering::Acquire) >> 32) as u32
     }
 
-    /// The same for a flow whose framing is read: what the program needs for that is there before it reads the want. What the
-    /// program reads from a place that was found right stays. Says whether no program held the slot.
+    /// The same for a flow whose framing is read. What the program reads from a place that was found right stays. Says whether
+    /// no program held the slot.
     pub(crate) fn want_framing(&self, number: u32, want: FlowWant, framing: FramingWant) -> bool {
         let told = || {
             let slot = self.slot(number);
             // SAFETY: within the mapping, and locked.
             let held = unsafe { ptr::read_volatile(slot) };
-            let is_right = held.framing.known == 1 && held.framing.anchor == held.want as u32;
-            if is_right && want.argument != held.framing.anchor {
-                return;
-            }
-            let known = if is_right { held.framing } else { found_by(&held, want, framing) };
+            let known = found_by(&held, judged(held.framing, framing.verdict), want, framing);
             let FramingWant { stream_id, limits, max_frame, .. } = framing;
             // SAFETY: as above.
             unsafe {
@@ -166,34 +162,45 @@ fn word_of(want: FlowWant) -> u64 {
 /// passed since.
 fn ready(want: FlowWant) -> FlowSlot {
     let slot = FlowSlot { want: word_of(want), peer: NO_PEER, ..FlowSlot::default() };
-    let Some(FramingWant { stream_id, limits, max_frame, place }) = want.framing else { return slot };
-    let known = place.map_or_else(FlowFraming::default, |place| at_place(want, place.left));
+    let Some(FramingWant { stream_id, limits, max_frame, place, .. }) = want.framing else { return slot };
+    let known = place.map_or_else(FlowFraming::default, |place| at_place(want, place));
     let framing = FlowFraming { stream_id, limits, max_frame, ..known };
     let Some(place) = place else { return FlowSlot { framing, ..slot } };
     FlowSlot { next: place.seq, follows: order::TOLD, framing, ..slot }
 }
 
-/// Where the framing goes on in so many bytes.
-fn at_place(want: FlowWant, left: u32) -> FlowFraming {
+/// A place from which the program may go on.
+fn at_place(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> FlowFraming {
     FlowFraming {
-        anchor: want.argument,
+        anchor: seq.wrapping_add(left),
         left,
         have: if want.kind == WANT_CHUNKS && left == 0 { chunk_phase::SIZE } else { 0 },
         class: if want.kind == WANT_FRAMES { PLAIN_DATA } else { 0 },
-        known: 1,
+        known: knowledge::TOLD,
         ..FlowFraming::default()
     }
 }
 
 /// What is known of a flow when user space says where a chunk ends, or a line with a size begins, that has not passed yet.
-fn found_by(held: &FlowSlot, want: FlowWant, framing: FramingWant) -> FlowFraming {
-    let Some(place) = framing.place.filter(|_| want.kind == WANT_CHUNKS && held.follows == order::SEEN)
-    else {
-        return held.framing;
+fn found_by(held: &FlowSlot, known: FlowFraming, want: FlowWant, told: FramingWant) -> FlowFraming {
+    let of_use = want.kind == WANT_CHUNKS && known.known == knowledge::NONE && held.follows == order::SEEN;
+    let Some(FramingPlace { seq, left }) = told.place.filter(|_| of_use) else { return known };
+    let ahead = seq.wrapping_add(left).wrapping_sub(held.next) as i32;
+    if ahead > 0 || ahead == 0 && left == 0 {
+        at_place(want, FramingPlace { seq: held.next, left: ahead.unsigned_abs() })
+    } else {
+        known
+    }
+}
+
+/// What is known once user space has said whether the program began at the right place: if it still is where it began there.
+fn judged(framing: FlowFraming, verdict: Option<FramingVerdict>) -> FlowFraming {
+    let known = match verdict.filter(|verdict| verdict.seq == framing.anchor) {
+        Some(FramingVerdict { right: true, .. }) if framing.known == knowledge::BEGUN => knowledge::RIGHT,
+        Some(FramingVerdict { right: false, .. }) if framing.known == knowledge::BEGUN => knowledge::NONE,
+        _ => framing.known,
     };
-    let ahead = want.argument.wrapping_sub(held.next) as i32;
-    let is_new = ahead > 0 || ahead == 0 && place.left == 0;
-    if is_new { at_place(want, ahead.unsigned_abs()) } else { held.framing }
+    FlowFraming { known, ..framing }
 }
 
 impl Drop for Slots {

@@ -19,8 +19,8 @@ pub(super) enum ProbeEvent<'a> {
     Segment(SegmentEvent<'a>),
     /// Segments passed it that the programs put together: as one of them all, of which nothing was captured.
     Run(SegmentEvent<'a>),
-    /// A program begins to read a flow's framing at this sequence number.
-    Border(FlowId, Direction, u32),
+    /// A program begins to read a flow's framing at the first sequence number; up to the second one it has seen the flow.
+    Border(FlowId, Direction, [u32; 2]),
     /// A segment passed another kind of device: its bytes are accounted for, and not followed.
     Elsewhere(Header, u32),
     /// A connection changed.
@@ -119,7 +119,7 @@ fn framed_run(record: &[u8]) -> Option<ProbeEvent<'_>> {
 fn border<'a>(border: &Border) -> Option<ProbeEvent<'a>> {
     let direction = Direction::from_detail(border.header.detail)?;
     let id = flow_id(&border.header, &border.tuple, direction);
-    Some(ProbeEvent::Border(id, direction, border.seq))
+    Some(ProbeEvent::Border(id, direction, [border.seq, border.next]))
 }
 
 /// `tail`: the last bytes of it that are known.

@@ -5,6 +5,7 @@ use super::{
     direction::Direction,
     http2::Connection,
     stream::{Delivery, Origin},
+    stretch::Border,
     work::Work,
 };
 use crate::{Anomaly, Tcp};
@@ -50,11 +51,11 @@ impl Dialogue {
         }
     }
 
-    /// A program believes that a unit of a direction's framing begins at this stream offset.
-    pub(super) fn border(&mut self, direction: Direction, offset: u64) {
+    /// A program believes that a unit of a direction's framing begins there.
+    pub(super) fn border(&mut self, link: &Link, direction: Direction, border: Border, work: &mut Work<'_>) {
         match self {
-            Self::Other(conversation) => conversation.border(direction, offset),
-            Self::Http2(connection) => connection.border(direction, offset),
+            Self::Other(conversation) => conversation.border(link, direction, border, work),
+            Self::Http2(connection) => connection.border(link, direction, border, work),
         }
     }
 

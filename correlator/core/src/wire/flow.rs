@@ -10,6 +10,7 @@ use super::{
     join::{IoRange, Sockets},
     reassembly::Reassembly,
     stream::{Chunk, Delivery, FIRST, Origin, Stream},
+    stretch::Border,
     work::Work,
 };
 use crate::{Anomalies, Anomaly, FlowId, Ktime, Tcp};
@@ -159,11 +160,16 @@ impl Flow {
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
     }
 
-    /// A program believes that a unit of framing begins there.
-    pub(super) fn border(&mut self, direction: Direction, seq: u32) {
-        if let Some(offset) = self.offset_of(direction, seq) {
-            self.dialogue.border(direction, offset);
-        }
+    /// A program believes that a unit of framing begins at `seq`, and has seen the flow up to `next`. Whatever passed before
+    /// it saw the flow has been told by now; what it did not see of that, behind what it saw, it would take for new.
+    pub(super) fn border(&mut self, direction: Direction, [seq, next]: [u32; 2], work: &mut Work<'_>) {
+        let (Some(offset), Some(seen)) = (self.offset_of(direction, seq), self.offset_of(direction, next))
+        else {
+            return;
+        };
+        let saw_all = direction.of(&self.streams).highest() <= seen;
+        let link = self.link();
+        self.dialogue.border(&link, direction, Border { offset, saw_all }, work);
     }
 
     /// The pod's socket sent segments again at this time, and `snd_una` is the first byte that was not acknowledged. Which

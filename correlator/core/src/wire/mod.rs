@@ -208,7 +208,7 @@ impl Wire {
                 self.tally.stats.runs += 1;
                 self.segment(&run, down);
             }
-            Some(ProbeEvent::Border(id, direction, seq)) => self.border(&id, direction, seq),
+            Some(ProbeEvent::Border(id, direction, seqs)) => self.border(&id, direction, seqs, down),
             Some(ProbeEvent::Elsewhere(header, bytes)) => {
                 self.now = self.now.max(Ktime(header.time));
                 self.elsewhere(&header, u64::from(bytes));

@@ -1,6 +1,15 @@
 //! Stretches of a stream that the programs read themselves, and of which they tell what was in them.
 use weft_abi::{FramedRun, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_UPDATE_RUN, chunk_phase, window};
 
+/// Where a program begins to read a direction's framing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Border {
+    /// Its stream offset.
+    pub(super) offset: u64,
+    /// Nothing is known to have passed behind what the program has seen: what follows that it has not passed before.
+    pub(super) saw_all: bool,
+}
+
 /// What was in a stretch of bytes of which nobody has any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stretch {

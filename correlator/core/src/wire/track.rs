@@ -35,9 +35,16 @@ impl Wire {
     }
 
     /// A program begins to read the framing of a connection's direction.
-    pub(super) fn border(&mut self, id: &FlowId, direction: Direction, seq: u32) {
-        if let Some(flow) = self.table.find(id).and_then(|key| self.table.flow(key)) {
-            flow.border(direction, seq);
+    pub(super) fn border(
+        &mut self,
+        id: &FlowId,
+        direction: Direction,
+        seqs: [u32; 2],
+        down: &mut impl Downstream,
+    ) {
+        if let Some(key) = self.table.find(id) {
+            self.with_flow(key, |flow, work| flow.border(direction, seqs, work));
+            self.flush(key, down);
         }
     }
 

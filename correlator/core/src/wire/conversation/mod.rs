@@ -6,6 +6,8 @@ mod rest;
 mod resync;
 mod want;
 
+use std::num::NonZeroU64;
+
 use rest::Rest;
 use want::Wanted;
 
@@ -62,6 +64,8 @@ pub(super) struct Conversation {
     http2: Option<Box<Connection>>,
     rest: Rest,
     wanted: [Wanted; 2],
+    /// Stream offsets at which a program believes that a line with a chunk's size begins.
+    believed: [Option<NonZeroU64>; 2],
     /// Bytes that the kernel copied nevertheless, since it was last told.
     unwanted: [u32; 2],
     /// A head was parsed: the ends do speak what was guessed.
@@ -83,6 +87,7 @@ impl Conversation {
             http2: None,
             rest: Rest::default(),
             wanted: [Wanted::Everything; 2],
+            believed: [None; 2],
             unwanted: [0; 2],
             confirmed: false,
             closed: false,
@@ -159,11 +164,11 @@ impl Conversation {
     /// A chunk, in two parts where a program believes that framing begins within it.
     fn in_parts(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
         if let Some(border) = self.border_in(direction, &chunk) {
-            let before = chunk.take(border - chunk.offset);
+            let before = chunk.take(border.saturating_sub(chunk.offset));
             if before.len > 0 {
                 self.chunk(link, direction, before, work);
             }
-            self.judge(link, direction, border, work);
+            self.judge(link, direction, border, chunk.offset, work);
         }
         self.chunk(link, direction, chunk, work);
     }

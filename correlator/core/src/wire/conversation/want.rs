@@ -1,4 +1,8 @@
-use weft_abi::{FlowKey, FlowWant, FramingPlace, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FROM, WANT_NONE};
+use std::num::NonZeroU64;
+
+use weft_abi::{
+    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FROM, WANT_NONE,
+};
 
 use super::{
     super::{
@@ -6,6 +10,7 @@ use super::{
         direction::Direction,
         http1::{Body, Chunked, State},
         stream::Chunk,
+        stretch::Border,
         work::Work,
     },
     Conversation, Link, Spoken,
@@ -35,9 +40,8 @@ pub(super) enum Wanted {
     Everything,
     /// Payload from this stream offset on.
     From(u64),
-    /// No chunks. Where the program was last told that framing is, and how far behind that it believes that there is some, or
-    /// 0.
-    Chunks(u64, u32),
+    /// No chunks. Where a line with a size begins, or the end of one's data is, as the program was last told; 0: nobody knows.
+    Chunks(u64),
     /// No payload at all.
     Headers,
 }
@@ -62,7 +66,7 @@ impl Conversation {
         let want = match wanted {
             Wanted::Everything => None,
             Wanted::From(offset) => Some(plain(WANT_FROM, link.seq_of(direction, offset))),
-            Wanted::Chunks(told, _) => Some(self.chunks(link, direction, at, told)),
+            Wanted::Chunks(_) => Some(self.chunks(link, direction, at, None)),
             Wanted::Headers => Some(plain(WANT_NONE, 0)),
         };
         work.out.wants.push((key(link, direction), want));
@@ -90,47 +94,66 @@ impl Conversation {
         }
     }
 
-    /// No chunks from here on, or from where the program believes that there are some.
-    fn chunks(&self, link: &Link, direction: Direction, at: u64, told: u64) -> FlowWant {
-        let State::Body(Body::Chunked(body)) = direction.of(&self.readers).state else {
-            return plain(WANT_CHUNKS, link.seq_of(direction, told));
+    /// No chunks from here on, as far as the program knows where they are; `verdict`: whether it is right about a place.
+    fn chunks(&self, link: &Link, direction: Direction, at: u64, verdict: Option<(u64, bool)>) -> FlowWant {
+        let seq = |offset| link.seq_of(direction, offset);
+        let left = match direction.of(&self.readers).state {
+            State::Body(Body::Chunked(body)) => body.place().and_then(|left| u32::try_from(left).ok()),
+            _ => None,
         };
-        let place = body.place().filter(|left| at + left == told).and_then(|left| u32::try_from(left).ok());
-        let place = place.map(|left| FramingPlace { seq: link.seq_of(direction, at), left });
-        FlowWant {
-            framing: Some(FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], max_frame: 0, place }),
-            ..plain(WANT_CHUNKS, link.seq_of(direction, told))
+        let place = left.map(|left| FramingPlace { seq: seq(at), left });
+        let verdict = verdict.map(|(offset, right)| FramingVerdict { seq: seq(offset), right });
+        let framing = FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], max_frame: 0, place, verdict };
+        FlowWant { framing: Some(framing), ..plain(WANT_CHUNKS, 0) }
+    }
+
+    /// A program believes that a line with a chunk's size begins there. It hears at once where that is known, or it has not seen
+    /// all; else when everything before it was read.
+    pub(in super::super) fn border(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        Border { offset, saw_all }: Border,
+        work: &mut Work<'_>,
+    ) {
+        let Wanted::Chunks(told) = *direction.of(&self.wanted) else { return };
+        let at = *direction.of(&link.nexts);
+        let known = offset == told;
+        let waits = !known && saw_all && offset >= at;
+        *direction.of_mut(&mut self.believed) = NonZeroU64::new(offset).filter(|_| waits);
+        if !waits {
+            let want = self.chunks(link, direction, at, Some((offset, known && saw_all)));
+            work.out.wants.push((key(link, direction), Some(want)));
         }
     }
 
-    /// A program believes that a line with a chunk's size begins at this stream offset. Before what it was told last it is wrong,
-    /// and knows.
-    pub(in super::super) fn border(&mut self, direction: Direction, offset: u64) {
-        if let Wanted::Chunks(told, behind) = direction.of_mut(&mut self.wanted) {
-            *behind = offset.checked_sub(*told).and_then(|behind| u32::try_from(behind).ok()).unwrap_or(0);
-        }
-    }
-
-    /// Where within a chunk of the stream, or at its beginning, that is.
+    /// The place of which the program has to hear, once the stream has come to the end of a chunk.
     pub(super) fn border_in(&self, direction: Direction, chunk: &Chunk<'_>) -> Option<u64> {
-        let Wanted::Chunks(told, behind @ 1..) = *direction.of(&self.wanted) else { return None };
-        let believed = told + u64::from(behind);
-        (chunk.offset..chunk.end()).contains(&believed).then_some(believed)
+        let believed = (*direction.of(&self.believed))?.get();
+        (believed < chunk.end()).then_some(believed)
     }
 
-    /// All before that place was read: the program hears that it was right, or, with the next place, that it was wrong.
-    pub(super) fn judge(&mut self, link: &Link, direction: Direction, border: u64, work: &mut Work<'_>) {
-        let right = match direction.of(&self.readers).state {
+    /// All before this offset was read: the program hears whether a line with a size begins at the place that it believes in.
+    pub(super) fn judge(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        border: u64,
+        at: u64,
+        work: &mut Work<'_>,
+    ) {
+        *direction.of_mut(&mut self.believed) = None;
+        let before_size = match direction.of(&self.readers).state {
             State::Body(Body::Chunked(body)) => body.is_before_size(),
             _ => false,
         };
-        if let Wanted::Chunks(told, behind) = direction.of_mut(&mut self.wanted) {
-            *behind = 0;
+        let right = at == border && before_size;
+        if let Wanted::Chunks(told) = direction.of_mut(&mut self.wanted) {
             if right {
                 *told = border;
-                let want = self.chunks(link, direction, border, border);
-                work.out.wants.push((key(link, direction), Some(want)));
             }
+            let want = self.chunks(link, direction, at, Some((border, right)));
+            work.out.wants.push((key(link, direction), Some(want)));
         }
     }
 
@@ -139,7 +162,7 @@ impl Conversation {
         match *direction.of(&self.wanted) {
             Wanted::Everything => 0,
             Wanted::From(offset) => offset,
-            Wanted::Chunks(..) | Wanted::Headers => u64::MAX,
+            Wanted::Chunks(_) | Wanted::Headers => u64::MAX,
         }
     }
 
@@ -172,15 +195,11 @@ fn chunked(body: Chunked, seen: u64, before: Wanted, at: u64) -> Wanted {
     if left.is_some_and(|left| left > LARGEST_CHUNK) {
         return until(left.unwrap_or_default(), before, at);
     }
-    let (began, believed) = match before {
-        Wanted::Chunks(told, behind) => (Some(told), told + u64::from(behind)),
-        _ => (None, 0),
-    };
+    let began = if let Wanted::Chunks(told) = before { Some(told) } else { None };
     let least = if began.is_some() { WORTH_CHUNK / 2 } else { WORTH_CHUNK };
     let many = seen >= WORTH_CHUNKS && seen >= least * u64::from(body.lines());
     if many || left.is_some_and(|left| left > WORTH_CHUNKS) {
-        let told = left.map(|left| at + left).or(began).unwrap_or(at);
-        Wanted::Chunks(told, u32::try_from(believed.saturating_sub(told)).unwrap_or(0))
+        Wanted::Chunks(left.map(|left| at + left).or(began).unwrap_or_default())
     } else {
         Wanted::Everything
     }

@@ -2,10 +2,14 @@
 //! and those by which its receiver opens the windows again. How long these were used up shows only where both directions are
 //! told in the right order. So the program counts along, and ends a run where a window is used up or opened again; what it has
 //! to know for that are the windows at the places from which it reads.
-use weft_abi::{FlowKey, FlowWant, FramingPlace, FramingWant, NO_LIMIT, WANT_FRAMES, WANT_UPDATES};
+use weft_abi::{
+    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_FRAMES, WANT_UPDATES,
+};
 
 use super::{
-    super::{conversation::Link, decode::tuple, direction::Direction, stream::Chunk},
+    super::{
+        conversation::Link, decode::tuple, direction::Direction, stream::Chunk, stretch::Border, work::Work,
+    },
     connection::{Connection, Cx},
     frame::{FrameType, HEADER},
     half::{At, Half},
@@ -35,36 +39,50 @@ pub(super) struct Bulk {
 /// What the program was told of a direction.
 #[derive(Clone, Copy, Default)]
 struct Told {
-    /// Where a frame begins.
+    /// Where a frame begins; 0: nobody knows.
     frame: u64,
     /// Where the program believes that one begins; 0 for nowhere.
     believed: u64,
 }
 
 impl Connection {
-    /// A program believes that a frame begins at this stream offset.
-    pub(in crate::wire) fn border(&mut self, direction: Direction, offset: u64) {
-        if let Some(bulk) = &mut self.bulk {
-            direction.of_mut(&mut bulk.told).believed = offset;
+    /// A program believes that a frame begins there. It hears at once where that is known, or it has not seen all; else when
+    /// everything before it was read.
+    pub(in crate::wire) fn border(
+        &mut self,
+        link: &Link,
+        direction: Direction,
+        Border { offset, saw_all }: Border,
+        work: &mut Work<'_>,
+    ) {
+        let Some(bulk) = &mut self.bulk else { return };
+        let told = direction.of_mut(&mut bulk.told);
+        let known = offset == told.frame;
+        let waits = !known && saw_all && offset >= *direction.of(&link.nexts);
+        told.believed = if waits { offset } else { 0 };
+        if !waits {
+            self.tell(&mut Cx { link, direction, work }, [None; 2], Some((offset, known && saw_all)));
         }
     }
 
-    /// Where within a chunk of the stream, or at its beginning, that is.
+    /// The place of which the program has to hear, once the stream has come to the end of a chunk.
     pub(super) fn border_in(&self, direction: Direction, chunk: &Chunk<'_>) -> Option<u64> {
-        let told = direction.of(&self.bulk.as_ref()?.told);
-        (chunk.offset..chunk.end()).contains(&told.believed).then_some(told.believed)
+        let Told { believed, .. } = *direction.of(&self.bulk.as_ref()?.told);
+        (1..chunk.end()).contains(&believed).then_some(believed)
     }
 
-    /// All before that place was read: the program hears whether it was right.
-    pub(super) fn judge(&mut self, cx: &mut Cx<'_, '_>, border: u64) {
-        let right = self.half(cx.direction).left() == Some(0);
+    /// All before this offset was read: the program hears whether a frame begins at the place that it believes in.
+    pub(super) fn judge(&mut self, cx: &mut Cx<'_, '_>, border: u64, at: u64) {
+        let right = at == border && self.half(cx.direction).left() == Some(0);
         let windows = self.windows();
         let Some(bulk) = &mut self.bulk else { return };
-        // A place behind it, at which nothing begins, says that it was wrong.
-        let frame = if right { border } else { border + 1 };
-        *cx.direction.of_mut(&mut bulk.told) = Told { frame, believed: 0 };
-        bulk.begin(cx.direction, windows, 0);
-        self.tell(cx, [None; 2]);
+        let told = cx.direction.of_mut(&mut bulk.told);
+        told.believed = 0;
+        if right {
+            told.frame = border;
+            bulk.begin(cx.direction, windows, 0);
+        }
+        self.tell(cx, [None; 2], Some((border, right)));
     }
 
     /// Up to which stream offset bytes may have passed of which the kernel gives a record only later.
@@ -137,13 +155,13 @@ impl Connection {
             let half = direction.of(&self.halves);
             let left = half.left();
             let at = if direction == sender { at } else { *direction.of(&cx.link.nexts) };
-            let frame = at + u64::from(left.unwrap_or(0));
+            let frame = left.map_or(0, |left| at + u64::from(left));
             *direction.of_mut(&mut bulk.told) = Told { frame, believed: 0 };
             let in_progress = if let At::Payload(frame, _) = half.at { frame.length } else { 0 };
             bulk.begin(direction, windows, in_progress);
             *direction.of_mut(&mut places) = left.map(|left| (at, left));
         }
-        self.tell(cx, places);
+        self.tell(cx, places, None);
     }
 
     /// How much may still be sent, on the connection and on the stream; on that without its initial window.
@@ -155,8 +173,9 @@ impl Connection {
         [sender.of(&self.halves).window.credit(), stream]
     }
 
-    /// Tells the kernel all that is known; `places`: how far the directions were read, and what is left of a payload there.
-    fn tell(&self, cx: &mut Cx<'_, '_>, places: [Option<(u64, u32)>; 2]) {
+    /// Tells the kernel all that is known; `places`: how far the directions were read, and what is left of a payload there;
+    /// `verdict`: whether this place in the direction at hand is right.
+    fn tell(&self, cx: &mut Cx<'_, '_>, places: [Option<(u64, u32)>; 2], verdict: Option<(u64, bool)>) {
         let Some(bulk) = self.bulk.as_deref() else { return };
         let limits = if self.all_seen {
             bulk.limits(bulk.sender.of(&self.halves).initial_window.size())
@@ -167,10 +186,12 @@ impl Connection {
         for (direction, kind) in [(bulk.sender, WANT_FRAMES), (other, WANT_UPDATES)] {
             let seq = |offset| cx.link.seq_of(direction, offset);
             let place = direction.of(&places).map(|(at, left)| FramingPlace { seq: seq(at), left });
+            let verdict = verdict.filter(|_| direction == cx.direction);
+            let verdict = verdict.map(|(offset, right)| FramingVerdict { seq: seq(offset), right });
             let (stream_id, max_frame) = (bulk.stream_id, self.max_frame(direction));
-            let framing = Some(FramingWant { stream_id, limits, max_frame, place });
-            let argument = seq(direction.of(&bulk.told).frame);
-            cx.work.out.wants.push((key(cx.link, direction), Some(FlowWant { kind, argument, framing })));
+            let framing = Some(FramingWant { stream_id, limits, max_frame, place, verdict });
+            let want = FlowWant { kind, argument: 0, framing };
+            cx.work.out.wants.push((key(cx.link, direction), Some(want)));
         }
     }
 

@@ -143,9 +143,11 @@ impl Connection {
     /// A chunk, in two parts where a program believes that a frame begins within it.
     fn in_parts(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
         if let Some(border) = self.border_in(cx.direction, &chunk) {
-            let before = chunk.take(border - chunk.offset);
-            self.chunk(cx, before);
-            self.judge(cx, border);
+            let before = chunk.take(border.saturating_sub(chunk.offset));
+            if before.len > 0 {
+                self.chunk(cx, before);
+            }
+            self.judge(cx, border, chunk.offset);
         }
         self.chunk(cx, chunk);
     }

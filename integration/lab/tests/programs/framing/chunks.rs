@@ -95,15 +95,14 @@ fn what_is_odd_and_still_a_chunk_is_not() -> Result<()> {
 #[test]
 fn a_wrong_place_is_given_up() -> Result<()> {
     let mut bench = Bench::new("chunks-wrong")?;
-    bench.want(WANT_CHUNKS, 500);
+    bench.want(WANT_CHUNKS);
     // The body is what looks like chunks.
     let body = [&b"xy"[..], b"\r\n", &chunk(40, ""), &chunk(40, "")].concat();
     assert_eq!(bench.pass(1000, &body)?, ["border 1004", "1000+96"]);
-    // User space knows that the chunk ends at 2000, where the program is not.
-    bench.want(WANT_CHUNKS, 2000);
+    bench.judge(WANT_CHUNKS, 1004, false);
     assert_eq!(bench.pass(1096, &[b'x'; 904])?, ["1096+904"]);
     assert_eq!(bench.pass(2000, &[b"\r\n".to_vec(), chunk(50, "")].concat())?, ["border 2002", "2000+58"]);
-    bench.want(WANT_CHUNKS, 2002);
+    bench.judge(WANT_CHUNKS, 2002, true);
     assert_eq!(bench.pass(2058, &chunk(50, ""))?, [""; 0]);
     assert_eq!(bench.set(false, None), ["chunks 2058+56/1 50:1"]);
     Ok(())
@@ -114,7 +113,8 @@ fn it_goes_on_from_where_user_space_is() -> Result<()> {
     let mut bench = Bench::new("chunks-place")?;
     bench.want_at(WANT_CHUNKS, 1000, 5000);
     // The first segment may have passed before; what is missing is within the chunk.
-    assert_eq!(bench.pass(2000, &[b'x'; 1000])?, ["2000+1000"]);
+    assert_eq!(bench.pass(2000, &[b'x'; 1000])?, ["border 6000", "2000+1000"]);
+    bench.judge(WANT_CHUNKS, 6000, true);
     assert_eq!(bench.pass(3000, &[b'x'; 2000])?, [""; 0]);
     let rest = [&[b'x'; 1000][..], b"\r\n", &chunk(50, "")].concat();
     assert_eq!(bench.pass(5000, &rest)?, [""; 0]);
@@ -126,12 +126,14 @@ fn it_goes_on_from_where_user_space_is() -> Result<()> {
 #[test]
 fn user_space_says_where_the_next_line_is() -> Result<()> {
     let mut bench = Bench::new("chunks-told")?;
-    bench.want(WANT_CHUNKS, 500);
+    bench.want(WANT_CHUNKS);
     assert_eq!(bench.pass(1000, &[b'x'; 1000])?, ["1000+1000"], "nothing looks like a line");
     // It is in a chunk that ends at 4000.
     bench.want_at(WANT_CHUNKS, 1500, 2500);
-    assert_eq!(bench.pass(2000, &[b'x'; 2000])?, [""; 0]);
-    assert_eq!(bench.gathered(), ["chunks 2000+2000/1 2000:0 behind data"]);
+    assert_eq!(bench.pass(2000, &[b'x'; 1000])?, ["border 4000", "2000+1000"]);
+    bench.judge(WANT_CHUNKS, 4000, true);
+    assert_eq!(bench.pass(3000, &[b'x'; 1000])?, [""; 0]);
+    assert_eq!(bench.gathered(), ["chunks 3000+1000/1 1000:0 behind data"]);
     Ok(())
 }
 

@@ -11,30 +11,33 @@ const PADDED: u8 = 8;
 #[test]
 fn nothing_is_skipped_before_the_place_was_found_right() -> Result<()> {
     let mut bench = Bench::new("frames-right")?;
-    bench.want(WANT_FRAMES, 500);
+    bench.want(WANT_FRAMES);
     // The end of a frame, and the next one.
     let first = [vec![b'x'; 40], data(100)].concat();
     assert_eq!(bench.pass(1000, &first)?, ["border 1040", "1000+149"]);
     assert_eq!(bench.pass(1149, &data(50))?, ["1149+59"], "user space is late, and has all bytes");
-    bench.want(WANT_FRAMES, 1040);
-    assert_eq!(bench.pass(1208, &data(50))?, [""; 0]);
+    // What it says of another place is of no use.
+    bench.judge(WANT_FRAMES, 1000, true);
+    bench.judge(WANT_FRAMES, 1041, false);
+    assert_eq!(bench.pass(1208, &data(50))?, ["1208+59"]);
+    bench.judge(WANT_FRAMES, 1040, true);
     assert_eq!(bench.pass(1267, &data(50))?, [""; 0]);
-    assert_eq!(bench.set(false, None), ["frames 1208+118/2 100:2"]);
+    assert_eq!(bench.pass(1326, &data(50))?, [""; 0]);
+    assert_eq!(bench.set(false, None), ["frames 1267+118/2 100:2"]);
     Ok(())
 }
 
 #[test]
 fn a_wrong_place_is_given_up() -> Result<()> {
     let mut bench = Bench::new("frames-wrong")?;
-    bench.want(WANT_FRAMES, 500);
+    bench.want(WANT_FRAMES);
     // What looks like a frame's header is within a payload.
     let deceiving = [header(4000, 0, 0, STREAM), vec![b'x'; 100]].concat();
     assert_eq!(bench.pass(1000, &[&[b'x'; 20][..], &deceiving].concat())?, ["border 1020", "1000+129"]);
-    // User space says so by a place behind it at which nothing begins.
-    bench.want(WANT_FRAMES, 1021);
+    bench.judge(WANT_FRAMES, 1020, false);
     assert_eq!(bench.pass(1129, &data(50))?, ["border 1129", "1129+59"]);
     assert_eq!(bench.pass(1188, &data(50))?, ["1188+59"]);
-    bench.want(WANT_FRAMES, 1129);
+    bench.judge(WANT_FRAMES, 1129, true);
     assert_eq!(bench.pass(1247, &data(50))?, [""; 0]);
     assert_eq!(bench.gathered(), ["frames 1247+59/1 50:1"]);
     Ok(())
@@ -238,9 +241,11 @@ fn it_goes_on_from_where_user_space_is() -> Result<()> {
     bench.want_at(WANT_FRAMES, 1000, 50);
     // The first segment may have passed before.
     let first = [vec![b'x'; 50], data(91)].concat();
-    assert_eq!(bench.pass(1000, &first)?, ["1000+150"]);
-    assert_eq!(bench.pass(1150, &data(91))?, [""; 0]);
-    assert_eq!(bench.set(false, None), ["frames 1150+100/1 91:1"]);
+    assert_eq!(bench.pass(1000, &first)?, ["border 1050", "1000+150"]);
+    assert_eq!(bench.pass(1150, &data(91))?, ["1150+100"]);
+    bench.judge(WANT_FRAMES, 1050, true);
+    assert_eq!(bench.pass(1250, &data(91))?, [""; 0]);
+    assert_eq!(bench.set(false, None), ["frames 1250+100/1 91:1"]);
     // User space was late: what passes is behind that place, and nothing is known of it.
     bench.want_at(WANT_FRAMES, 1000, 50);
     assert_eq!(bench.pass(1250, &data(91))?, ["border 1250", "1250+100"]);

@@ -7,7 +7,8 @@ mod windows;
 
 use anyhow::{Result, ensure};
 use weft_abi::{
-    FlowKey, FlowWant, FramingPlace, FramingWant, NO_LIMIT, Tuple, WANT_CHUNKS, WANT_FRAMES, WANT_UPDATES,
+    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, Tuple, WANT_CHUNKS, WANT_FRAMES,
+    WANT_UPDATES,
 };
 use weft_loader::Flows;
 
@@ -33,8 +34,13 @@ impl Bench {
         let programs = Programs::load(name)?;
         let (flows, left) = Flows::take_over(&programs.pins)?;
         ensure!(left.is_empty());
-        let framing =
-            FramingWant { stream_id: STREAM, limits: [NO_LIMIT; 2], max_frame: MAX_FRAME, place: None };
+        let framing = FramingWant {
+            stream_id: STREAM,
+            limits: [NO_LIMIT; 2],
+            max_frame: MAX_FRAME,
+            place: None,
+            verdict: None,
+        };
         Ok(Self { programs, flows, framing })
     }
 
@@ -44,15 +50,26 @@ impl Bench {
         if reply { reverse(there) } else { there }
     }
 
-    fn want(&mut self, kind: u32, argument: u32) -> Vec<String> {
-        let framing = Some(self.framing);
-        self.set(kind == WANT_UPDATES, Some(FlowWant { kind, argument, framing }))
+    /// No framing of this kind.
+    fn want(&mut self, kind: u32) -> Vec<String> {
+        self.tell(kind, self.framing)
     }
 
-    /// The same where user space knows that so many bytes of a payload come behind `seq`.
+    /// User space found right where the program began, or wrong.
+    fn judge(&mut self, kind: u32, seq: u32, right: bool) {
+        let verdict = Some(FramingVerdict { seq, right });
+        assert_eq!(self.tell(kind, FramingWant { verdict, ..self.framing }), [""; 0]);
+    }
+
+    /// User space knows that so many bytes of a payload come behind `seq`.
     fn want_at(&mut self, kind: u32, seq: u32, left: u32) -> Vec<String> {
-        let framing = Some(FramingWant { place: Some(FramingPlace { seq, left }), ..self.framing });
-        self.set(false, Some(FlowWant { kind, argument: seq.wrapping_add(left), framing }))
+        let place = Some(FramingPlace { seq, left });
+        self.tell(kind, FramingWant { place, ..self.framing })
+    }
+
+    fn tell(&mut self, kind: u32, framing: FramingWant) -> Vec<String> {
+        let want = FlowWant { kind, argument: 0, framing: Some(framing) };
+        self.set(kind == WANT_UPDATES, Some(want))
     }
 
     fn set(&mut self, reply: bool, want: Option<FlowWant>) -> Vec<String> {
@@ -92,11 +109,11 @@ impl Bench {
     /// A new slot of which the program reads the framing behind `first`, which is framing, and user space found it right.
     fn begin(&mut self, kind: u32, seq: u32, first: &[u8]) -> Result<u32> {
         self.set(false, None);
-        self.want(kind, seq.wrapping_sub(1));
+        self.want(kind);
         let records = self.pass(seq, first)?;
         let expected = [format!("border {seq}"), format!("{seq}+{}", first.len())];
         ensure!(records == expected, "{records:?}");
-        ensure!(self.want(kind, seq).is_empty());
+        self.judge(kind, seq, true);
         Ok(seq.wrapping_add(first.len() as u32))
     }
 

@@ -6,19 +6,29 @@ mod frames;
 use std::collections::{HashMap, VecDeque};
 
 use weft_abi::{
-    Border, FlowKey, FlowWant, FramedRun, FramingWant, Header, KIND_BORDER, KIND_CHUNK_RUN, KIND_FRAME_RUN,
-    KIND_RUN, KIND_UPDATE_RUN, NO_LIMIT, Run, Segment, WANT_CHUNKS, WANT_FRAMES, WANT_FROM, WANT_NONE,
-    WANT_UPDATES, tcp_flag,
+    Border, FlowKey, FlowWant, FramedRun, FramingPlace, FramingVerdict, FramingWant, Header, KIND_BORDER,
+    KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_RUN, KIND_UPDATE_RUN, NO_LIMIT, Run, Segment, WANT_CHUNKS,
+    WANT_FRAMES, WANT_FROM, WANT_NONE, WANT_UPDATES, tcp_flag,
 };
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::Bench;
 use crate::Config;
 
+/// As in `weft_abi::knowledge`; where nothing is known, there is no [`Framing`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Known {
+    Told,
+    #[default]
+    Begun,
+    Right,
+}
+
 /// Where in its framing a flow is.
 #[derive(Clone, Debug, Default)]
 struct Framing {
     anchor: u32,
+    known: Known,
     /// By what windows were used up, or opened, since then: the connection's and the stream's.
     sums: [i64; 2],
     left: u32,
@@ -121,45 +131,53 @@ impl Program {
         let peer = self.slots.get(&reverse)?;
         let other = if slot.want.0 == WANT_FRAMES { WANT_UPDATES } else { WANT_FRAMES };
         let limits = if slot.want.0 == WANT_FRAMES { slot.limits } else { peer.limits };
-        (peer.is_right() && peer.want.0 == other)
-            .then(|| (limits, peer.framing.clone().unwrap_or_default().sums))
+        let told = peer.framing.as_ref().is_some_and(|framing| framing.known == Known::Told);
+        let is_known = peer.is_right() || slot.want.0 == WANT_FRAMES && told;
+        (is_known && peer.want.0 == other).then(|| (limits, peer.framing.clone().unwrap_or_default().sums))
     }
 }
 
 impl Slot {
     fn new(want: FlowWant) -> Self {
         let mut slot = Self { want: (want.kind, want.argument), ..Self::default() };
-        let Some(FramingWant { stream_id, limits, max_frame, place }) = want.framing else { return slot };
+        let Some(FramingWant { stream_id, limits, max_frame, place, .. }) = want.framing else { return slot };
         (slot.stream_id, slot.limits, slot.max_frame) = (stream_id, limits, max_frame);
         if let Some(place) = place {
             slot.next = Some(place.seq);
-            slot.framing = Some(Framing::told(want, place.left));
+            slot.framing = Some(Framing::told(want, place));
         }
         slot
     }
 
     fn is_right(&self) -> bool {
-        self.framing.as_ref().is_some_and(|framing| framing.anchor == self.want.1)
+        self.framing.as_ref().is_some_and(|framing| framing.known == Known::Right)
     }
 
     fn tell(&mut self, want: FlowWant) {
         if let Some(framing) = want.framing {
-            if self.is_right() && want.argument != self.want.1 {
-                return;
-            }
             (self.stream_id, self.limits) = (framing.stream_id, framing.limits);
             self.max_frame = framing.max_frame;
-            if let (Some(place), Some(next)) = (framing.place, self.next)
-                && !self.is_right()
+            self.judge(framing.verdict);
+            if let (Some(place), Some(next), None) = (framing.place, self.next, &self.framing)
+                && self.seen
                 && want.kind == WANT_CHUNKS
             {
-                let ahead = want.argument.wrapping_sub(next) as i32;
+                let ahead = place.seq.wrapping_add(place.left).wrapping_sub(next) as i32;
                 if ahead > 0 || ahead == 0 && place.left == 0 {
-                    self.framing = Some(Framing::told(want, ahead as u32));
+                    let place = FramingPlace { seq: next, left: ahead as u32 };
+                    self.framing = Some(Framing::told(want, place));
                 }
             }
         }
         self.want = (want.kind, want.argument);
+    }
+
+    fn judge(&mut self, verdict: Option<FramingVerdict>) {
+        let (Some(verdict), Some(framing)) = (verdict, &mut self.framing) else { return };
+        if verdict.seq == framing.anchor && framing.known == Known::Begun {
+            framing.known = Known::Right;
+            self.framing.take_if(|_| !verdict.right);
+        }
     }
 
     fn flush(&mut self, windows: u8) -> Option<Vec<u8>> {
@@ -216,7 +234,7 @@ impl Slot {
         let read = self.framing.as_ref().map(|framing| self.read(framing.clone(), payload, at));
         let end = read.as_ref().and_then(|read| read.end.clone());
         if let (Some(_), Some(framing)) = (begun, &end) {
-            written.push(border(segment, framing.anchor));
+            written.push(border(segment, framing.anchor, self.next_with(segment)));
         }
         let joins = read.as_ref().filter(|_| may_join).map_or(0, |read| read.joins);
         let mut changed = 0;
@@ -243,17 +261,21 @@ impl Slot {
     fn begin(&mut self, segment: &Segment, payload: &[u8]) -> Option<usize> {
         let ahead = self.next.map(|next| segment.seq.wrapping_sub(next) as i32);
         if let Some(framing) = &mut self.framing {
-            let wrong = self.want.1.wrapping_sub(framing.anchor) as i32 > 0;
             let hole = ahead.unwrap_or(0).max(0) as u32;
             let hidden = hole == 0 || framing.is_in_payload() && framing.left > hole;
-            if wrong || !hidden || ahead.is_none() {
+            if !hidden || ahead.is_none() {
                 self.framing = None;
             } else {
                 framing.left -= hole;
             }
         }
         let at = ahead.map_or(0, |ahead| -ahead).max(0) as usize;
-        if self.framing.is_some() || at >= payload.len() {
+        if let Some(framing) = &mut self.framing {
+            let told = framing.known == Known::Told;
+            framing.known = if told { Known::Begun } else { framing.known };
+            return told.then_some(at.min(payload.len()));
+        }
+        if at >= payload.len() {
             return None;
         }
         let searched = &payload[at..payload.len().min(at + 512)];
@@ -304,10 +326,15 @@ impl Slot {
         self.seen && self.next == Some(segment.seq)
     }
 
-    fn follow(&mut self, segment: &Segment) {
+    fn next_with(&self, segment: &Segment) -> u32 {
         let end = segment.seq.wrapping_add(segment.payload_len);
-        if self.next.is_none_or(|next| end.wrapping_sub(next) as i32 > 0) {
-            (self.next, self.seen) = (Some(end), true);
+        self.next.filter(|next| end.wrapping_sub(*next) as i32 <= 0).unwrap_or(end)
+    }
+
+    fn follow(&mut self, segment: &Segment) {
+        let next = self.next_with(segment);
+        if self.next != Some(next) {
+            (self.next, self.seen) = (Some(next), true);
         }
     }
 
@@ -334,10 +361,11 @@ impl Slot {
 }
 
 impl Framing {
-    fn told(want: FlowWant, left: u32) -> Self {
+    fn told(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> Self {
         let chunks = want.kind == WANT_CHUNKS && left == 0;
         Self {
-            anchor: want.argument,
+            anchor: seq.wrapping_add(left),
+            known: Known::Told,
             left,
             class: if want.kind == WANT_FRAMES { (true, true, true) } else { (false, false, false) },
             partial: if chunks { b"\n".to_vec() } else { Vec::new() },
@@ -376,9 +404,9 @@ fn part(segment: &Segment, payload: &[u8], from: usize, hole: usize, number: u8)
     [rest.as_bytes(), data].concat()
 }
 
-fn border(segment: &Segment, seq: u32) -> Vec<u8> {
+fn border(segment: &Segment, seq: u32, next: u32) -> Vec<u8> {
     let header = Header { kind: KIND_BORDER, ..segment.header };
-    Border { header, tuple: segment.tuple, seq }.as_bytes().to_vec()
+    Border { header, tuple: segment.tuple, seq, next, pad: 0 }.as_bytes().to_vec()
 }
 
 /// Programs and user space together: user space is always so many records late.
