@@ -113,7 +113,7 @@ fn framed_run(record: &[u8]) -> Option<ProbeEvent<'_>> {
     let framed = FramedRun::read_from_prefix(record).ok()?.0;
     let (stretch, tail) = Stretch::of(&framed)?;
     let partial = record.get(std::mem::offset_of!(FramedRun, partial)..)?;
-    run(&framed.run, Some(stretch), partial.get(..tail)?)
+    run(&framed.run, Some(stretch), partial.get(tail)?)
 }
 
 fn border<'a>(border: &Border) -> Option<ProbeEvent<'a>> {

@@ -1,4 +1,6 @@
 //! Stretches of a stream that the programs read themselves, and of which they tell what was in them.
+use std::ops::Range;
+
 use weft_abi::{FramedRun, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_UPDATE_RUN, chunk_phase, window};
 
 /// Where a program begins to read a direction's framing.
@@ -78,29 +80,30 @@ pub(super) enum ChunkEnd {
 }
 
 impl Stretch {
-    /// What a record says, and how many bytes at the run's end are the beginning of a frame's header; nothing where it
-    /// contradicts itself.
-    pub(super) fn of(framed: &FramedRun) -> Option<(Self, usize)> {
+    /// What a record says, and which bytes of `FramedRun::partial` are the run's last: those of a frame's header of which
+    /// some may have come before the run. Nothing where it contradicts itself.
+    pub(super) fn of(framed: &FramedRun) -> Option<(Self, Range<usize>)> {
         let [first, second] = framed.counts;
         let FramedRun { stream_id, left, length, .. } = *framed;
         let windows = Which::of(framed.windows);
-        let tail = usize::from(framed.have);
+        let have = usize::from(framed.have);
         let stretch = match framed.run.header.kind {
-            KIND_FRAME_RUN if tail <= size_of::<u64>() && (tail == 0 || left == 0) => {
+            KIND_FRAME_RUN if have <= size_of::<u64>() && (have == 0 || left == 0) => {
                 let (body, headers, used_up) = (first, second, windows);
                 Self::Frames(FrameRun { stream_id, body, headers, length, left, used_up })
             }
             KIND_UPDATE_RUN => {
                 let run = UpdateRun { stream_id, opened: framed.counts, were_used_up: windows };
-                return Some((Self::Updates(run), 0));
+                return Some((Self::Updates(run), 0..0));
             }
             KIND_CHUNK_RUN => {
                 let end = ChunkEnd::of(framed)?;
-                return Some((Self::Chunks(ChunkRun { body: first, lines: second, end }), 0));
+                return Some((Self::Chunks(ChunkRun { body: first, lines: second, end }), 0..0));
             }
             _ => return None,
         };
-        (tail as u64 <= framed.run.len.into()).then_some((stretch, tail))
+        let tail = have.min(framed.run.len as usize);
+        Some((stretch, have - tail..have))
     }
 }
 

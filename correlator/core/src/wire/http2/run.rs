@@ -30,6 +30,8 @@ impl Connection {
             return;
         }
         match chunk.take_stretch() {
+            // Nothing but a part of a frame's header, which is known.
+            Some((part, Stretch::Frames(run))) if part.len == 0 && (run.body, run.headers) == (0, 0) => {}
             Some((part, Stretch::Frames(run))) => self.pass_frames(cx, &part, run),
             Some((part, Stretch::Updates(run))) => self.pass_updates(cx, &part, run),
             Some((part, Stretch::Chunks(_))) => self.pass_nothing(cx, &part),

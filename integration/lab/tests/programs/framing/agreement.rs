@@ -166,7 +166,8 @@ impl Wire<'_> {
     }
 
     fn say(&mut self, reply: bool, bytes: &[u8]) -> Result<()> {
-        let longest = [60, 700, 1448, LONGEST][self.numbers.below(4)];
+        let longest =
+            if self.numbers.one_in(30) { 7 } else { [100, 700, 1448, LONGEST][self.numbers.below(4)] };
         let mut rest = bytes;
         while !rest.is_empty() {
             let len = (1 + self.numbers.below(longest)).min(rest.len());

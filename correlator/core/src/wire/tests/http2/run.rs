@@ -147,6 +147,25 @@ fn a_lost_segment_costs_its_bytes_only() {
     }
 }
 
+/// A header of which a part is in one run, and the next part in another.
+#[test]
+fn a_header_goes_over_the_ends_of_runs() {
+    let mut peers = windows(1 << 30, 1 << 30);
+    download(&mut peers, 16_384, 1 << 17, 20_000);
+    for frames in 0..20_u8 {
+        let frame = [data(1, 0, vec![b'x'; 600 + usize::from(frames)]), data(1, 0, "y")].concat();
+        peers.talk.server_in(2, frame);
+    }
+    peers.talk.server(data(1, END_STREAM, ""));
+    let plain = run(&peers.talk.records);
+    for take in [1, 2, 3] {
+        let watched = Watched::pass(&peers.talk.records, 0, take);
+        assert_eq!(told(&watched.bench), told(&plain), "{take}");
+        assert_eq!(watched.bench.total(), plain.total());
+        assert!(kinds(&watched, KIND_FRAME_RUN) > 100);
+    }
+}
+
 #[test]
 fn a_run_that_cannot_be_there_is_a_gap() {
     let mut peers = windows(1 << 30, 1 << 30);
