@@ -302,7 +302,7 @@ fn http2(numbers: &mut Numbers) -> Talk {
 fn all_agree(name: &str, talk: fn(&mut Numbers) -> Talk) -> Result<()> {
     let mut programs = Programs::load(name)?;
     let (mut records, mut framed) = ([0, 0], 0);
-    for seed in 0..15 {
+    for seed in 0..9 {
         let late = [1, 3, 17][seed as usize % 3];
         let talk = talk(&mut Numbers(seed * 104_729 + 1));
         let (these, runs) = agree(&mut programs, seed, late, &talk)?;
@@ -310,7 +310,7 @@ fn all_agree(name: &str, talk: fn(&mut Numbers) -> Talk) -> Result<()> {
         framed += runs;
     }
     eprintln!("{} records, {framed} of them runs of framing, instead of {}", records[0], records[1]);
-    ensure!(framed > 0 && records[0] < records[1] * 9 / 10, "{records:?}, {framed} runs");
+    ensure!(framed > 100 && records[0] < records[1], "{records:?}, {framed} runs");
     Ok(())
 }
 
