@@ -29,7 +29,7 @@ pub fn messages(capture: &Path) -> Result<Messages> {
         let ends = (segment.source, segment.destination);
         if segment.syn {
             directions.insert(ends, Direction::new(segment.seq.wrapping_add(1)));
-        } else if let Some(direction) = directions.get_mut(&ends) {
+        } else if let Some(direction) = directions.get_mut(&ends).filter(|_| segment.payload_len > 0) {
             ensure!(payload.len() == segment.payload_len as usize, "the capture has not every byte");
             direction.take(segment.seq, segment.time, payload);
         }

@@ -33,7 +33,6 @@ fn transfer(what: impl Fn(&Bench) -> Transfer, expected: Transferred, most_recor
         assert_eq!(line["response"]["body_bytes"].as_u64(), Some(expected.received), "{line}");
         assert_eq!((&line["complete"], &line["status"]), (&json!(true), &json!(200)), "{line}");
     }
-    for line in &lines { eprintln!("ANOM {}", line["anomalies"]); }
     let times = wire_times::compare(&lines, &captured.segments)?;
     let (segments, runs) = bench.records()?;
     eprintln!(
