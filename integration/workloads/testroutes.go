@@ -14,6 +14,8 @@ const (
 	maxEchoBody = 64 << 20
 	maxChunks   = 100_000
 	maxSleep    = time.Minute
+
+	maxChunksByHand = 1 << 20
 )
 
 // testRoutes are the shapes of HTTP/1.1 messages that tests need from every service:
@@ -71,7 +73,7 @@ func stream(w http.ResponseWriter, r *http.Request) {
 
 // chunksByHand writes what net/http does not: extensions of chunks, and many chunks at once.
 func chunksByHand(w http.ResponseWriter, r *http.Request) {
-	chunks := min(queryInt(r, "chunks", 8), maxChunks)
+	chunks := min(queryInt(r, "chunks", 8), maxChunksByHand)
 	data := filler(min(queryInt(r, "bytes", 1024), 1<<20))
 	chunk := fmt.Sprintf("%x%s\r\n%s\r\n", len(data), r.URL.Query().Get("extension"), data)
 	conn, _, err := http.NewResponseController(w).Hijack()

