@@ -193,7 +193,7 @@ impl Wire<'_> {
 fn agree(programs: &mut Programs, seed: u64, late: usize, talk: &Talk) -> Result<([u64; 2], u64)> {
     let agent = Agent::new(programs)?;
     let numbers = Numbers(seed * 7919 + 1);
-    let trouble = seed % 3 == 0;
+    let trouble = seed.is_multiple_of(3);
     let mut wire = Wire { programs, agent, numbers, seqs: SEQS, late, passed: 0, trouble };
     wire.handshake()?;
     talk.iter().try_for_each(|(reply, bytes)| wire.say(*reply, bytes))?;
