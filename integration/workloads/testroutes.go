@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ const (
 	maxEchoBody = 64 << 20
 	maxChunks   = 100_000
 	maxSleep    = time.Minute
+
+	maxChunksByHand = 1 << 20
 )
 
 // testRoutes are the shapes of HTTP/1.1 messages that tests need from every service:
@@ -20,6 +23,7 @@ const (
 //	POST /echo                 the request's body, with its Content-Length where the request had one
 //	POST /discard              reads the request's body and says how long it was
 //	GET  /stream?chunks=N&bytes=M&pause=D   N chunks of M bytes each (chunked transfer coding)
+//	GET  /chunks?chunks=N&bytes=M&extension=E   the same in large writes, with an extension on each and a trailer
 //	GET  /bytes/{n}            n bytes with a Content-Length (HEAD: the same header, no body)
 //	GET  /status/{code}        an empty answer with that status; 204 and 304 have no body at all
 //	GET  /slow?ms=N            answers after N milliseconds
@@ -29,6 +33,7 @@ func testRoutes() *http.ServeMux {
 	routes.HandleFunc("POST /echo", echo)
 	routes.HandleFunc("POST /discard", discard)
 	routes.HandleFunc("GET /stream", stream)
+	routes.HandleFunc("GET /chunks", chunksByHand)
 	routes.HandleFunc("GET /bytes/{n}", sendBytes)
 	routes.HandleFunc("GET /status/{code}", sendStatus)
 	routes.HandleFunc("GET /slow", slow)
@@ -64,6 +69,28 @@ func stream(w http.ResponseWriter, r *http.Request) {
 		}
 		time.Sleep(min(pause, maxSleep))
 	}
+}
+
+// chunksByHand writes what net/http does not: extensions of chunks, and many chunks at once.
+func chunksByHand(w http.ResponseWriter, r *http.Request) {
+	chunks := min(queryInt(r, "chunks", 8), maxChunksByHand)
+	data := filler(min(queryInt(r, "bytes", 1024), 1<<20))
+	chunk := fmt.Sprintf("%x%s\r\n%s\r\n", len(data), r.URL.Query().Get("extension"), data)
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "not over HTTP/1.1", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	defer conn.Close()
+	out := bufio.NewWriterSize(conn, 256<<10)
+	fmt.Fprint(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Chunks\r\nConnection: close\r\n\r\n")
+	for range chunks {
+		if _, err := out.WriteString(chunk); err != nil {
+			return
+		}
+	}
+	fmt.Fprintf(out, "0\r\nX-Chunks: %d\r\n\r\n", chunks)
+	_ = out.Flush() // the client went away: it has counted that
 }
 
 func sendBytes(w http.ResponseWriter, r *http.Request) {

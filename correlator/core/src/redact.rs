@@ -10,7 +10,8 @@ use std::{
 };
 
 use weft_abi::{
-    FlowKey, FlowWant, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, Run, Segment, SockEvent, SockIo,
+    Border, FlowKey, FlowWant, FramedRun, KIND_BORDER, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_RUN,
+    KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, KIND_UPDATE_RUN, Run, Segment, SockEvent, SockIo,
 };
 use zerocopy::FromBytes;
 
@@ -162,6 +163,8 @@ fn structure(record: &[u8]) -> usize {
     let size = match record.first() {
         Some(&KIND_SEGMENT) => size_of::<Segment>(),
         Some(&KIND_RUN) => size_of::<Run>(),
+        Some(&(KIND_FRAME_RUN | KIND_UPDATE_RUN | KIND_CHUNK_RUN)) => size_of::<FramedRun>(),
+        Some(&KIND_BORDER) => size_of::<Border>(),
         Some(&KIND_SOCK_EVENT) => size_of::<SockEvent>(),
         Some(&KIND_SOCK_IO) => size_of::<SockIo>(),
         _ => 1,

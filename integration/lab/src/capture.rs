@@ -58,6 +58,14 @@ impl Capture {
         Self::with(lab, netns, device, &["-s", WHOLE, "--immediate-mode"], QUIET_AT_ONCE)
     }
 
+    /// The same where packets are handed over together: for as many bytes as the kernel's ring holds, however fast they come.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn in_full(lab: &Lab, netns: Option<&NetNs>, device: &str) -> Result<Self> {
+        Self::with(lab, netns, device, &["-s", WHOLE], QUIET)
+    }
+
     fn with(lab: &Lab, netns: Option<&NetNs>, device: &str, how: &[&str], quiet: Duration) -> Result<Self> {
         apt::ensure_programs(&[apt::TCPDUMP])?;
         let file = lab.file("captures", &format!("{device}-{:08x}.pcap", crate::lab::random()?))?;

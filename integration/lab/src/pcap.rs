@@ -48,17 +48,36 @@ pub fn read(path: &Path) -> Result<Vec<CapturedSegment>> {
     segments(BufReader::new(file)).with_context(|| format!("cannot read the capture {}", path.display()))
 }
 
-fn segments(mut file: impl Read) -> Result<Vec<CapturedSegment>> {
+/// Hands over the TCP segments of a capture one by one, in the file's order, each with the bytes of its payload that were captured.
+///
+/// # Errors
+/// As [`read`], and what `take` says.
+pub fn each(path: &Path, take: impl FnMut(CapturedSegment, &[u8]) -> Result<()>) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("no capture at {}", path.display()))?;
+    walk(BufReader::new(file), take).with_context(|| format!("cannot read the capture {}", path.display()))
+}
+
+fn segments(file: impl Read) -> Result<Vec<CapturedSegment>> {
+    let mut segments = Vec::new();
+    walk(file, |segment, _| {
+        segments.push(segment);
+        Ok(())
+    })?;
+    Ok(segments)
+}
+
+fn walk(mut file: impl Read, mut take: impl FnMut(CapturedSegment, &[u8]) -> Result<()>) -> Result<()> {
     let mut header = [0; 24];
     file.read_exact(&mut header).context("shorter than its header")?;
     ensure!(word(&header, 0) == MAGIC_NANO, "not a capture in this machine's byte order with nanoseconds");
     ensure!(word(&header, 20) == ETHERNET, "not of an Ethernet device");
-    let mut segments = Vec::new();
     let mut packet = Vec::new();
     while let Some((time, wire_len)) = next_packet(&mut file, &mut packet)? {
-        segments.extend(segment(time, wire_len, &packet));
+        if let Some((segment, payload)) = segment(time, wire_len, &packet) {
+            take(segment, payload)?;
+        }
     }
-    Ok(segments)
+    Ok(())
 }
 
 /// Reads one packet; returns its time and its length on the wire.
@@ -86,31 +105,39 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_ne_bytes)
 }
 
-fn segment(time: u64, wire_len: usize, packet: &[u8]) -> Option<CapturedSegment> {
+fn segment(time: u64, wire_len: usize, packet: &[u8]) -> Option<(CapturedSegment, &[u8])> {
     of(time, wire_len, packet, &LaxSlicedPacket::from_ethernet(packet).ok()?)
 }
 
 /// A packet without a link's header.
 pub(crate) fn of_ip(time: u64, packet: &[u8]) -> Option<CapturedSegment> {
-    of(time, packet.len(), packet, &LaxSlicedPacket::from_ip(packet).ok()?)
+    Some(of(time, packet.len(), packet, &LaxSlicedPacket::from_ip(packet).ok()?)?.0)
 }
 
-fn of(time: u64, wire_len: usize, packet: &[u8], sliced: &LaxSlicedPacket<'_>) -> Option<CapturedSegment> {
+fn of<'a>(
+    time: u64,
+    wire_len: usize,
+    packet: &'a [u8],
+    sliced: &LaxSlicedPacket<'_>,
+) -> Option<(CapturedSegment, &'a [u8])> {
     let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { return None };
     let (source, destination, ip_end) = addresses(sliced.net.as_ref()?, wire_len, packet)?;
     // The TCP header begins where its slice does: everything before it is link, IP and extension headers.
     let tcp_start = tcp.slice().as_ptr().addr().checked_sub(packet.as_ptr().addr())?;
-    Some(CapturedSegment {
+    let begin = tcp_start + tcp.header_slice().len();
+    let segment = CapturedSegment {
         time,
         source: SocketAddr::new(source, tcp.source_port()),
         destination: SocketAddr::new(destination, tcp.destination_port()),
         seq: tcp.sequence_number(),
         ack: tcp.acknowledgment_number(),
-        payload_len: u32::try_from(ip_end.checked_sub(tcp_start + tcp.header_slice().len())?).ok()?,
+        payload_len: u32::try_from(ip_end.checked_sub(begin)?).ok()?,
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
-    })
+    };
+    // Behind the IP packet there may be padding.
+    Some((segment, packet.get(begin..ip_end.min(packet.len())).unwrap_or_default()))
 }
 
 /// Source, destination, and where in the packet the IP packet ends by its own length field. Behind that there

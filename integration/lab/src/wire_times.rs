@@ -1,7 +1,10 @@
 //! The times that weft gives to messages against tcpdump's on the same device.
 
+mod frames;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -28,11 +31,14 @@ pub struct WireTimes {
 struct Exchange {
     local: SocketAddr,
     peer: SocketAddr,
+    /// HTTP/2; else 0.
+    #[serde(default)]
+    stream_id: u32,
     request: Message,
     response: Message,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 struct Message {
     first_byte: u64,
     last_byte: u64,
@@ -59,6 +65,27 @@ pub fn compare(exchanges: &[Value], segments: &[CapturedSegment]) -> Result<Wire
         exchanges.sort_by_key(|exchange| exchange.request.first_byte);
         to.compare(exchanges.iter().map(|exchange| exchange.request), &mut distances)?;
         from.compare(exchanges.iter().map(|exchange| exchange.response), &mut distances)?;
+    }
+    summarise(distances)
+}
+
+/// The same for HTTP/2, whose messages are where their frames are: the capture must have every byte. How many bytes a
+/// message's frames have must be the same, too.
+///
+/// # Errors
+/// As [`compare`]; and where bytes differ.
+pub fn compare_http2(exchanges: &[Value], capture: &Path) -> Result<WireTimes> {
+    let streams = frames::messages(capture)?;
+    let mut distances = Vec::new();
+    for value in exchanges.iter().filter(|value| value["side"] == "server" && value["complete"] == true) {
+        let exchange: Exchange = serde_json::from_value(value.clone()).context("an exchange of the API")?;
+        let Exchange { local, peer, stream_id, request, response } = exchange;
+        for (ends, said) in [((peer, local), request), ((local, peer), response)] {
+            let seen = streams.get(&(ends.0, ends.1, stream_id)).context("a message was not captured")?;
+            ensure!(seen.bytes == said.bytes, "{} bytes were captured: {value}", seen.bytes);
+            distances.push(seen.first_byte.abs_diff(said.first_byte));
+            distances.push(seen.last_byte.abs_diff(said.last_byte));
+        }
     }
     summarise(distances)
 }

@@ -7,7 +7,7 @@ pub const KIND_SEGMENT: u8 = 1;
 pub const KIND_SOCK_EVENT: u8 = 2;
 /// A thread sent to or received from a socket: [`SockIo`].
 pub const KIND_SOCK_IO: u8 = 3;
-/// Segments of a flow that passed one after the other and whose payload nobody wanted: [`Run`].
+/// Segments of a flow that passed one after the other and whose payload nobody wanted: [`Run`](crate::Run).
 pub const KIND_RUN: u8 = 4;
 /// A Go function was called: [`GoCall`](crate::GoCall), then its contexts.
 pub const KIND_GO_CALL: u8 = 5;
@@ -15,6 +15,14 @@ pub const KIND_GO_CALL: u8 = 5;
 pub const KIND_GO_SCHED: u8 = 6;
 /// A process came or went: [`Process`](crate::Process).
 pub const KIND_PROCESS: u8 = 7;
+/// A program begins to read a flow's framing, and may be wrong: [`Border`](crate::Border).
+pub const KIND_BORDER: u8 = 8;
+/// A run of DATA frames of one stream of HTTP/2: [`FramedRun`](crate::FramedRun).
+pub const KIND_FRAME_RUN: u8 = 9;
+/// A run of WINDOW_UPDATE frames of HTTP/2: [`FramedRun`](crate::FramedRun).
+pub const KIND_UPDATE_RUN: u8 = 10;
+/// A run of chunks of a body in chunked transfer coding: [`FramedRun`](crate::FramedRun).
+pub const KIND_CHUNK_RUN: u8 = 11;
 
 /// `Header::detail` of a segment: it entered the vantage's device. On a pod's host-side veth: sent by the pod.
 pub const DIRECTION_INGRESS: u8 = 0;
@@ -23,9 +31,6 @@ pub const DIRECTION_EGRESS: u8 = 1;
 
 /// The most payload bytes that one segment record can carry; longer segments are several records. A power of two: the programs bound lengths by mask.
 pub const MAX_CAPTURE: usize = 16 * 1024;
-
-/// The most bytes of one [`Run`].
-pub const MAX_RUN: u32 = 1 << 28;
 
 /// `Header::detail` of a [`SockEvent`].
 pub mod sock_event {
@@ -134,40 +139,6 @@ pub struct Segment {
     pub gso_segs: u32,
 }
 
-/// Segments of one direction of a connection that lie one behind the other in sequence numbers, passed in that order, and
-/// carried payload that user space does not want: together one record, which is written before that of what ended it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
-pub struct Run {
-    /// The record's header; its time is that of the last segment, its bank that of all of them.
-    pub header: Header,
-    /// Addresses and ports.
-    pub tuple: Tuple,
-    /// Sequence number of the first byte.
-    pub seq: u32,
-    /// Bytes of TCP payload; at most [`MAX_RUN`].
-    pub len: u32,
-    /// Acknowledgement number of the last segment; 0 without the ACK flag.
-    pub ack: u32,
-    /// When the first segment passed.
-    pub first_time: u64,
-    /// Cookie of the pod's own socket, or 0: as in [`Segment`].
-    pub cookie: u64,
-    /// How many segments; a part of one counts as one.
-    pub segments: u32,
-    /// HTTP/2: the stream whose DATA frames these bytes are. Else 0.
-    pub stream_id: u32,
-    /// HTTP/2: bytes of DATA payload; the rest of `len` are frame headers. Else 0.
-    pub data: u32,
-    /// HTTP/2: how many frame headers. Else 0.
-    pub frames: u32,
-    /// HTTP/2: how many bytes of the last frame's payload come behind the run. Else 0.
-    pub left: u32,
-    /// Zero.
-    pub pad: u32,
-}
-
 /// A change in a connection's life, from the sockops program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -227,6 +198,5 @@ pub struct SockIo {
 const _: () = assert!(size_of::<Header>() == 24);
 const _: () = assert!(size_of::<Tuple>() == 36);
 const _: () = assert!(size_of::<Segment>() == 96);
-const _: () = assert!(size_of::<Run>() == 112);
 const _: () = assert!(size_of::<SockEvent>() == 104);
 const _: () = assert!(size_of::<SockIo>() == 72);

@@ -1,14 +1,13 @@
-//! What user space wants of a flow, and the run of segments that is gathered where it wants nothing.
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+//! What user space wants of a flow, and what of a segment that leaves to record.
+use aya_ebpf::programs::TcContext;
 use core::ptr::{addr_of, addr_of_mut, read_volatile};
-use weft_abi::{
-    FlowKey, FlowRef, FlowSlot, Header, KIND_RUN, LossReason, MAX_RUN, Run, WANT_FROM, WANT_NONE, tcp_flag,
-};
+use weft_abi::{FlowKey, FlowRef, FlowSlot, KIND_RUN, Vantage, WANT_FRAMES, WANT_FROM, WANT_NONE};
 
 use crate::{
-    loss,
-    maps::{FLOWS, RECORDS, SLOTS, Scratch},
+    framing,
+    maps::{FLOWS, SLOTS, Scratch, Seen},
     packet::Packet,
+    run,
 };
 
 /// How often a program asks for a slot that another CPU, or user space, holds. Each holds it for some tens of
@@ -21,43 +20,45 @@ pub enum Decision {
     Joined,
     /// Record it; so many bytes at its payload's beginning are not wanted.
     Record(u32),
+    /// Record what comes behind so many bytes of its payload: those are in a run.
+    Rest(u32),
 }
 
 /// A segment of a flow.
 pub struct Passing<'a> {
-    pub packet: &'a Packet,
-    /// Of the segment's record.
-    pub header: &'a Header,
-    pub cookie: u64,
+    pub ctx: &'a TcContext,
+    pub seen: &'a Seen,
+    /// This CPU's counters of its device.
+    pub vantage: *mut Vantage,
 }
 
-/// Bytes for which no record could be written, and the bank that they were counted in.
-#[derive(Default)]
-pub struct Unrecorded {
-    pub bytes: u32,
-    pub bank: u8,
+/// A flow's slot, which is this program's until it is released.
+#[derive(Clone, Copy)]
+pub struct Held {
+    pub slot: *mut FlowSlot,
+    pub number: u32,
 }
 
 /// Adds the segment to its flow's run, or ends the run.
 #[inline(always)]
-pub fn decide(passing: &Passing<'_>, scratch: *mut Scratch, lost: &mut Unrecorded) -> Decision {
-    let Passing { packet, header, .. } = passing;
+pub fn decide(passing: &Passing<'_>, scratch: *mut Scratch) -> Decision {
+    let Seen { packet, header, .. } = passing.seen;
     let key = FlowKey { netns: header.netns, tuple: packet.tuple, ifindex: header.ifindex };
-    let Some(slot) = hold(&key) else { return Decision::Record(0) };
+    let Some(held) = hold(&key) else { return Decision::Record(0) };
     // SAFETY: `hold` gave a slot of the map, which is this program's until `release`.
     unsafe {
-        let decision = step(slot, passing, scratch, lost);
-        release(slot);
+        let decision = step(held, passing, scratch);
+        release(held.slot);
         decision
     }
 }
 
 /// The flow's slot, locked. None where there is none, or another holds it for long.
 #[inline(always)]
-fn hold(key: &FlowKey) -> Option<*mut FlowSlot> {
+fn hold(key: &FlowKey) -> Option<Held> {
     // SAFETY: the value is copied at once; entries are replaced, never changed.
-    let FlowRef { slot, serial } = unsafe { *FLOWS.get(key)? };
-    let slot = SLOTS.get_ptr_mut(slot)?;
+    let FlowRef { slot: number, serial } = unsafe { *FLOWS.get(key)? };
+    let slot = SLOTS.get_ptr_mut(number)?;
     // SAFETY: the map's lookup gave a valid pointer; who changes a slot holds its lock.
     unsafe {
         if !lock(slot) {
@@ -68,7 +69,7 @@ fn hold(key: &FlowKey) -> Option<*mut FlowSlot> {
             return None;
         }
     }
-    Some(slot)
+    Some(Held { slot, number })
 }
 
 /// # Safety
@@ -115,25 +116,25 @@ unsafe fn release(slot: *mut FlowSlot) {
 }
 
 /// # Safety
-/// The slot must be locked.
+/// The slot must be locked; the scratch this CPU's.
 #[inline(always)]
-unsafe fn step(
-    slot: *mut FlowSlot,
-    passing: &Passing<'_>,
-    scratch: *mut Scratch,
-    lost: &mut Unrecorded,
-) -> Decision {
-    let packet = passing.packet;
+unsafe fn step(held: Held, passing: &Passing<'_>, scratch: *mut Scratch) -> Decision {
+    let (slot, packet) = (held.slot, &passing.seen.packet);
     // SAFETY: user space writes the want at any time, in one store.
-    let skipped = unwanted(unsafe { read_volatile(addr_of!((*slot).want)) }, packet);
+    let want = unsafe { read_volatile(addr_of!((*slot).want)) };
+    if (want >> 32) as u32 >= WANT_FRAMES {
+        // SAFETY: as for this one.
+        return unsafe { framing::step(held, want, passing, scratch) };
+    }
+    let skipped = unwanted(want, packet);
     // SAFETY: the slot is locked.
     unsafe {
-        if skipped.whole && joins(slot, passing) {
-            join(slot, passing);
+        if skipped.whole && run::follows(slot, packet) && run::has_room(slot, passing) {
+            run::join(slot, passing, packet.payload_len, KIND_RUN);
             return Decision::Joined;
         }
-        flush(slot, passing, scratch, lost);
-        follow(slot, packet);
+        run::flush(slot, passing, scratch, 0);
+        run::follow(slot, packet);
     }
     Decision::Record(skipped.bytes)
 }
@@ -147,8 +148,7 @@ struct Unwanted {
 
 #[inline(always)]
 fn unwanted(want: u64, packet: &Packet) -> Unwanted {
-    let len = packet.payload_len;
-    let plain = len > 0 && packet.flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) == 0;
+    let (len, plain) = (packet.payload_len, packet.is_plain());
     match (want >> 32) as u32 {
         WANT_NONE => Unwanted { bytes: len, whole: plain },
         WANT_FROM => {
@@ -158,93 +158,4 @@ fn unwanted(want: u64, packet: &Packet) -> Unwanted {
         }
         _ => Unwanted { bytes: 0, whole: false },
     }
-}
-
-/// Whether the segment continues the run, or begins one behind what passed in order. The first one that a slot sees is
-/// none: it may have been sent again, and user space must hear of that before it hears of anything that comes later.
-///
-/// # Safety
-/// The slot must be locked.
-#[inline(always)]
-unsafe fn joins(slot: *mut FlowSlot, passing: &Passing<'_>) -> bool {
-    let FlowSlot { len, bank, next, follows, .. } = unsafe { *slot };
-    let packet = passing.packet;
-    let in_order = follows == 1 && next == packet.seq;
-    let fits = len == 0 || bank == passing.header.bank && packet.payload_len <= MAX_RUN - len;
-    in_order && fits
-}
-
-/// # Safety
-/// The slot must be locked, and [`joins`] true.
-#[inline(always)]
-unsafe fn join(slot: *mut FlowSlot, passing: &Passing<'_>) {
-    let Passing { packet, header, .. } = passing;
-    let slot = unsafe { &mut *slot };
-    if slot.len == 0 {
-        slot.seq = packet.seq;
-        slot.segments = 0;
-        slot.first_time = header.time;
-        slot.last_time = header.time;
-        slot.bank = header.bank;
-        slot.vantage = header.vantage;
-        slot.direction = header.detail;
-    }
-    slot.len += packet.payload_len;
-    slot.segments += 1;
-    slot.ack = packet.acknowledged();
-    if slot.last_time < header.time {
-        slot.last_time = header.time;
-    }
-    slot.next = packet.seq.wrapping_add(packet.payload_len);
-    slot.follows = 1;
-}
-
-/// The segment is recorded: what is in order comes behind it, if it did not pass before.
-///
-/// # Safety
-/// The slot must be locked.
-#[inline(always)]
-unsafe fn follow(slot: *mut FlowSlot, packet: &Packet) {
-    let slot = unsafe { &mut *slot };
-    let end = packet.seq.wrapping_add(packet.payload_len);
-    if slot.follows == 0 || end.wrapping_sub(slot.next) as i32 > 0 {
-        slot.next = end;
-        slot.follows = 1;
-    }
-}
-
-/// Writes the run's record, if there is a run.
-///
-/// # Safety
-/// The slot must be locked; the scratch this CPU's.
-#[inline(always)]
-unsafe fn flush(slot: *mut FlowSlot, passing: &Passing<'_>, scratch: *mut Scratch, lost: &mut Unrecorded) {
-    let slot = unsafe { &mut *slot };
-    if slot.len == 0 {
-        return;
-    }
-    let run = unsafe { addr_of_mut!((*scratch).run) };
-    let header = Header { kind: KIND_RUN, bank: slot.bank, time: slot.last_time, ..*passing.header };
-    unsafe {
-        run.write(Run {
-            header,
-            tuple: passing.packet.tuple,
-            seq: slot.seq,
-            len: slot.len,
-            ack: slot.ack,
-            first_time: slot.first_time,
-            cookie: passing.cookie,
-            segments: slot.segments,
-            stream_id: 0,
-            data: 0,
-            frames: 0,
-            left: 0,
-            pad: 0,
-        });
-        if RECORDS.output::<Run>(&*run, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
-            loss::count(LossReason::RingFullRun);
-            *lost = Unrecorded { bytes: slot.len, bank: slot.bank };
-        }
-    }
-    slot.len = 0;
 }

@@ -4,7 +4,10 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod chunks;
 mod flow;
+mod frames;
+mod framing;
 mod go_call;
 mod go_sched;
 mod goroutine;
@@ -15,11 +18,14 @@ mod packet;
 mod parents;
 mod probe;
 mod process;
+mod reading;
+mod run;
 mod runnable;
 mod segment;
 mod sock_call;
 mod sock_event;
 mod sock_io;
+mod updates;
 mod vantage;
 
 use aya_ebpf::{

@@ -5,11 +5,13 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use weft_abi::{
-    Control, FlowKey, FlowRef, FlowSlot, GO_CALLS as MAX_GO_CALLS, GO_PROCESSES as MAX_GO_PROCESSES,
-    GoCallLayout, GoProcessEntry, LOSS_REASONS, MAX_CAPTURE, PORTS, Run, Segment, Vantage, VantageKey,
+    Control, FlowFraming, FlowKey, FlowRef, FlowSlot, FramedRun, GO_CALLS as MAX_GO_CALLS,
+    GO_PROCESSES as MAX_GO_PROCESSES, GoCallLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS,
+    Segment, Vantage, VantageKey,
 };
 
 use crate::{
+    packet::Packet,
     parents::{self, Parent},
     runnable::{self, Runnable},
     sock_call::{self, Begun},
@@ -74,8 +76,20 @@ pub struct Scratch {
     /// With its payload right behind it.
     pub segment: Segment,
     pub payload: [u8; MAX_CAPTURE],
-    pub run: Run,
+    pub run: FramedRun,
     pub parts: Parts,
+    pub reading: Reading,
+    pub seen: Seen,
+}
+
+/// What was seen of a segment.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Seen {
+    pub packet: Packet,
+    /// Of its record.
+    pub header: Header,
+    pub cookie: u64,
 }
 
 /// How far a segment's records are. In memory and not in registers, because the verifier then knows nothing of it, and so
@@ -96,6 +110,48 @@ pub struct Parts {
     pub skipped: u32,
     /// Bytes that found no room in the ring.
     pub unrecorded: u32,
+}
+
+/// How far the framing in a segment is read. In memory for the same reason.
+#[repr(C)]
+pub struct Reading {
+    /// Of the flow, as it is at `at`.
+    pub framing: FlowFraming,
+    /// `framing.sums` at `joins`.
+    pub joined_sums: [u64; 2],
+    /// A unit of framing, and room for reading it.
+    pub bytes: [u8; 32],
+    /// Of the packet.
+    pub payload_offset: u32,
+    /// Of the packet.
+    pub payload_len: u32,
+    /// Payload bytes that were read.
+    pub at: u32,
+    /// The first so many bytes are not wanted, once `odd` says that this is known.
+    pub joins: u32,
+    /// 1: something was found that is wanted.
+    pub odd: u32,
+    /// Where the last line with a chunk's size began.
+    pub line: u32,
+    /// Where in what was searched a unit of framing begins.
+    pub found: u32,
+    /// `WANT_*`.
+    pub kind: u32,
+    /// 1: what is not wanted joins the run.
+    pub may_join: u32,
+    /// 1: the program began to read with this segment.
+    pub begun: u32,
+    pub windows: Windows,
+}
+
+/// What has to be known of the windows of a connection of HTTP/2.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Windows {
+    /// As in [`FlowFraming`].
+    pub limits: [i32; 2],
+    /// The sums of the other direction.
+    pub sums: [u64; 2],
 }
 
 /// One a CPU is enough: TC programs run with bottom halves off and do not nest.

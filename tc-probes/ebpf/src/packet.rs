@@ -19,6 +19,7 @@ const TCP_HEADER_LEN: u32 = 20;
 const TCP_WORDS: usize = TCP_HEADER_LEN as usize / 4;
 
 /// A TCP segment's header, and where its payload is.
+#[derive(Clone, Copy)]
 pub struct Packet {
     pub tuple: Tuple,
     pub seq: u32,
@@ -34,6 +35,12 @@ impl Packet {
     #[inline(always)]
     pub fn acknowledged(&self) -> u32 {
         if self.flags & tcp_flag::ACK != 0 { self.ack } else { 0 }
+    }
+
+    /// It carries payload and is nothing but that.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.payload_len > 0 && self.flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) == 0
     }
 }
 

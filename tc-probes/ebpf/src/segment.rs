@@ -6,15 +6,16 @@ use aya_ebpf::{
 };
 use core::ptr::addr_of_mut;
 use weft_abi::{
-    Bank, DIRECTION_INGRESS, DirectionCounters, Header, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE,
+    Bank, DIRECTION_INGRESS, DirectionCounters, KIND_SEGMENT, LossReason, MAX_CAPTURE, PORT_EXCLUDE,
     PORT_INCLUDE, Segment, VANTAGE_VETH, Vantage, tcp_flag,
 };
 
 use crate::{
-    flow::{self, Decision, Passing, Unrecorded},
+    flow::{self, Decision, Passing},
     loss,
-    maps::{PORT_FILTER, Parts, RECORDS, SCRATCH, Scratch},
+    maps::{PORT_FILTER, Parts, RECORDS, SCRATCH, Scratch, Seen},
     packet::{self, Packet, Reject},
+    reading::forget,
     vantage::{self, Word},
 };
 
@@ -67,7 +68,7 @@ fn count(vantage: *mut Vantage, direction: u8, packet: &Packet, word: &Word, unr
 
 /// Bytes that were counted earlier found no room in the ring.
 #[inline(always)]
-fn count_unrecorded(vantage: *mut Vantage, direction: u8, bank: u8, bytes: u32) {
+pub fn count_unrecorded(vantage: *mut Vantage, direction: u8, bank: u8, bytes: u32) {
     // SAFETY: this CPU's own.
     unsafe { (*counters(vantage, direction, bank)).bytes_unrecorded += u64::from(bytes) }
 }
@@ -98,27 +99,32 @@ fn submit(
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return packet.payload_len };
     let header = vantage::header(KIND_SEGMENT, direction, vantage, ifindex, word);
     let cookie = socket_cookie(ctx, direction, header.vantage);
-    let mut lost = Unrecorded::default();
-    let decision = flow::decide(&Passing { packet, header: &header, cookie }, scratch, &mut lost);
-    if lost.bytes > 0 {
-        count_unrecorded(vantage, direction, lost.bank, lost.bytes);
-    }
-    let Decision::Record(skipped) = decision else { return 0 };
+    // SAFETY: the scratch is this CPU's.
+    let seen = unsafe { remember(Seen { packet: *packet, header, cookie }, scratch) };
+    let passing = Passing { ctx, seen, vantage };
+    let (at, skipped) = match flow::decide(&passing, scratch) {
+        Decision::Joined => return 0,
+        Decision::Record(skipped) => (0, skipped),
+        Decision::Rest(at) => (at, 0),
+    };
     // SAFETY: the scratch is this CPU's.
     unsafe {
-        begin(ctx, packet, header, cookie, &mut (*scratch).segment);
+        begin(ctx, seen, &mut (*scratch).segment);
+        let packet = &seen.packet;
         (*scratch).parts = Parts {
             payload_offset: packet.payload_offset,
             payload_len: packet.payload_len,
             seq: packet.seq,
             flags: u32::from(packet.flags),
             max_capture: word.max_capture,
-            at: 0,
+            at,
             skipped,
             unrecorded: 0,
         };
+        // What is in a run is the first part.
+        let first = u8::from(at > 0);
         for number in 0..MAX_PARTS {
-            if output(ctx, scratch, number) {
+            if output(ctx, scratch, number, first) {
                 break;
             }
         }
@@ -126,9 +132,26 @@ fn submit(
     }
 }
 
+/// What was seen of the segment, in memory: of what is read from there the verifier does not know by which of the many ways
+/// through the headers it was found, so that it follows the program behind that once.
+///
+/// # Safety
+/// The scratch must be this CPU's.
+#[inline(always)]
+unsafe fn remember<'a>(seen: Seen, scratch: *mut Scratch) -> &'a Seen {
+    // SAFETY: nothing else is written there during a run.
+    unsafe {
+        let place = addr_of_mut!((*scratch).seen);
+        place.write(seen);
+        forget();
+        &*place
+    }
+}
+
 /// What all records of a segment have in common.
 #[inline(always)]
-fn begin(ctx: &TcContext, packet: &Packet, header: Header, cookie: u64, segment: &mut Segment) {
+fn begin(ctx: &TcContext, seen: &Seen, segment: &mut Segment) {
+    let Seen { packet, header, cookie } = *seen;
     *segment = Segment {
         header,
         tuple: packet.tuple,
@@ -151,7 +174,7 @@ fn begin(ctx: &TcContext, packet: &Packet, header: Header, cookie: u64, segment:
 /// # Safety
 /// The scratch must be this CPU's.
 #[inline(always)]
-unsafe fn output(ctx: &TcContext, scratch: *mut Scratch, number: u8) -> bool {
+unsafe fn output(ctx: &TcContext, scratch: *mut Scratch, number: u8, first: u8) -> bool {
     // SAFETY: volatile, so that the compiler keeps nothing of it in registers over the rounds.
     let parts = unsafe { addr_of_mut!((*scratch).parts).read_volatile() };
     let rest = parts.payload_len - parts.at;
@@ -170,7 +193,7 @@ unsafe fn output(ctx: &TcContext, scratch: *mut Scratch, number: u8) -> bool {
     segment.capture_offset = if captured == 0 { 0 } else { parts.skipped };
     segment.captured = captured;
     segment.tcp_flags = parts.flags as u8 & kept;
-    segment.part = number;
+    segment.part = number + first;
     let lost = if submit_record(scratch, captured) { 0 } else { len };
     // SAFETY: as above.
     unsafe {

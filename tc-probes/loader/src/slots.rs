@@ -2,15 +2,20 @@
 use std::{
     os::fd::AsFd as _,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use aya::maps::MapData;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use weft_abi::{FlowSlot, FlowWant, SLOTS};
+use weft_abi::{
+    FlowFraming, FlowSlot, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_PEER, SLOTS, WANT_CHUNKS,
+    WANT_FRAMES, chunk_phase, frame_class, knowledge, order,
+};
 
 use crate::error::{IoContext as _, Result};
 
+/// What user space says of a frame whose payload comes next.
+const PLAIN_DATA: u8 = (frame_class::DATA | frame_class::STREAM | frame_class::PLAIN) as u8;
 const BYTES: usize = SLOTS as usize * size_of::<FlowSlot>();
 
 /// All slots.
@@ -20,20 +25,6 @@ pub(crate) struct Slots {
 
 // SAFETY: the mapping belongs to no thread, and everything in it is read and written as shared memory.
 unsafe impl Send for Slots {}
-
-/// A run that was taken out of a slot: see [`FlowSlot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gathered {
-    pub(crate) seq: u32,
-    pub(crate) len: u32,
-    pub(crate) ack: u32,
-    pub(crate) segments: u32,
-    pub(crate) first_time: u64,
-    pub(crate) last_time: u64,
-    pub(crate) bank: u8,
-    pub(crate) vantage: u8,
-    pub(crate) direction: u8,
-}
 
 impl Slots {
     /// Maps the map's memory.
@@ -63,7 +54,42 @@ impl Slots {
     pub(crate) fn want(&self, number: u32, want: FlowWant) {
         // SAFETY: as for the lock; programs read it by one load.
         let word = unsafe { AtomicU64::from_ptr(&raw mut (*self.slot(number)).want) };
-        word.store(u64::from(want.kind) << 32 | u64::from(want.argument), Ordering::Release);
+        word.store(word_of(want), Ordering::Release);
+    }
+
+    /// What kind of want a slot has.
+    pub(crate) fn kind(&self, number: u32) -> u32 {
+        // SAFETY: as above.
+        let word = unsafe { AtomicU64::from_ptr(&raw mut (*self.slot(number)).want) };
+        (word.load(Ordering::Acquire) >> 32) as u32
+    }
+
+    /// The same for a flow whose framing is read. What the program reads from a place that was found right stays. Says whether
+    /// no program held the slot.
+    pub(crate) fn want_framing(&self, number: u32, want: FlowWant, framing: FramingWant) -> bool {
+        let told = || {
+            let slot = self.slot(number);
+            // SAFETY: within the mapping, and locked.
+            let held = unsafe { ptr::read_volatile(slot) };
+            let known = found_by(&held, judged(held.framing, framing.verdict), want, framing);
+            let FramingWant { stream_id, limits, max_frame, .. } = framing;
+            // SAFETY: as above.
+            unsafe {
+                let told = FlowFraming { stream_id, limits, max_frame, ..known };
+                ptr::write_volatile(&raw mut (*slot).framing, told);
+            }
+            self.want(number, want);
+        };
+        self.locked(number, told).is_some()
+    }
+
+    /// Two slots are of one connection's two directions.
+    pub(crate) fn link(&self, one: u32, other: u32) {
+        for (number, peer) in [(one, other), (other, one)] {
+            // SAFETY: within the mapping; programs read it by one load.
+            let word = unsafe { AtomicU32::from_ptr(&raw mut (*self.slot(number)).peer) };
+            word.store(peer, Ordering::Release);
+        }
     }
 
     /// Readies a slot that is no flow's; gives its serial number.
@@ -73,8 +99,7 @@ impl Slots {
         // than the lock.
         let serial = unsafe {
             let serial = ptr::read_volatile(&raw const (*slot).serial);
-            let (lock, want) = (0, u64::from(want.kind) << 32 | u64::from(want.argument));
-            ptr::write_volatile(slot, FlowSlot { lock, want, serial, ..FlowSlot::default() });
+            ptr::write_volatile(slot, FlowSlot { serial, ..ready(want) });
             serial
         };
         self.lock_word(number).store(0, Ordering::SeqCst);
@@ -94,36 +119,88 @@ impl Slots {
     }
 
     /// Takes what was gathered; `end` makes the slot nobody's. None while a program holds it.
-    pub(crate) fn take(&self, number: u32, end: bool) -> Option<Option<Gathered>> {
-        let lock = self.lock_word(number);
-        lock.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).ok()?;
-        let gathered = self.empty(number, end);
-        lock.store(0, Ordering::SeqCst);
-        Some(gathered)
+    pub(crate) fn take(&self, number: u32, end: bool) -> Option<Option<FlowSlot>> {
+        self.locked(number, || self.empty(number, end))
     }
 
     /// The same, whoever holds the lock.
-    pub(crate) fn break_lock(&self, number: u32) -> Option<Gathered> {
+    pub(crate) fn break_lock(&self, number: u32) -> Option<FlowSlot> {
         let gathered = self.empty(number, true);
         self.lock_word(number).store(0, Ordering::SeqCst);
         gathered
     }
 
-    fn empty(&self, number: u32, end: bool) -> Option<Gathered> {
+    fn locked<T>(&self, number: u32, act: impl FnOnce() -> T) -> Option<T> {
+        let lock = self.lock_word(number);
+        lock.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).ok()?;
+        let done = act();
+        lock.store(0, Ordering::SeqCst);
+        Some(done)
+    }
+
+    fn empty(&self, number: u32, end: bool) -> Option<FlowSlot> {
         let slot = self.slot(number);
         // SAFETY: within the mapping, and locked.
         let held = unsafe {
             let held = ptr::read_volatile(slot);
             ptr::write_volatile(&raw mut (*slot).len, 0);
+            ptr::write_volatile(&raw mut (*slot).framing.counts, [0; 2]);
             if end {
                 ptr::write_volatile(&raw mut (*slot).serial, held.serial.wrapping_add(1));
             }
             held
         };
-        let FlowSlot { seq, len, ack, segments, first_time, last_time, bank, vantage, direction, .. } = held;
-        let gathered = Gathered { seq, len, ack, segments, first_time, last_time, bank, vantage, direction };
-        (len > 0).then_some(gathered)
+        (held.len > 0).then_some(held)
     }
+}
+
+fn word_of(want: FlowWant) -> u64 {
+    u64::from(want.kind) << 32 | u64::from(want.argument)
+}
+
+/// A slot for this want. Where user space knows where in the framing the flow is, the program may go on there: if nothing
+/// passed since.
+fn ready(want: FlowWant) -> FlowSlot {
+    let slot = FlowSlot { want: word_of(want), peer: NO_PEER, ..FlowSlot::default() };
+    let Some(FramingWant { stream_id, limits, max_frame, place, .. }) = want.framing else { return slot };
+    let known = place.map_or_else(FlowFraming::default, |place| at_place(want, place));
+    let framing = FlowFraming { stream_id, limits, max_frame, ..known };
+    let Some(place) = place else { return FlowSlot { framing, ..slot } };
+    FlowSlot { next: place.seq, follows: order::TOLD, framing, ..slot }
+}
+
+/// A place from which the program may go on.
+fn at_place(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> FlowFraming {
+    FlowFraming {
+        anchor: seq.wrapping_add(left),
+        left,
+        have: if want.kind == WANT_CHUNKS && left == 0 { chunk_phase::SIZE } else { 0 },
+        class: if want.kind == WANT_FRAMES { PLAIN_DATA } else { 0 },
+        known: knowledge::TOLD,
+        ..FlowFraming::default()
+    }
+}
+
+/// What is known of a flow when user space says where a chunk ends, or a line with a size begins, that has not passed yet.
+fn found_by(held: &FlowSlot, known: FlowFraming, want: FlowWant, told: FramingWant) -> FlowFraming {
+    let of_use = want.kind == WANT_CHUNKS && known.known == knowledge::NONE && held.follows == order::SEEN;
+    let Some(FramingPlace { seq, left }) = told.place.filter(|_| of_use) else { return known };
+    let ahead = seq.wrapping_add(left).wrapping_sub(held.next) as i32;
+    if ahead > 0 || ahead == 0 && left == 0 {
+        at_place(want, FramingPlace { seq: held.next, left: ahead.unsigned_abs() })
+    } else {
+        known
+    }
+}
+
+/// What is known once user space has said whether the program began at the right place: if it still is where it began there.
+fn judged(framing: FlowFraming, verdict: Option<FramingVerdict>) -> FlowFraming {
+    let known = match verdict.filter(|verdict| verdict.seq == framing.anchor) {
+        Some(FramingVerdict { right: true, .. }) if framing.known == knowledge::BEGUN => knowledge::RIGHT,
+        Some(FramingVerdict { right: false, .. }) if framing.known == knowledge::BEGUN => knowledge::NONE,
+        _ => framing.known,
+    };
+    FlowFraming { known, ..framing }
 }
 
 impl Drop for Slots {

@@ -11,14 +11,13 @@ use std::{
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use weft_abi::{FlowKey, FlowWant, Run, SLOTS};
+use weft_abi::{FlowKey, FlowWant, SLOTS};
 use weft_core::{
     AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, TableSnapshot,
     WorkloadUpdate,
 };
-use weft_loader::{Flows, ProbeRing};
+use weft_loader::{Flows, GatheredRun, ProbeRing};
 use weft_metrics::Registry;
-use zerocopy::IntoBytes as _;
 
 use super::{
     charge::Charge,
@@ -116,7 +115,7 @@ pub struct Published {
 pub fn start(
     config: Arc<weft_core::Config>,
     ring: ProbeRing,
-    (flows, left): (Flows, Vec<Run>),
+    (flows, left): (Flows, Vec<GatheredRun>),
     charge: Charge,
     go: GoHandle,
     (exchanges, registry): (ExchangeStore, Arc<Registry>),
@@ -155,7 +154,7 @@ pub fn start(
 struct AgentSink {
     flows: Flows,
     /// What was gathered of flows when their wants ended: inputs that nobody has taken yet.
-    runs: Vec<Run>,
+    runs: Vec<GatheredRun>,
     exchanges: Vec<Arc<AttributedExchange>>,
     registry: Arc<Registry>,
 }

@@ -1,11 +1,12 @@
 //! Stage 1: from a record's bytes to a [`ProbeEvent`]. What contradicts itself is no event.
 use weft_abi::{
-    Header, KIND_RUN, KIND_SEGMENT, KIND_SOCK_EVENT, KIND_SOCK_IO, MAX_RUN, Run, Segment, SockEvent, SockIo,
-    Tuple, VANTAGE_VETH, tcp_flag,
+    Border, FramedRun, Header, KIND_BORDER, KIND_CHUNK_RUN, KIND_FRAME_RUN, KIND_RUN, KIND_SEGMENT,
+    KIND_SOCK_EVENT, KIND_SOCK_IO, KIND_UPDATE_RUN, MAX_RUN, Run, Segment, SockEvent, SockIo, Tuple,
+    VANTAGE_VETH, tcp_flag,
 };
 use zerocopy::FromBytes;
 
-use super::direction::Direction;
+use super::{direction::Direction, stretch::Stretch};
 use crate::{Endpoint, FlowId, Ktime};
 
 /// No packet carries more: BIG TCP's limit is 512 KiB (include/linux/netdevice.h, GSO_MAX_SIZE), so anything
@@ -18,6 +19,8 @@ pub(super) enum ProbeEvent<'a> {
     Segment(SegmentEvent<'a>),
     /// Segments passed it that the programs put together: as one of them all, of which nothing was captured.
     Run(SegmentEvent<'a>),
+    /// A program begins to read a flow's framing at the first sequence number; up to the second one it has seen the flow.
+    Border(FlowId, Direction, [u32; 2]),
     /// A segment passed another kind of device: its bytes are accounted for, and not followed.
     Elsewhere(Header, u32),
     /// A connection changed.
@@ -46,6 +49,8 @@ pub(super) struct SegmentEvent<'a> {
     pub(super) hole: u32,
     /// The captured ones.
     pub(super) data: &'a [u8],
+    /// What was in the bytes before the captured ones, where a program read them.
+    pub(super) stretch: Option<Stretch>,
     pub(super) flags: u8,
     /// It is no further part of a segment that takes several records.
     pub(super) begins: bool,
@@ -63,7 +68,9 @@ impl SegmentEvent<'_> {
 pub(super) fn decode(record: &[u8]) -> Option<ProbeEvent<'_>> {
     match *record.first()? {
         KIND_SEGMENT => segment(record),
-        KIND_RUN => run(&Run::read_from_prefix(record).ok()?.0),
+        KIND_RUN => run(&Run::read_from_prefix(record).ok()?.0, None, &[]),
+        KIND_FRAME_RUN | KIND_UPDATE_RUN | KIND_CHUNK_RUN => framed_run(record),
+        KIND_BORDER => border(&Border::read_from_prefix(record).ok()?.0),
         KIND_SOCK_EVENT => Some(ProbeEvent::Connection(SockEvent::read_from_prefix(record).ok()?.0)),
         KIND_SOCK_IO => Some(ProbeEvent::Io(SockIo::read_from_prefix(record).ok()?.0)),
         _ => None,
@@ -95,13 +102,28 @@ fn segment(record: &[u8]) -> Option<ProbeEvent<'_>> {
         len: segment.payload_len,
         hole: segment.capture_offset,
         data,
+        stretch: None,
         flags: segment.tcp_flags,
         begins: segment.part == 0,
         cookie: segment.cookie,
     }))
 }
 
-fn run<'a>(run: &Run) -> Option<ProbeEvent<'a>> {
+fn framed_run(record: &[u8]) -> Option<ProbeEvent<'_>> {
+    let framed = FramedRun::read_from_prefix(record).ok()?.0;
+    let (stretch, tail) = Stretch::of(&framed)?;
+    let partial = record.get(std::mem::offset_of!(FramedRun, partial)..)?;
+    run(&framed.run, Some(stretch), partial.get(tail)?)
+}
+
+fn border<'a>(border: &Border) -> Option<ProbeEvent<'a>> {
+    let direction = Direction::from_detail(border.header.detail)?;
+    let id = flow_id(&border.header, &border.tuple, direction);
+    Some(ProbeEvent::Border(id, direction, [border.seq, border.next]))
+}
+
+/// `tail`: the last bytes of it that are known.
+fn run<'a>(run: &Run, stretch: Option<Stretch>, tail: &'a [u8]) -> Option<ProbeEvent<'a>> {
     let direction = Direction::from_detail(run.header.detail)?;
     if run.len == 0 || run.len > MAX_RUN {
         return None;
@@ -119,8 +141,9 @@ fn run<'a>(run: &Run) -> Option<ProbeEvent<'a>> {
         seq: run.seq,
         ack: (run.ack != 0).then_some(run.ack),
         len: run.len,
-        hole: run.len,
-        data: &[],
+        hole: run.len.saturating_sub(tail.len() as u32),
+        data: tail,
+        stretch,
         flags: 0,
         begins: false,
         cookie: run.cookie,

@@ -5,6 +5,7 @@ use super::{
     direction::Direction,
     http2::Connection,
     stream::{Delivery, Origin},
+    stretch::Border,
     work::Work,
 };
 use crate::{Anomaly, Tcp};
@@ -38,7 +39,7 @@ impl Dialogue {
     pub(super) fn unread_until(&self, direction: Direction, next: u64) -> u64 {
         match self {
             Self::Other(conversation) => conversation.unread_until(direction, next),
-            Self::Http2(_) => next,
+            Self::Http2(connection) => connection.unread_until(direction, next),
         }
     }
 
@@ -46,7 +47,15 @@ impl Dialogue {
     pub(super) fn gathered_until(&self, direction: Direction) -> u64 {
         match self {
             Self::Other(conversation) => conversation.gathered_until(direction),
-            Self::Http2(_) => 0,
+            Self::Http2(connection) => connection.gathered_until(),
+        }
+    }
+
+    /// A program believes that a unit of a direction's framing begins there.
+    pub(super) fn border(&mut self, link: &Link, direction: Direction, border: Border, work: &mut Work<'_>) {
+        match self {
+            Self::Other(conversation) => conversation.border(link, direction, border, work),
+            Self::Http2(connection) => connection.border(link, direction, border, work),
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     join::{IoRange, Sockets},
     reassembly::Reassembly,
     stream::{Chunk, Delivery, FIRST, Origin, Stream},
+    stretch::Border,
     work::Work,
 };
 use crate::{Anomalies, Anomaly, FlowId, Ktime, Tcp};
@@ -147,6 +148,7 @@ impl Flow {
             len: u64::from(segment.len),
             hole: u64::from(segment.hole),
             data: segment.data,
+            stretch: segment.stretch,
             time: segment.time,
             first_time: segment.first_time,
             ack: segment.ack.filter(|_| reverse.started()).map(|ack| reverse.offset_of(ack)),
@@ -156,6 +158,18 @@ impl Flow {
         };
         work.placed(segment.direction, chunk.offset);
         self.with(segment.direction, work, |mut reassembly| reassembly.receive(chunk));
+    }
+
+    /// A program believes that a unit of framing begins at `seq`, and has seen the flow up to `next`. Whatever passed before
+    /// it saw the flow has been told by now; what it did not see of that, behind what it saw, it would take for new.
+    pub(super) fn border(&mut self, direction: Direction, [seq, next]: [u32; 2], work: &mut Work<'_>) {
+        let (Some(offset), Some(seen)) = (self.offset_of(direction, seq), self.offset_of(direction, next))
+        else {
+            return;
+        };
+        let saw_all = direction.of(&self.streams).highest() <= seen;
+        let link = self.link();
+        self.dialogue.border(&link, direction, Border { offset, saw_all }, work);
     }
 
     /// The pod's socket sent segments again at this time, and `snd_una` is the first byte that was not acknowledged. Which
@@ -348,6 +362,7 @@ impl Flow {
             cookie: self.cookie,
             now: self.last_seen,
             first_seqs: [from_pod.first_seq(), to_pod.first_seq()],
+            nexts: [from_pod.next(), to_pod.next()],
         }
     }
 

@@ -27,6 +27,7 @@ mod reassembly;
 mod redaction;
 mod sockets;
 mod stream;
+mod stretch;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -210,6 +211,7 @@ impl Wire {
                 self.tally.stats.runs += 1;
                 self.segment(&run, down);
             }
+            Some(ProbeEvent::Border(id, direction, seqs)) => self.border(&id, direction, seqs, down),
             Some(ProbeEvent::Elsewhere(header, bytes)) => {
                 self.now = self.now.max(Ktime(header.time));
                 self.elsewhere(&header, u64::from(bytes));

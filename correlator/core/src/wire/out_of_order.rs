@@ -1,7 +1,7 @@
 //! Segments that came before an earlier one. What passed first counts: a later copy fills only what is missing.
 use std::collections::BTreeMap;
 
-use super::{reassembly::MAX_GAP, stream::Chunk};
+use super::{reassembly::MAX_GAP, stream::Chunk, stretch::Stretch};
 use crate::{Anomalies, Anomaly, Ktime};
 
 /// What an entry costs beside its bytes, so that many small segments are bounded too.
@@ -21,6 +21,7 @@ pub(super) struct Piece {
     len: u64,
     hole: u64,
     data: Box<[u8]>,
+    stretch: Option<Stretch>,
     time: Ktime,
     first_time: Ktime,
     ack: Option<u64>,
@@ -36,6 +37,7 @@ impl Piece {
             len: self.len,
             hole: self.hole,
             data: &self.data,
+            stretch: self.stretch,
             time: self.time,
             first_time: self.first_time,
             ack: self.ack,
@@ -51,6 +53,7 @@ impl Piece {
             len: chunk.len,
             hole: chunk.hole,
             data: chunk.data.into(),
+            stretch: chunk.stretch,
             time: chunk.time,
             first_time: chunk.first_time,
             ack: chunk.ack,

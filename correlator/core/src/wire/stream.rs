@@ -1,7 +1,7 @@
 //! One direction of a connection: its sequence numbers as offsets of a stream, and the pieces of that stream.
 use std::num::NonZeroU64;
 
-use super::out_of_order::OutOfOrder;
+use super::{out_of_order::OutOfOrder, stretch::Stretch};
 use crate::{Anomalies, Ktime};
 
 /// The stream offset of the first byte. Not 0, so that what came before the first byte has an offset too.
@@ -16,6 +16,8 @@ pub(super) struct Chunk<'a> {
     pub(super) len: u64,
     pub(super) hole: u64,
     pub(super) data: &'a [u8],
+    /// What was in the hole, where a program read it.
+    pub(super) stretch: Option<Stretch>,
     pub(super) time: Ktime,
     /// When its first byte passed: of a run that is before `time`.
     pub(super) first_time: Ktime,
@@ -37,6 +39,7 @@ impl<'a> Chunk<'a> {
             return;
         }
         let from_data = bytes.saturating_sub(self.hole).min(self.data.len() as u64);
+        self.stretch = None;
         self.hole = self.hole.saturating_sub(bytes);
         self.data = self.data.get(from_data as usize..).unwrap_or_default();
         self.offset += bytes;
@@ -54,10 +57,19 @@ impl<'a> Chunk<'a> {
 
     /// Drops what is behind this many bytes.
     fn truncate(&mut self, bytes: u64) {
+        if bytes < self.hole {
+            self.stretch = None;
+        }
         self.len = self.len.min(bytes);
         self.hole = self.hole.min(self.len);
         let data = ((self.len - self.hole) as usize).min(self.data.len());
         self.data = self.data.get(..data).unwrap_or_default();
+    }
+
+    /// Splits off the bytes that a program read, with what it says of them.
+    pub(super) fn take_stretch(&mut self) -> Option<(Self, Stretch)> {
+        let stretch = self.stretch?;
+        Some((self.take(self.hole), stretch))
     }
 
     /// Forgets what is in this many bytes at the front: they are a hole from now on.

@@ -34,6 +34,20 @@ impl Wire {
         }
     }
 
+    /// A program begins to read the framing of a connection's direction.
+    pub(super) fn border(
+        &mut self,
+        id: &FlowId,
+        direction: Direction,
+        seqs: [u32; 2],
+        down: &mut impl Downstream,
+    ) {
+        if let Some(key) = self.table.find(id) {
+            self.with_flow(key, |flow, work| flow.border(direction, seqs, work));
+            self.flush(key, down);
+        }
+    }
+
     /// Bytes of a record of this bank were counted by the kernel for the agent before.
     pub(super) fn is_inherited(&self, bank: u8) -> bool {
         self.bank.is_some_and(|own| own != bank)

@@ -47,7 +47,7 @@ fn nanoseconds_a_run() -> Result<()> {
         }
     }
     let (mut flows, _) = Flows::take_over(&programs.pins)?;
-    flows.set(flow(programs.cookie), Some(FlowWant { kind: WANT_NONE, argument: 0 }));
+    flows.set(flow(programs.cookie), Some(FlowWant { kind: WANT_NONE, argument: 0, framing: None }));
     let unwanted = nanoseconds(&mut programs, "tc_ingress", &Tcp::new(1000, 1400).frame())?;
     eprintln!("tc_ingress {:20} {unwanted:5} ns", "1400, none wanted");
     assert!(unwanted > 0);

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::SchedClassifier;
 use nix::mount::{MntFlags, umount2};
-use weft_abi::{LOSS_REASONS, LossReason, MAX_CAPTURE, Run, Segment, VANTAGE_SOCKETS, VANTAGE_VETH};
+use weft_abi::{
+    Border, FramedRun, Header, LOSS_REASONS, LossReason, MAX_CAPTURE, Run, Segment, VANTAGE_SOCKETS,
+    VANTAGE_VETH,
+};
 use weft_lab::NetNs;
 use weft_loader::{
     InstallOptions, Kernel, Losses, Pins, ProbeRing, Vantages, ensure_bpffs, host_vantage, install,
@@ -60,6 +63,29 @@ struct TestRun {
 pub enum Record {
     Segment(Segment, Vec<u8>),
     Run(Run),
+    Framed(FramedRun),
+    Border(Border),
+}
+
+impl Record {
+    pub fn header(&self) -> &Header {
+        match self {
+            Self::Segment(segment, _) => &segment.header,
+            Self::Run(run) => &run.header,
+            Self::Framed(framed) => &framed.run.header,
+            Self::Border(border) => &border.header,
+        }
+    }
+
+    /// Bytes of payload that it tells of.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Segment(segment, _) => segment.payload_len.into(),
+            Self::Run(run) => run.len.into(),
+            Self::Framed(framed) => framed.run.len.into(),
+            Self::Border(_) => 0,
+        }
+    }
 }
 
 impl Programs {
@@ -160,6 +186,10 @@ fn record(bytes: &[u8]) -> Option<Record> {
             Some(Record::Segment(segment, payload.get(..segment.captured as usize)?.to_vec()))
         }
         weft_abi::KIND_RUN => Some(Record::Run(Run::read_from_prefix(bytes).ok()?.0)),
+        weft_abi::KIND_FRAME_RUN | weft_abi::KIND_UPDATE_RUN | weft_abi::KIND_CHUNK_RUN => {
+            Some(Record::Framed(FramedRun::read_from_prefix(bytes).ok()?.0))
+        }
+        weft_abi::KIND_BORDER => Some(Record::Border(Border::read_from_prefix(bytes).ok()?.0)),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //! root, a Go toolchain, and no network.
 
 mod cost;
+mod framing;
 mod gobench;
 mod gocalls;
 mod goprogram;

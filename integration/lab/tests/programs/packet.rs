@@ -46,10 +46,30 @@ impl Tcp {
         bytes
     }
 
+    /// The same with this payload; `reply`: from port 8080 to 40000, and from 10.0.0.2.
+    pub fn carrying(self, payload: &[u8], reply: bool) -> Vec<u8> {
+        let mut tcp = Self { payload: 0, ..self }.bytes();
+        tcp.extend(payload);
+        if reply {
+            swap(&mut tcp, 0, 2);
+        }
+        let mut ip = Ipv4::default().around(&tcp);
+        if reply {
+            swap(&mut ip, 12, 4);
+        }
+        ethernet(IPV4, &[], &ip)
+    }
+
     /// In an Ethernet frame with a plain IPv4 header.
     pub fn frame(self) -> Vec<u8> {
         ethernet(IPV4, &[], &Ipv4::default().around(&self.bytes()))
     }
+}
+
+/// Exchanges two neighbours of `len` bytes: source and destination.
+fn swap(bytes: &mut [u8], at: usize, len: usize) {
+    let (source, destination) = bytes[at..at + 2 * len].split_at_mut(len);
+    source.swap_with_slice(destination);
 }
 
 /// An IPv4 header from 10.0.0.1 to 10.0.0.2.

@@ -5,17 +5,23 @@ use std::thread;
 use crate::load::{Programs, Record};
 use crate::packet::{ACK, FIN, RST, Tcp};
 use anyhow::{Result, ensure};
-use weft_abi::{FlowKey, FlowWant, LossReason, MAX_CAPTURE, Run, Tuple, WANT_FROM, WANT_NONE};
-use weft_loader::Flows;
+use weft_abi::{
+    FlowKey, FlowWant, FramedRun, KIND_FRAME_RUN, KIND_UPDATE_RUN, LossReason, MAX_CAPTURE, Run, Tuple,
+    WANT_FROM, WANT_NONE, chunk_phase,
+};
+use weft_loader::{Flows, GatheredRun};
 
 /// The vantage is the loopback device.
 const LO: u32 = 1;
 
 /// What is in the ring, a word a record: `1000+300` is a segment with all its payload, `1000+300-` one without, `1000+100-200`
-/// one without its first hundred bytes, `run 1000+900/3` a run of three segments.
-fn words(records: &[Record]) -> Vec<String> {
+/// one without its first hundred bytes, `run 1000+900/3` a run of three segments. For runs of framing see [`framed_word`]; where
+/// a program begins to read it: `border 1000`.
+pub fn words(records: &[Record]) -> Vec<String> {
     let word = |record: &Record| match record {
         Record::Run(run) => run_word(run),
+        Record::Framed(framed) => framed_word(framed),
+        Record::Border(border) => format!("border {}", border.seq),
         Record::Segment(segment, payload) => {
             let (seq, len, hole) = (segment.seq, segment.payload_len, segment.capture_offset);
             match payload.len() as u32 {
@@ -32,6 +38,33 @@ fn run_word(run: &Run) -> String {
     format!("run {}+{}/{}", run.seq, run.len, run.segments)
 }
 
+/// `frames 1000+900/3 882:2` is a run of three segments with 882 bytes of two frames; more where it does not end between two
+/// frames or chunks, or windows changed.
+pub fn framed_word(framed: &FramedRun) -> String {
+    let FramedRun { run, counts: [first, second], left, length, have, windows, partial, .. } = *framed;
+    let (name, rest) = match (run.header.kind, have) {
+        (KIND_UPDATE_RUN, _) => ("updates", String::new()),
+        (KIND_FRAME_RUN, 0) if left == 0 => ("frames", String::new()),
+        (KIND_FRAME_RUN, 0) => ("frames", format!(" {left} of {length} left")),
+        (KIND_FRAME_RUN, have) => ("frames", format!(" {have} of a header")),
+        (_, chunk_phase::DATA) => ("chunks", format!(" {left} left")),
+        (_, chunk_phase::DATA_END) => ("chunks", " behind data".into()),
+        (_, chunk_phase::SIZE) => ("chunks", String::new()),
+        (_, chunk_phase::DIGITS) => ("chunks", format!(" size {partial}")),
+        (_, have) => ("chunks", format!(" size {partial}, extension {length} ({have})")),
+    };
+    let windows = if windows == 0 { String::new() } else { format!(" windows {windows}") };
+    format!("{name} {}+{}/{} {first}:{second}{rest}{windows}", run.seq, run.len, run.segments)
+}
+
+/// A run that was taken back, as in the ring.
+pub fn gathered_word(gathered: &GatheredRun) -> String {
+    match gathered {
+        GatheredRun::Plain(run) => run_word(run),
+        GatheredRun::Framed(framed) => framed_word(framed),
+    }
+}
+
 /// The flow of the test's packets.
 pub fn flow(netns: u64) -> FlowKey {
     let address = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
@@ -44,10 +77,10 @@ pub fn flow(netns: u64) -> FlowKey {
 }
 
 fn from(seq: u32) -> Option<FlowWant> {
-    Some(FlowWant { kind: WANT_FROM, argument: seq })
+    Some(FlowWant { kind: WANT_FROM, argument: seq, framing: None })
 }
 
-const NOTHING: Option<FlowWant> = Some(FlowWant { kind: WANT_NONE, argument: 0 });
+const NOTHING: Option<FlowWant> = Some(FlowWant { kind: WANT_NONE, argument: 0, framing: None });
 
 struct Bench {
     programs: Programs,
@@ -65,7 +98,7 @@ impl Bench {
     }
 
     fn want(&mut self, want: Option<FlowWant>) -> Vec<String> {
-        self.flows.set(self.key, want).iter().map(run_word).collect()
+        self.flows.set(self.key, want).iter().map(gathered_word).collect()
     }
 
     /// The same, and what had passed by then ended here: the first segment that a slot sees is recorded.
@@ -87,7 +120,7 @@ impl Bench {
     }
 
     fn gathered(&mut self) -> Vec<String> {
-        self.flows.gathered().iter().map(run_word).collect()
+        self.flows.gathered().iter().map(gathered_word).collect()
     }
 }
 
@@ -167,8 +200,8 @@ fn an_agent_takes_what_the_one_before_it_left() -> Result<()> {
     bench.want_behind(NOTHING, 1000)?;
     bench.pass(&at([1000, 1100]))?;
     let (flows, left) = Flows::take_over(&bench.programs.pins)?;
-    assert_eq!(left.iter().map(run_word).collect::<Vec<_>>(), ["run 1000+200/2"]);
-    assert_eq!(left[0].header.bank, 1);
+    assert_eq!(left.iter().map(gathered_word).collect::<Vec<_>>(), ["run 1000+200/2"]);
+    assert_eq!(left[0].run().header.bank, 1);
     bench.flows = flows;
     assert_eq!(bench.records(&at([1200]))?, ["1200+100"]);
     Ok(())
@@ -185,10 +218,7 @@ fn a_run_is_of_one_bank() -> Result<()> {
     bench.pass(&at([1400]))?;
     let records = bench.programs.records();
     assert_eq!(words(&records), ["run 1000+200/2", "1200+100-", "run 1300+100/1", "1400+100"]);
-    let banks = records.iter().map(|record| match record {
-        Record::Run(run) => run.header.bank,
-        Record::Segment(segment, _) => segment.header.bank,
-    });
+    let banks = records.iter().map(|record| record.header().bank);
     assert_eq!(banks.collect::<Vec<_>>(), [1, 0, 0, 0]);
     Ok(())
 }
@@ -228,7 +258,8 @@ fn nothing_is_lost_between_cpus() -> Result<()> {
         let senders = [0, 1].map(|first| {
             let send = move || {
                 (0..ROUNDS).try_for_each(|round| {
-                    let seq = (2 * round + first) * 100;
+                    // In order eight times, which one run can have where the other is not in between.
+                    let seq = (2 * (round / 8 * 8) + 8 * first + round % 8) * 100;
                     programs.run("tc_ingress", &Tcp::new(seq, 100).frame(), 1).map(drop)
                 })
             };
@@ -244,14 +275,8 @@ fn nothing_is_lost_between_cpus() -> Result<()> {
     })?;
     taken.extend(flows.set(*key, None));
     let records = programs.records();
-    let recorded: u64 = records
-        .iter()
-        .map(|record| match record {
-            Record::Run(run) => u64::from(run.len),
-            Record::Segment(segment, _) => u64::from(segment.payload_len),
-        })
-        .sum();
-    let given: u64 = taken.iter().map(|run| u64::from(run.len)).sum();
+    let recorded: u64 = records.iter().map(Record::bytes).sum();
+    let given: u64 = taken.iter().map(|run| u64::from(run.run().len)).sum();
     let runs = records.iter().filter(|record| matches!(record, Record::Run(_))).count();
     eprintln!("{} records, {runs} of them runs; {} were taken", records.len(), taken.len());
     assert_eq!(recorded + given, u64::from(2 * ROUNDS) * 100);

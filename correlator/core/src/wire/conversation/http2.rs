@@ -32,7 +32,19 @@ impl Conversation {
         let (hole, reverse_end, segment_start) = (0, ack.unwrap_or(FIRST), true);
         let data = &bytes[..];
         let first_time = time;
-        let chunk = Chunk { offset, len, hole, data, time, first_time, ack, reverse_end, segment_start, odd };
+        let chunk = Chunk {
+            offset,
+            len,
+            hole,
+            data,
+            stretch: None,
+            time,
+            first_time,
+            ack,
+            reverse_end,
+            segment_start,
+            odd,
+        };
         self.http2(link, direction, chunk, work);
     }
 

@@ -6,6 +6,8 @@ mod rest;
 mod resync;
 mod want;
 
+use std::num::NonZeroU64;
+
 use rest::Rest;
 use want::Wanted;
 
@@ -30,6 +32,8 @@ pub(super) struct Link {
     pub(super) now: Ktime,
     /// Sequence numbers of the first bytes, by direction.
     pub(super) first_seqs: [u32; 2],
+    /// How far the streams were read before what is in hand, by direction.
+    pub(super) nexts: [u64; 2],
 }
 
 impl Link {
@@ -60,6 +64,8 @@ pub(super) struct Conversation {
     http2: Option<Box<Connection>>,
     rest: Rest,
     wanted: [Wanted; 2],
+    /// Stream offsets at which a program believes that a line with a chunk's size begins.
+    believed: [Option<NonZeroU64>; 2],
     /// Bytes that the kernel copied nevertheless, since it was last told.
     unwanted: [u32; 2],
     /// A head was parsed: the ends do speak what was guessed.
@@ -81,6 +87,7 @@ impl Conversation {
             http2: None,
             rest: Rest::default(),
             wanted: [Wanted::Everything; 2],
+            believed: [None; 2],
             unwanted: [0; 2],
             confirmed: false,
             closed: false,
@@ -147,11 +154,23 @@ impl Conversation {
         work: &mut Work<'_>,
     ) {
         match delivery {
-            Delivery::Chunk(chunk) => self.chunk(link, direction, chunk, work),
+            Delivery::Chunk(chunk) => self.in_parts(link, direction, chunk, work),
             Delivery::Gap(offset, len) => self.gap(direction, offset, len, work),
             Delivery::Again(start, end, time) => self.again(direction, (start, end), time, work),
             Delivery::End => self.end(direction, work),
         }
+    }
+
+    /// A chunk, in two parts where a program believes that framing begins within it.
+    fn in_parts(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {
+        if let Some(border) = self.border_in(direction, &chunk) {
+            let before = chunk.take(border.saturating_sub(chunk.offset));
+            if before.len > 0 {
+                self.chunk(link, direction, before, work);
+            }
+            self.judge(link, direction, border, chunk.offset, work);
+        }
+        self.chunk(link, direction, chunk, work);
     }
 
     fn chunk(&mut self, link: &Link, direction: Direction, mut chunk: Chunk<'_>, work: &mut Work<'_>) {

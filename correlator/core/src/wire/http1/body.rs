@@ -1,10 +1,14 @@
 //! Where a message's body ends (RFC 9112, 6 and 7), over bytes that nobody captured too.
 use super::{
-    super::{redaction::MASK, stream::Chunk},
+    super::{
+        redaction::MASK,
+        stream::Chunk,
+        stretch::{ChunkEnd, ChunkRun, Stretch},
+    },
     head::Framing,
 };
 
-/// Chunk extensions and trailers of one message together may have this many bytes.
+/// The extension of one chunk, and the trailers of a message, may have this many bytes.
 const MAX_EXTRA: u32 = 64 * 1024;
 
 /// A message's body, as far as it came.
@@ -20,8 +24,10 @@ pub(in super::super) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Chunked {
     at: At,
-    /// Bytes of extensions and trailers so far.
+    /// Bytes so far of the extension, or of the trailers.
     extra: u32,
+    /// Lines with a size so far.
+    lines: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +68,7 @@ impl Body {
     pub(in super::super) fn new(framing: Framing) -> Option<Self> {
         match framing {
             Framing::Length(bytes) => Some(Self::Fixed(bytes)),
-            Framing::Chunked => Some(Self::Chunked(Chunked { at: At::Size(0, false), extra: 0 })),
+            Framing::Chunked => Some(Self::Chunked(Chunked { at: At::Size(0, false), extra: 0, lines: 0 })),
             Framing::UntilClose => Some(Self::UntilClose),
             Framing::Unknown => None,
         }
@@ -100,7 +106,7 @@ impl Body {
 
     /// Takes what of the chunk belongs to the message.
     pub(in super::super) fn take(&mut self, chunk: &mut Chunk<'_>) -> Progress {
-        let mut total = Progress::default();
+        let mut total = self.take_run(chunk).unwrap_or_default();
         while chunk.len > 0 && total.state == Reached::Within {
             let step = self.step(chunk);
             chunk.advance(step.bytes);
@@ -111,10 +117,18 @@ impl Body {
         total
     }
 
+    /// Takes the chunks that a program read.
+    fn take_run(&mut self, chunk: &mut Chunk<'_>) -> Option<Progress> {
+        let Self::Chunked(chunked) = self else { return None };
+        let Some(Stretch::Chunks(run)) = chunk.stretch else { return None };
+        let (part, _) = chunk.take_stretch()?;
+        Some(chunked.pass(run, part.len))
+    }
+
     /// Gives the framing in the chunk, with nothing in it but sizes and the ends of lines.
     pub(in super::super) fn framing(mut self, chunk: &Chunk<'_>, mut give: impl FnMut(u64, &[u8])) {
         let mut chunk = *chunk;
-        let mut state = Reached::Within;
+        let mut state = self.take_run(&mut chunk).unwrap_or_default().state;
         while chunk.len > 0 && state == Reached::Within {
             let before = self;
             let step = self.step(&chunk);
@@ -141,6 +155,37 @@ impl Body {
 }
 
 impl Chunked {
+    /// How many bytes of chunks come next, where the place in the body is one at which a program can begin to read: in a
+    /// chunk, or before a line with a size.
+    pub(in super::super) fn place(self) -> Option<u64> {
+        match self.at {
+            At::Data(left) => Some(left),
+            At::Size(_, false) => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Whether a line with a size begins here.
+    pub(in super::super) fn is_before_size(self) -> bool {
+        matches!(self.at, At::Size(_, false))
+    }
+
+    /// Lines with a size so far.
+    pub(in super::super) fn lines(self) -> u32 {
+        self.lines
+    }
+
+    fn pass(&mut self, run: ChunkRun, bytes: u64) -> Progress {
+        self.lines = self.lines.saturating_add(run.lines);
+        (self.at, self.extra) = match run.end {
+            ChunkEnd::Data(left) => (At::Data(left), 0),
+            ChunkEnd::DataEnd => (At::DataEnd, 0),
+            ChunkEnd::Size(size, has_digits) => (At::Size(size, has_digits), 0),
+            ChunkEnd::Extension(size, bytes) => (At::Extension(size), bytes),
+        };
+        Progress { bytes, body_bytes: u64::from(run.body).min(bytes), state: Reached::Within }
+    }
+
     fn is_framing(&self) -> bool {
         !matches!(self.at, At::Data(_))
     }
@@ -159,7 +204,10 @@ impl Chunked {
         let progress = |bytes, state| Progress { bytes, body_bytes: 0, state };
         for (taken, byte) in (1..).zip(bytes) {
             match self.next(*byte) {
-                Next::At(at) => self.at = at,
+                Next::At(at) => {
+                    self.lines = self.lines.saturating_add(u32::from(matches!(at, At::Data(_))));
+                    self.at = at;
+                }
                 Next::End => return progress(taken, Reached::End),
                 Next::Bad => return progress(taken, Reached::Lost),
             }
@@ -174,7 +222,10 @@ impl Chunked {
     fn next(&mut self, byte: u8) -> Next {
         match (self.at, byte) {
             (At::Size(size, _), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => digit(size, byte),
-            (At::Size(size, true) | At::Extension(size), b'\n') => line_end(size),
+            (At::Size(size, true) | At::Extension(size), b'\n') => {
+                self.extra = 0;
+                line_end(size)
+            }
             (At::Size(size, true), b'\r' | b';' | b' ' | b'\t') => Next::At(At::Extension(size)),
             (At::Extension(_), _) => self.extra(self.at),
             (At::DataEnd, b'\r') => Next::At(At::DataEnd),
@@ -201,7 +252,7 @@ impl Chunked {
     }
 
     fn extra(&mut self, at: At) -> Next {
-        self.extra += 1;
+        self.extra = self.extra.saturating_add(1);
         if self.extra <= MAX_EXTRA { Next::At(at) } else { Next::Bad }
     }
 }

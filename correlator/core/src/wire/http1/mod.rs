@@ -7,7 +7,7 @@ mod long;
 mod reader;
 mod target;
 
-pub(super) use body::{Body, Reached};
+pub(super) use body::{Body, Chunked, Reached};
 pub(super) use field::{hides_framing, is_token};
 pub(super) use head::{End, Framing, RequestHead, ResponseHead, reads_request_line, request, response};
 pub(super) use reader::{HeadStep, Reader, State};

@@ -78,6 +78,7 @@ impl Reader {
             len: data.len() as u64,
             hole: 0,
             data,
+            stretch: None,
             time: self.span.last_byte,
             first_time: self.span.first_byte,
             ack: self.ack,

@@ -9,6 +9,7 @@ use super::{
         stream::{Chunk, Delivery},
         work::Work,
     },
+    bulk::Bulk,
     frame::{FrameHeader, FrameType, HEADER, MAX_FRAME, flag},
     half::{At, Half},
     settings::Announced,
@@ -36,6 +37,8 @@ pub(in crate::wire) struct Connection {
     pub(super) announced: [Option<Box<Announced>>; 2],
     /// Since when, in ns, some messages may have ended unseen.
     pub(super) unsure_since: Option<NonZeroU64>,
+    /// The body that the kernel leaves out.
+    pub(super) bulk: Option<Box<Bulk>>,
 }
 
 /// What is at hand while one direction's bytes are read.
@@ -88,6 +91,7 @@ impl Connection {
             confirmed: false,
             announced: Default::default(),
             unsure_since: None,
+            bulk: None,
         }
     }
 
@@ -120,14 +124,32 @@ impl Connection {
     ) {
         let cx = &mut Cx { link, direction, work };
         match delivery {
-            Delivery::Chunk(chunk) => self.chunk(cx, chunk),
-            Delivery::Gap(offset, len) => self.gap(cx, offset, len),
+            Delivery::Chunk(chunk) => {
+                self.in_parts(cx, chunk);
+                self.follow_bulk(cx, chunk.end());
+            }
+            Delivery::Gap(offset, len) => {
+                self.gap(cx, offset, len);
+                self.follow_bulk(cx, offset + len);
+            }
             Delivery::Again(start, end, _) => self.again(cx, start, end),
             Delivery::End => self.end(cx),
         }
         if self.streams.len() == 0 {
             self.halves.iter_mut().for_each(|half| half.initial_window.forget_changes());
         }
+    }
+
+    /// A chunk, in two parts where a program believes that a frame begins within it.
+    fn in_parts(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
+        if let Some(border) = self.border_in(cx.direction, &chunk) {
+            let before = chunk.take(border.saturating_sub(chunk.offset));
+            if before.len > 0 {
+                self.chunk(cx, before);
+            }
+            self.judge(cx, border, chunk.offset);
+        }
+        self.chunk(cx, chunk);
     }
 
     /// From which stream offset on a socket I/O of a direction may tell something about an exchange that is not over.
@@ -160,12 +182,19 @@ impl Connection {
     }
 
     /// Nothing but the look of some frames says that this is HTTP/2.
+    /// The longest payload that a direction's frames may have, as far as it is known what was agreed on.
+    pub(super) fn max_frame(&self, direction: Direction) -> u32 {
+        let known = self.all_seen || self.is_guessed();
+        if known { direction.of(&self.halves).max_frame } else { MAX_FRAME }
+    }
+
     fn is_guessed(&self) -> bool {
         !self.confirmed && self.doubt == Some(Anomaly::JoinedMidway)
     }
 
     fn chunk(&mut self, cx: &mut Cx<'_, '_>, mut chunk: Chunk<'_>) {
         self.forget_unsure(cx, chunk.time);
+        self.take_stretch(cx, &mut chunk);
         // What breaks off where it was found in the same chunk is looked for in the next one.
         let mut searched = false;
         while chunk.len > 0 {
@@ -218,10 +247,9 @@ impl Connection {
 
     /// A frame's header is complete; the chunk begins behind it. Says whether it is one.
     fn open_frame(&mut self, cx: &mut Cx<'_, '_>, mut frame: FrameHeader, chunk: &Chunk<'_>) -> bool {
-        let (all_seen, guessed) = (self.all_seen, self.is_guessed());
+        let (guessed, max_frame) = (self.is_guessed(), self.max_frame(cx.direction));
         let half = self.half(cx.direction);
         let settings_first = frame.kind == FrameType::Settings && !frame.has(flag::ACK);
-        let max_frame = if all_seen { half.max_frame } else { MAX_FRAME };
         let unlikely = guessed && !sync::is_usual(frame, half.max_frame);
         if unlikely
             || frame.length > max_frame

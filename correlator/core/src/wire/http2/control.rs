@@ -80,6 +80,7 @@ impl Connection {
 
     /// RFC 9113, 6.9. What the other end may send.
     fn window_update(&mut self, cx: &mut Cx<'_, '_>, stream_id: u32, bytes: u32, time: Ktime) {
+        self.note_update(cx.direction, stream_id, bytes);
         let sender = cx.direction.reverse();
         let role = self.role(sender);
         let half = sender.of_mut(&mut self.halves);

@@ -53,6 +53,10 @@ impl Piece {
         self.have == 0
     }
 
+    pub(super) fn len(self) -> u64 {
+        self.have.into()
+    }
+
     pub(super) fn clear(&mut self) {
         self.have = 0;
     }

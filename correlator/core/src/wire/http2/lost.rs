@@ -189,7 +189,9 @@ impl Connection {
     /// The connection is over.
     pub(in crate::wire) fn close(&mut self, link: &Link, extra: Option<Anomaly>, work: &mut Work<'_>) {
         for direction in Direction::BOTH {
-            self.stop(&mut Cx { link, direction, work });
+            let cx = &mut Cx { link, direction, work };
+            self.stop(cx);
+            self.end_bulk(cx);
         }
         self.end_all(&mut Cx { link, direction: Direction::FromPod, work }, extra);
     }

@@ -2,8 +2,9 @@
 //!
 //! `connection` reads both directions' frames: header blocks (`block`), bodies (`data`), all others (`control`,
 //! `settings`). `request` and `messages` make exchanges of them, which `streams` holds while they are open. `lost` says what is done
-//! where bytes are missing, `search` and `sync` where frames begin.
+//! where bytes are missing, `search` and `sync` where frames begin, `bulk` and `run` what the program in the kernel reads by itself.
 mod block;
+mod bulk;
 mod connection;
 mod control;
 mod data;
@@ -15,10 +16,6 @@ mod hpack;
 mod lost;
 mod messages;
 mod request;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the program that reads frames, and its records, come next")
-)]
 mod run;
 mod search;
 mod settings;
@@ -33,6 +30,4 @@ pub(super) use frame::{FrameHeader, FrameType};
 #[cfg(feature = "fuzzing")]
 pub(super) use hpack::{Decoder, Text};
 pub(super) use hpack::{Literal, Literals, coded_mask};
-#[cfg(test)]
-pub(super) use run::FrameRun;
 pub(super) use sync::{is_joined, is_server_preface};

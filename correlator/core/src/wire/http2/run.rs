@@ -1,99 +1,137 @@
-//! Frames that the program in the kernel has read, and of which it tells no more than how many they were.
+//! Frames that the program in the kernel has read, and of which it tells no more than what there was in all.
+use std::num::NonZeroU64;
+
 use super::{
-    super::{conversation::Link, direction::Direction, stream::Chunk, work::Work},
+    super::{
+        stream::Chunk,
+        stretch::{FrameRun, Stretch, UpdateRun},
+    },
     connection::{Connection, Cx},
     frame::{FrameHeader, FrameType, HEADER},
-    half::{At, Half},
+    half::{At, Half, Start},
     messages::Growth,
 };
-use crate::{Anomalies, Anomaly, Protocol};
+use crate::{Anomaly, Ktime};
 
-/// A stretch of one direction in which there are DATA frames of one stream without flags, and nothing else. It may begin
-/// within the payload of the first one and end within that of the last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::wire) struct FrameRun {
-    pub(in crate::wire) stream_id: u32,
-    /// Frames that begin in it.
-    pub(in crate::wire) frames: u32,
-    /// Bytes of the last one's payload that come behind it.
-    pub(in crate::wire) left: u32,
+/// What a stretch of DATA frames means where it is.
+struct Passed {
+    /// Bytes of the frames' headers, of which some may have come before it.
+    headers: u64,
+    /// Lengths of the frames that ended in it.
+    ended: u32,
+    /// The frame that it ends in, and how much of that is left.
+    last: Option<(FrameHeader, u32)>,
 }
 
-/// A body is worth leaving out when so much of it was seen.
-const BULK: u64 = 64 * 1024;
-
 impl Connection {
-    /// Such a stretch passed: `chunk` says where, and when its last byte did.
-    pub(in crate::wire) fn run(
-        &mut self,
-        link: &Link,
-        direction: Direction,
-        chunk: &Chunk<'_>,
-        run: FrameRun,
-        work: &mut Work<'_>,
-    ) {
-        let cx = &mut Cx { link, direction, work };
-        let Some(last) = self.half(direction).last_frame(chunk.len, run) else {
-            cx.work.opaque(direction, chunk.len);
-            return self.lose(cx, Anomaly::Gap, chunk.time);
-        };
-        cx.decoded(chunk.len);
-        if run.frames > 0 {
-            if let At::Payload(frame, _) = self.half(direction).at {
-                self.use_up(cx, frame, chunk.time);
-            }
-            self.resume_window(direction, run.stream_id);
+    /// The beginning of the chunk was read by the program.
+    pub(super) fn take_stretch(&mut self, cx: &mut Cx<'_, '_>, chunk: &mut Chunk<'_>) {
+        if matches!(self.half(cx.direction).at, At::Lost | At::Opaque | At::Preface(_)) {
+            return;
         }
-        self.grow_by_run(cx, chunk, run);
-        self.half(direction).at = At::Payload(last, run.left);
-        if run.left == 0 {
-            self.close_frame(cx, last, chunk.end(), chunk.time);
+        match chunk.take_stretch() {
+            // Nothing but a part of a frame's header, which is known.
+            Some((part, Stretch::Frames(run))) if part.len == 0 && (run.body, run.headers) == (0, 0) => {}
+            Some((part, Stretch::Frames(run))) => self.pass_frames(cx, &part, run),
+            Some((part, Stretch::Updates(run))) => self.pass_updates(cx, &part, run),
+            Some((part, Stretch::Chunks(_))) => self.pass_nothing(cx, &part),
+            None => {}
         }
     }
 
-    fn grow_by_run(&mut self, cx: &mut Cx<'_, '_>, chunk: &Chunk<'_>, run: FrameRun) {
-        let body = chunk.len.saturating_sub(run.header_bytes());
-        let (bytes, end, time, odd) = (chunk.len, chunk.end(), chunk.time, Anomalies::default());
+    fn pass_frames(&mut self, cx: &mut Cx<'_, '_>, part: &Chunk<'_>, run: FrameRun) {
+        let Some(passed) = self.half(cx.direction).passed(part.len, run) else {
+            return self.pass_nothing(cx, part);
+        };
+        cx.decoded(part.len);
+        let (body, end, time, odd) = (u64::from(run.body), part.end(), part.time, part.odd);
+        if run.headers > 0 {
+            self.resume_window(cx.direction, run.stream_id);
+        }
+        let bytes = passed.headers + body;
         self.grow(cx, run.stream_id, Growth { bytes, body, end, time, odd });
+        self.miss(cx, run.stream_id, body);
+        self.use_up_by_run(cx, run, passed.ended, time);
+        let half = self.half(cx.direction);
+        let ack = part.ack.and_then(NonZeroU64::new);
+        half.start = Start { offset: end, time, ack, reverse_end: part.reverse_end };
+        half.piece.clear();
+        half.pad = None;
+        half.at = passed.last.map_or(At::Header, |(frame, left)| At::Payload(frame, left));
+    }
+
+    /// Bytes of messages of a call were not seen.
+    fn miss(&mut self, cx: &Cx<'_, '_>, stream_id: u32, body: u64) {
         if let Some(role) = self.role(cx.direction)
-            && let Some(slot) = self.streams.get(run.stream_id)
+            && let Some(slot) = self.streams.get(stream_id)
         {
             slot.message(role).walk.miss(body);
         }
     }
 
-    /// The stream whose DATA frames without flags need not be looked at in a direction: a large body of which nothing but
-    /// its length is of use. gRPC's has messages in it.
-    pub(in crate::wire) fn bulk_stream(&mut self, direction: Direction) -> Option<u32> {
-        let role = self.role(direction)?;
-        let At::Payload(frame, _) = self.half(direction).at else { return None };
-        let slot = self.streams.get(frame.stream_id).filter(|_| frame.kind == FrameType::Data)?;
-        let exchange = &slot.stream.exchange;
-        let body = slot.body_bytes(role);
-        (exchange.protocol != Protocol::Grpc && body >= BULK).then_some(frame.stream_id)
+    /// The program says whether the last frame used windows up; no other one did.
+    fn use_up_by_run(&mut self, cx: &Cx<'_, '_>, run: FrameRun, ended: u32, time: Ktime) {
+        let Some(role) = self.role(cx.direction) else { return };
+        let half = cx.direction.of_mut(&mut self.halves);
+        if let Some(slot) = self.streams.get(run.stream_id).filter(|_| ended > 0) {
+            let window = &mut slot.message(role).window;
+            window.use_up_by_run(ended, run.used_up, &mut half.window, &half.initial_window, time);
+        } else {
+            half.window.use_up_by_run(ended, run.used_up.connection, time);
+        }
     }
-}
 
-impl FrameRun {
-    fn header_bytes(self) -> u64 {
-        HEADER as u64 * u64::from(self.frames)
+    fn pass_updates(&mut self, cx: &mut Cx<'_, '_>, part: &Chunk<'_>, run: UpdateRun) {
+        if self.half(cx.direction).at != At::Header || !self.half(cx.direction).piece.is_empty() {
+            return self.pass_nothing(cx, part);
+        }
+        cx.decoded(part.len);
+        let sender = cx.direction.reverse();
+        let role = self.role(sender);
+        let half = sender.of_mut(&mut self.halves);
+        let [connection, stream] = run.opened;
+        half.window.open_by_run(connection, run.were_used_up.connection, part.time);
+        if let Some(role) = role
+            && let Some(slot) = self.streams.get(run.stream_id)
+        {
+            let window = &mut slot.message(role).window;
+            let initial = &half.initial_window;
+            window.open_by_run(stream, run.were_used_up.stream, &half.window, initial, part.time);
+        }
+        self.note_opened(cx.direction, run.opened);
+    }
+
+    /// No such stretch can be here.
+    fn pass_nothing(&mut self, cx: &mut Cx<'_, '_>, part: &Chunk<'_>) {
+        cx.work.opaque(cx.direction, part.len);
+        self.lose(cx, Anomaly::Gap, part.time);
     }
 }
 
 impl Half {
-    /// The frame that a run of `len` bytes ends in; nothing where no such run can be here. As nothing is sent between its
-    /// frames, those that begin in it count as one for flow control.
-    fn last_frame(&self, len: u64, run: FrameRun) -> Option<FrameHeader> {
-        let (frame, left) = match self.at {
-            At::Payload(frame, left) if frame.is_plain_data_of(run.stream_id) => (Some(frame), left),
-            At::Header if self.piece.is_empty() && self.block.is_none() => (None, 0),
+    /// What a stretch of `len` bytes means here; nothing where no such can be here.
+    fn passed(&self, len: u64, run: FrameRun) -> Option<Passed> {
+        let (open, left, have) = match self.at {
+            At::Payload(frame, left) if frame.is_plain_data_of(run.stream_id) => (frame.length, left, 0),
+            At::Header if self.block.is_none() => (0, 0, self.piece.len()),
             _ => return None,
         };
-        if run.frames == 0 {
-            return frame.filter(|_| len.checked_add(run.left.into()) == Some(left.into()));
+        let headers = HEADER as u64 * u64::from(run.headers);
+        if headers + u64::from(run.body) != len + have || have > 0 && run.headers == 0 && len > 0 {
+            return None;
         }
-        let payloads = len.checked_sub(run.header_bytes())?.checked_sub(left.into())?;
-        let length = u32::try_from(payloads).ok()?.checked_add(run.left)?;
-        Some(FrameHeader { length, kind: FrameType::Data, flags: 0, stream_id: run.stream_id })
+        let frame =
+            |length| FrameHeader { length, kind: FrameType::Data, flags: 0, stream_id: run.stream_id };
+        if run.headers == 0 {
+            let still = left.checked_sub(run.body)?;
+            let ended = if still == 0 { open } else { 0 };
+            let last = (still > 0).then_some((frame(open), still));
+            return (still == run.left).then_some(Passed { headers: 0, ended, last });
+        }
+        // What came of the last frame is of none that ended.
+        let begun = if run.left == 0 { 0 } else { run.length.checked_sub(run.left)? };
+        let others = run.body.checked_sub(left)?.checked_sub(begun)?;
+        let last = (run.left > 0).then_some((frame(run.length), run.left));
+        Some(Passed { headers, ended: open.checked_add(others)?, last })
     }
 }

@@ -111,6 +111,11 @@ impl Slot {
         role.of(&self.stream.messages).phase == Phase::Done
     }
 
+    /// Whether its messages are of gRPC.
+    pub(super) fn is_call(&self) -> bool {
+        self.stream.exchange.protocol == Protocol::Grpc
+    }
+
     pub(super) fn note(&mut self, anomaly: Anomaly) {
         self.stream.exchange.anomalies.insert(anomaly);
     }
@@ -122,6 +127,16 @@ impl Slot {
             Role::Request => exchange.request.body_bytes,
             Role::Response => exchange.response.map_or(0, |response| response.body_bytes),
         }
+    }
+
+    /// Bytes of a message's frames that are not of its body: headers of frames, and its header blocks.
+    pub(super) fn header_bytes(&self, role: Role) -> u64 {
+        let exchange = &self.stream.exchange;
+        let bytes = match role {
+            Role::Request => exchange.request.bytes,
+            Role::Response => exchange.response.map_or(0, |response| response.bytes),
+        };
+        bytes.saturating_sub(self.body_bytes(role))
     }
 
     /// What is missing of it when nothing more comes, where that is not known already.

@@ -63,6 +63,10 @@ impl Streams {
         self.slots.get_mut(place)
     }
 
+    pub(super) fn peek(&self, id: u32) -> Option<&Slot> {
+        self.slots.get(self.place(id)?)
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut()
     }

@@ -1,6 +1,7 @@
 //! Flow control (RFC 9113, 5.2): how much a sender may still send, and how long it could send nothing.
 use std::collections::VecDeque;
 
+use super::super::stretch::Which;
 use crate::Ktime;
 
 /// Of a connection, and of a stream until SETTINGS_INITIAL_WINDOW_SIZE says otherwise (6.9.2).
@@ -29,6 +30,31 @@ impl Window {
         if self.credit <= 0 {
             self.blocked.get_or_insert(now);
         }
+    }
+
+    /// The same by frames that the program read, and of which it says whether the last one used the window up. What opened it
+    /// in the meantime may not be known yet, so that it may seem to be used up when it is not.
+    pub(super) fn use_up_by_run(&mut self, bytes: u32, used_up: bool, now: Ktime) {
+        self.credit -= i64::from(bytes);
+        if used_up && self.credit <= 0 {
+            self.blocked.get_or_insert(now);
+        }
+    }
+
+    /// WINDOW_UPDATEs that the program read, and of which it says whether the last one opened a window that was used up.
+    pub(super) fn open_by_run(&mut self, bytes: u32, was_used_up: bool, now: Ktime) {
+        if was_used_up {
+            return self.open(bytes, now);
+        }
+        self.credit = self.credit.saturating_add(bytes.into());
+        if self.credit > 0 {
+            self.blocked = None;
+        }
+    }
+
+    /// How much may still be sent.
+    pub(super) fn credit(&self) -> i64 {
+        self.credit
     }
 
     /// A WINDOW_UPDATE of stream 0 passed.
@@ -72,6 +98,10 @@ struct Change {
 impl InitialWindow {
     pub(super) fn new() -> Self {
         Self { size: INITIAL, changes: None }
+    }
+
+    pub(super) fn size(&self) -> u32 {
+        self.size
     }
 
     /// SETTINGS_INITIAL_WINDOW_SIZE passed, with streams open or not.
@@ -168,6 +198,45 @@ impl StreamWindow {
         connection.use_up(bytes, now);
         self.credit -= i64::from(bytes);
         self.begin(connection, initial, now);
+    }
+
+    /// Frames ended that the program read: see [`Window::use_up_by_run`].
+    pub(super) fn use_up_by_run(
+        &mut self,
+        bytes: u32,
+        used_up: Which,
+        connection: &mut Window,
+        initial: &InitialWindow,
+        now: Ktime,
+    ) {
+        connection.use_up_by_run(bytes, used_up.connection, now);
+        self.credit -= i64::from(bytes);
+        self.begin(connection, initial, now);
+        if !used_up.stream {
+            self.blocked = None;
+        }
+    }
+
+    /// See [`Window::open_by_run`].
+    pub(super) fn open_by_run(
+        &mut self,
+        bytes: u32,
+        was_used_up: bool,
+        connection: &Window,
+        initial: &InitialWindow,
+        now: Ktime,
+    ) {
+        self.catch_up(initial);
+        let opened = Self { credit: self.credit.saturating_add(bytes.into()), ..*self };
+        if !was_used_up && !opened.is_used_up(initial.size) {
+            self.blocked = None;
+        }
+        self.open(bytes, connection, initial, now);
+    }
+
+    /// How much may still be sent, without the initial window.
+    pub(super) fn credit(&self) -> i64 {
+        self.credit
     }
 
     /// A WINDOW_UPDATE of the stream passed.

@@ -1,10 +1,12 @@
 //! Scripted conversations, as records of the ring, and what the wire half makes of them.
 mod bounds;
+mod chunked;
 mod hostile;
 mod http1;
 mod http2;
 mod join;
 mod long_heads;
+mod program;
 mod random;
 mod random_http1;
 mod reassembly;

@@ -316,11 +316,7 @@ pub(crate) fn run_of(records: &[Vec<u8>]) -> Vec<u8> {
         first_time: first.header.time,
         cookie: last.cookie,
         segments: segments.len() as u32,
-        stream_id: 0,
-        data: 0,
-        frames: 0,
-        left: 0,
-        pad: 0,
+        pad: [0; 5],
     };
     run.as_bytes().to_vec()
 }

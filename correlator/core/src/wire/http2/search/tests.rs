@@ -13,6 +13,7 @@ fn chunk(offset: u64, data: &[u8]) -> Chunk<'_> {
         len: data.len() as u64,
         hole: 0,
         data,
+        stretch: None,
         time: Ktime(0),
         first_time: Ktime(0),
         ack: None,

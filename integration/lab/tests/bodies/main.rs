@@ -1,59 +1,23 @@
 //! Bodies cost next to nothing: of a gigabyte each way the programs record a handful, and its exchange is exact to the
 //! byte and to the segment. The client's own count and tcpdump are the truth. Needs root and Go.
 
-use std::time::Duration;
+mod bench;
+mod framed;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
-use weft_lab::transfer::{Bodies, Transfer, Transferred};
-use weft_lab::{Agent, Capture, Lab, Observed, Pod, Shop, tools, wire_times};
+use anyhow::{Result, ensure};
+use serde_json::json;
+use weft_lab::transfer::{Transfer, Transferred};
+use weft_lab::{Capture, wire_times};
+
+use bench::Bench;
 
 const GIB: u64 = 1 << 30;
-const SETTLE: Duration = Duration::from_secs(30);
 /// tcpdump and the programs look at a packet one after the other; a host that takes the CPU away between them is no
 /// defect of either.
 const AS_CLOSE_US: f64 = 100.0;
 
 /// What a segment may have with its headers, in the test of BIG TCP: three times as much as without it.
 const BIG: u32 = 192 << 10;
-
-/// Two pods with a server of bodies, and the agent.
-struct Bench {
-    server: Pod,
-    client: Pod,
-    _bodies: Bodies,
-    agent: Agent,
-}
-
-impl Bench {
-    fn new() -> Result<Self> {
-        let binaries = tools::rust_binaries()?;
-        let lab = Lab::new(Shop::lab_options(&binaries))?;
-        // Room for what passes before the agent is given a CPU: a test machine may be busy.
-        let agent = Agent::start(&lab, &binaries.weft, json!({"capture": {"ring_bytes": 64 << 20}}))?;
-        let server = Pod::create(&lab, "bodies", "server")?;
-        let client = Pod::create(&lab, "bodies", "client")?;
-        let bodies = Bodies::serve(&server)?;
-        Ok(Self { server, client, _bodies: bodies, agent })
-    }
-
-    /// The server's exchanges, once there are so many and every byte is accounted for.
-    fn settled(&self, exchanges: u64) -> Result<(Vec<Value>, Observed)> {
-        let seen = Observed::wait(&self.agent, SETTLE, |seen| {
-            seen.pod("bodies/server").server == exchanges && seen.adds_up()
-        })?;
-        ensure!(seen.pod("bodies/server").server == exchanges, "{seen:?}");
-        ensure!(seen.adds_up() && seen.loss.bytes_lost == 0 && seen.loss.events_lost == 0, "{seen:?}");
-        Ok((self.agent.json_lines("/api/v1/exchanges?limit=1000&pod=bodies/server")?, seen))
-    }
-
-    /// Records of segments and of runs so far, of both pods together.
-    fn records(&self) -> Result<(u64, u64)> {
-        let loss = self.agent.json("/api/v1/loss")?;
-        let count = |kind: &str| loss["records"][kind].as_u64().context("no such count");
-        Ok((count("segments")?, count("runs")?))
-    }
-}
 
 /// Transfers, looks at every exchange, and gives how many records it took for one pod.
 fn transfer(what: impl Fn(&Bench) -> Transfer, expected: Transferred, most_records: u64) -> Result<()> {
