@@ -24,7 +24,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(all.heap_bytes() <= 3 * LIMIT as usize);
         let Ok((truth, unknown)) = decoded else { return };
         assert_eq!(unknown, 0);
-        same_as_others(&mut other, block, &truth);
+        if !same_as_others(&mut other, block, &truth) {
+            return;
+        }
         match index {
             index if index < join => {}
             index if index < 8 && lost & 1 << index != 0 => later.lost_block(),
@@ -46,11 +48,16 @@ fn nothing_wrong(later: &mut Hpack, block: &[u8], truth: &[HpackField]) {
     }
 }
 
-fn same_as_others(other: &mut httlib_hpack::Decoder<'_>, block: &[u8], truth: &[HpackField]) {
+/// Whether it goes on: how many octets an integer may have is everybody's own limit (RFC 7541, 5.1), and ours is the higher one.
+fn same_as_others(other: &mut httlib_hpack::Decoder<'_>, block: &[u8], truth: &[HpackField]) -> bool {
     let mut fields = Vec::new();
-    other.decode(&mut block.to_vec(), &mut fields).expect("no error for us");
+    match other.decode(&mut block.to_vec(), &mut fields) {
+        Err(httlib_hpack::DecoderError::IntegerOverflow) => return false,
+        decoded => drop(decoded.expect("no error for us")),
+    }
     assert_eq!(fields.len(), truth.len());
     for ((name, value, _), truth) in fields.iter().zip(truth) {
         assert_eq!((Some(name), Some(value)), (truth.name.as_ref(), truth.value.as_ref()));
     }
+    true
 }
