@@ -170,7 +170,8 @@ impl Default for Metrics {
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { templates: Vec::new(), learn: true }
+        let RouteConfig { templates, learn } = RouteConfig::default();
+        Self { templates, learn }
     }
 }
 

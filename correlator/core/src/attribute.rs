@@ -161,10 +161,11 @@ impl Attribution {
 
     fn attributed(&mut self, traced: TracedExchange) -> AttributedExchange {
         let TracedExchange { joined, link, phases } = traced;
-        let route = self.route(&joined.exchange);
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
-        let peer_pod = self.pods.at(address).and_then(|entry| entry.label.clone());
+        let peer = self.pods.at(address);
+        let peer_pod = peer.and_then(|entry| entry.label.clone());
+        let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
         let peer_network = if peer_pod.is_none() { network().map(|(_, name)| name.clone()) } else { None };
         AttributedExchange {
@@ -179,20 +180,19 @@ impl Attribution {
             phases,
         }
     }
+}
 
-    /// A call of gRPC has a method, and a connection nothing of that kind.
-    fn route(&mut self, exchange: &Exchange) -> Option<Arc<str>> {
-        if !matches!(exchange.protocol, Protocol::Http1 | Protocol::Http2) {
-            return None;
-        }
-        let Exchange { flow, side, path, status, .. } = exchange;
-        let at_peer = || self.pods.at(flow.peer.ip()).map(|entry| Server::Pod(entry.pod.netns));
-        let server = match side {
-            Side::Server => Server::Pod(flow.netns),
-            Side::Client => at_peer().unwrap_or(Server::Address(flow.peer)),
-        };
-        // Of a client's fault (RFC 9110, 15.5) the path is the likeliest.
-        let found = status.is_some_and(|status| !(400..500).contains(&status));
-        self.routes.route(server, path, found)
+/// A call of gRPC has a method, and a connection nothing of that kind. `peer`: the netns of the pod at the other end.
+fn route(routes: &mut Routes, exchange: &Exchange, peer: Option<u64>) -> Option<Arc<str>> {
+    if !matches!(exchange.protocol, Protocol::Http1 | Protocol::Http2) {
+        return None;
     }
+    let Exchange { flow, side, path, status, .. } = exchange;
+    let server = match side {
+        Side::Server => Server::Pod(flow.netns),
+        Side::Client => peer.map_or(Server::Address(flow.peer), Server::Pod),
+    };
+    // Of a client's fault (RFC 9110, 15.5) the path is the likeliest.
+    let found = status.is_some_and(|status| !(400..500).contains(&status));
+    routes.route(server, path, found)
 }

@@ -1,22 +1,37 @@
 //! How many values the labels of one pod's metric may have.
-use std::sync::Arc;
+use std::hash::Hash;
 
 use hashbrown::HashSet;
 
 /// The values that one label has.
-#[derive(Debug, Default)]
-pub(crate) struct Guard {
-    values: HashSet<Arc<str>>,
+#[derive(Debug)]
+pub(crate) struct Guard<T> {
+    values: HashSet<T>,
 }
 
-impl Guard {
-    /// The value, if it may be one: it is known, and then all series share it, or there is room for another.
-    pub(crate) fn admit(&mut self, value: &Arc<str>, limit: usize) -> Option<Arc<str>> {
-        if let Some(known) = self.values.get(value) {
-            return Some(Arc::clone(known));
+impl<T> Default for Guard<T> {
+    fn default() -> Self {
+        Self { values: HashSet::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Guard<T> {
+    /// Leaves a value that is known, or for which there is room: all series share it then. Another one becomes `other`; says
+    /// whether it did.
+    pub(crate) fn bound(&mut self, value: &mut T, other: impl FnOnce() -> T, limit: usize) -> bool {
+        let known = self.values.get(value).cloned();
+        let cut = known.is_none() && self.values.len() >= limit;
+        match known {
+            Some(known) => *value = known,
+            None if cut => *value = other(),
+            None => self.note(value.clone()),
         }
-        let room = self.values.len() < limit;
-        room.then(|| Arc::clone(self.values.get_or_insert_with(value, Arc::clone)))
+        cut
+    }
+
+    /// A series has this value.
+    pub(crate) fn note(&mut self, value: T) {
+        self.values.insert(value);
     }
 
     /// Forgets values that no series has.

@@ -5,12 +5,12 @@ use std::{
 };
 
 use hashbrown::Equivalent;
-use weft_core::{AttributedExchange, Protocol, Side};
+use weft_core::{AttributedExchange, OTHER_ROUTE, Protocol, Side};
 
 use crate::{family::Family, method};
 
-/// The value of labels that have too many.
-pub const OTHER: &str = "other";
+/// The value of labels that have too many: that of routes is given by the pipeline.
+pub const OTHER: &str = OTHER_ROUTE;
 /// The value of a label for what makes no sense (as the conventions' `http.request.method` has it).
 const NONSENSE: &str = "_OTHER";
 /// The most bytes of a DNS name (RFC 1035, 2.3.4); also enough for a method of gRPC.

@@ -1,7 +1,7 @@
 //! The series of one pod.
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use weft_core::{AttributedExchange, Ktime};
 
 use crate::{
@@ -25,10 +25,10 @@ pub(crate) struct Pod {
 pub(crate) struct FamilySeries {
     pub(crate) series: HashMap<Labels, Series>,
     pub(crate) bodies: Bodies,
-    routes: Guard,
-    peers: Guard,
-    servers: Guard,
-    statuses: HashSet<Status>,
+    routes: Guard<Arc<str>>,
+    peers: Guard<Arc<str>>,
+    servers: Guard<Arc<str>>,
+    statuses: Guard<Status>,
 }
 
 /// What became of an exchange.
@@ -77,38 +77,24 @@ impl FamilySeries {
             return Counted::default();
         }
         let (labels, cut) = self.admit(wanted, limit);
-        let known = self.series.contains_key(&labels);
-        let (labels, whole) =
-            if known || room { (labels, true) } else { (Wanted::other().to_labels(), false) };
-        let new = !self.series.contains_key(&labels);
+        let fits = room || self.series.contains_key(&labels);
+        let labels = if fits { labels } else { Wanted::other().to_labels() };
+        let before = self.series.len();
         self.series.entry(labels).or_default().record(attributed, duration_ns, last);
-        Counted { new, overflow: cut || !whole }
+        Counted { new: self.series.len() > before, overflow: cut || !fits }
     }
 
     /// The labels that it may have, and whether one of them is `other`.
     fn admit(&mut self, wanted: Wanted<'_>, limit: usize) -> (Labels, bool) {
         let mut labels = wanted.to_labels();
-        let mut cut = false;
-        let guarded = [
-            (&mut self.routes, &mut labels.route),
-            (&mut self.peers, &mut labels.peer),
-            (&mut self.servers, &mut labels.server),
+        let other = || Arc::from(OTHER);
+        let cut = [
+            self.routes.bound(&mut labels.route, other, limit),
+            self.peers.bound(&mut labels.peer, other, limit),
+            self.servers.bound(&mut labels.server, other, limit),
+            self.statuses.bound(&mut labels.status, || Status::Other, limit),
         ];
-        for (guard, value) in guarded {
-            match guard.admit(value, limit) {
-                Some(known) => *value = known,
-                None => {
-                    *value = Arc::from(OTHER);
-                    cut = true;
-                }
-            }
-        }
-        if !self.statuses.contains(&labels.status) && self.statuses.len() >= limit {
-            labels.status = Status::Other;
-            cut = true;
-        }
-        self.statuses.insert(labels.status);
-        (labels, cut)
+        (labels, cut.contains(&true))
     }
 
     /// Values of labels are forgotten with the last series that has them.
@@ -125,12 +111,12 @@ impl FamilySeries {
     fn rebuild_guards(&mut self) {
         let Self { series, bodies: _, routes, peers, servers, statuses } = self;
         [&mut *routes, &mut *peers, &mut *servers].into_iter().for_each(Guard::forget);
-        statuses.clear();
+        statuses.forget();
         for Labels { route, status, peer, server, .. } in series.keys() {
             for (guard, value) in [(&mut *routes, route), (&mut *peers, peer), (&mut *servers, server)] {
-                guard.admit(value, usize::MAX);
+                guard.note(Arc::clone(value));
             }
-            statuses.insert(*status);
+            statuses.note(*status);
         }
     }
 }

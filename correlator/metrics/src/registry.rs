@@ -7,12 +7,13 @@ use std::{
     },
 };
 
+use hashbrown::HashMap;
 use weft_core::{AttributedExchange, Ktime};
 
 use crate::{
     family::Family,
     labels::{Labels, Wanted},
-    pod::{Counted, Pod},
+    pod::{Counted, FamilySeries, Pod},
     series::Series,
     sizes::Bodies,
 };
@@ -42,18 +43,25 @@ impl Default for Settings {
 pub struct RegistryCounts {
     /// Series that there are.
     pub series: u64,
-    /// The most that there may be.
-    pub limit: u64,
     /// Series that were forgotten because they were idle.
     pub expired: u64,
     /// Exchanges that were counted under `other`, by [`Family`].
     pub overflow: [u64; Family::ALL.len()],
 }
 
+/// What a pod has of one family.
+#[derive(Clone, Copy, Debug)]
+pub struct PodFamily<'a> {
+    /// What was counted, by labels; at least one.
+    pub series: &'a HashMap<Labels, Series>,
+    /// The bodies of all of them together.
+    pub bodies: &'a Bodies,
+}
+
 /// The series. One thread counts, any may look.
 #[derive(Debug)]
 pub struct Registry {
-    settings: Mutex<Settings>,
+    settings: Settings,
     /// By netns cookie; [`SHARED`] is that of pods beyond the limit.
     pods: Mutex<BTreeMap<u64, Arc<Mutex<Pod>>>>,
     series: AtomicUsize,
@@ -68,17 +76,12 @@ impl Registry {
     /// One without series.
     pub fn new(settings: Settings) -> Self {
         Self {
-            settings: Mutex::new(settings),
+            settings,
             pods: Mutex::default(),
             series: AtomicUsize::new(0),
             expired: AtomicU64::new(0),
             overflow: Default::default(),
         }
-    }
-
-    /// Other bounds from now on. Series that there are stay.
-    pub fn configure(&self, settings: Settings) {
-        *lock(&self.settings) = settings;
     }
 
     /// Counts an exchange, if it is a complete one.
@@ -90,9 +93,8 @@ impl Registry {
         };
         let last = response.last_byte;
         let duration = last.since(exchange.request.first_byte);
-        let settings = *lock(&self.settings);
-        let (pod, shared) = self.pod(exchange.flow.netns, settings.pods);
-        let room = self.series.load(Ordering::Relaxed) < settings.series_limit;
+        let (pod, shared) = self.pod(exchange.flow.netns);
+        let room = self.series.load(Ordering::Relaxed) < self.settings.series_limit;
         let mut pod = lock(&pod);
         if !shared && pod.name.as_deref() != attributed.pod.as_deref() {
             pod.name.clone_from(&attributed.pod);
@@ -100,7 +102,7 @@ impl Registry {
         let Counted { new, overflow } = pod.family_mut(family).record(
             (attributed, Wanted::of(attributed, family)),
             (duration, last),
-            settings.label_cardinality_limit,
+            self.settings.label_cardinality_limit,
             room,
         );
         self.series.fetch_add(usize::from(new), Ordering::Relaxed);
@@ -109,8 +111,7 @@ impl Registry {
 
     /// Forgets series that counted nothing for too long, and pods without any.
     pub fn expire(&self, now: Ktime) {
-        let idle = lock(&self.settings).idle;
-        let since = Ktime(now.0.saturating_sub(idle));
+        let since = Ktime(now.0.saturating_sub(self.settings.idle));
         for (netns, pod) in self.all() {
             let gone = lock(&pod).expire(since);
             self.series.fetch_sub(gone, Ordering::Relaxed);
@@ -122,24 +123,14 @@ impl Registry {
         }
     }
 
-    /// Shows every series of a family: the pod's netns cookie and `namespace/name`, the labels, and what was counted. While
-    /// a pod is shown, nothing is counted for it.
-    pub fn visit(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, &Labels, &Series)) {
+    /// Shows every pod that has series of a family: its netns cookie and `namespace/name`, and the series. While a pod is
+    /// shown, nothing is counted for it.
+    pub fn visit(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, PodFamily<'_>)) {
         for (netns, pod) in self.all() {
             let pod = lock(&pod);
-            for (labels, series) in &pod.family(family).series {
-                show(netns, pod.name.as_deref(), labels, series);
-            }
-        }
-    }
-
-    /// Shows the bodies of every pod that has series of a family, in the same way.
-    pub fn visit_bodies(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, &Bodies)) {
-        for (netns, pod) in self.all() {
-            let pod = lock(&pod);
-            let of_family = pod.family(family);
-            if !of_family.series.is_empty() {
-                show(netns, pod.name.as_deref(), &of_family.bodies);
+            let FamilySeries { series, bodies, .. } = pod.family(family);
+            if !series.is_empty() {
+                show(netns, pod.name.as_deref(), PodFamily { series, bodies });
             }
         }
     }
@@ -148,16 +139,15 @@ impl Registry {
     pub fn counts(&self) -> RegistryCounts {
         RegistryCounts {
             series: self.series.load(Ordering::Relaxed) as u64,
-            limit: lock(&self.settings).series_limit as u64,
             expired: self.expired.load(Ordering::Relaxed),
             overflow: self.overflow.each_ref().map(|count| count.load(Ordering::Relaxed)),
         }
     }
 
     /// The pod of a netns, and whether it is the one that many share.
-    fn pod(&self, netns: u64, limit: usize) -> (Arc<Mutex<Pod>>, bool) {
+    fn pod(&self, netns: u64) -> (Arc<Mutex<Pod>>, bool) {
         let mut pods = lock(&self.pods);
-        let own = pods.len() < limit || pods.contains_key(&netns);
+        let own = pods.len() < self.settings.pods || pods.contains_key(&netns);
         let key = if own { netns } else { SHARED };
         (Arc::clone(pods.entry(key).or_default()), key == SHARED)
     }

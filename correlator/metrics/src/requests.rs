@@ -2,7 +2,7 @@
 use weft_core::{CLASSIC_BOUNDS_NS, Histogram};
 
 use crate::{
-    Bodies, Exemplar, Family, Labels, OTHER, PodLabels, Registry, Series, Sizes, Status,
+    Bodies, Exemplar, Family, Labels, OTHER, PodFamily, PodLabels, Registry, Series, Sizes, Status,
     exposition::{Distribution, Kind, Label, Native, Page, Sample},
     seconds,
 };
@@ -33,15 +33,10 @@ fn durations(page: &mut Page, registry: &Registry, family: Family) {
         let exemplar = series.exemplar.map(|exemplar| Names::new(&exemplar));
         let shown = exemplar.as_ref().map(Names::labels);
         let sample = exemplar.as_ref().zip(shown.as_ref()).map(|(names, labels)| names.sample(labels));
+        let classic = Distribution::of(duration.count(), seconds(duration.sum()), &buckets);
         out.distribution(
             labels,
-            &Distribution {
-                count: duration.count(),
-                sum: seconds(duration.sum()),
-                buckets: &buckets,
-                native: Some(native(duration)),
-                exemplar: sample,
-            },
+            &Distribution { native: Some(native(duration)), exemplar: sample, ..classic },
         );
     });
 }
@@ -59,10 +54,9 @@ fn sizes(
     of: impl Fn(&Bodies) -> &Sizes,
 ) {
     let mut out = page.family(name, help, Kind::Histogram);
-    registry.visit_bodies(family, |netns, pod, bodies| {
+    registry.visit(family, |netns, pod, PodFamily { bodies, .. }| {
         let (count, sum, buckets) = of(bodies).cumulative();
-        let shown = Distribution { count, sum, buckets: &buckets, native: None, exemplar: None };
-        out.distribution(&labels_of(pod, netns).labels(), &shown);
+        out.distribution(&labels_of(pod, netns).labels(), &Distribution::of(count, sum, &buckets));
     });
 }
 
@@ -73,13 +67,15 @@ fn labels_of(pod: Option<&str>, netns: u64) -> PodLabels {
 
 /// Shows every series of a family with all its labels.
 fn each(registry: &Registry, family: Family, mut show: impl FnMut(&[Label<'_>], &Series)) {
-    registry.visit(family, |netns, pod, labels, series| {
+    registry.visit(family, |netns, pod, PodFamily { series: all, .. }| {
         let own = labels_of(pod, netns);
-        let status = status(labels.status, family);
-        let mut known = Vec::with_capacity(9);
-        known.extend(own.labels());
-        known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
-        show(&known, series);
+        for (labels, series) in all {
+            let status = status(labels.status, family);
+            let mut known = Vec::with_capacity(9);
+            known.extend(own.labels());
+            known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
+            show(&known, series);
+        }
     });
 }
 

@@ -6,7 +6,7 @@ use weft_core::{
     Link, MessageSpan, Phases, Protocol, Side,
 };
 
-use crate::{Family, Labels, OTHER, Registry, Settings, labels::Status};
+use crate::{Family, OTHER, PodFamily, Registry, Settings, labels::Status};
 
 /// A complete `GET` of the pod in `netns`, as its server, that took 2 ms and ended at `end` (ns).
 fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
@@ -56,8 +56,10 @@ fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
 /// Routes with how many exchanges, in order.
 fn routes(registry: &Registry, family: Family) -> Vec<(String, u64)> {
     let mut routes = Vec::new();
-    registry.visit(family, |_, _, labels: &Labels, series| {
-        routes.push((labels.route.to_string(), series.duration.count()));
+    registry.visit(family, |_, _, pod| {
+        for (labels, series) in pod.series {
+            routes.push((labels.route.to_string(), series.duration.count()));
+        }
     });
     routes.sort();
     routes
@@ -73,19 +75,19 @@ fn an_exchange_is_counted_under_its_labels() {
     registry.record(&exchange(7, "/a", 5_000_000));
     registry.record(&exchange(7, "/a", 9_000_000));
     let mut seen = 0;
-    registry.visit(Family::HttpServer, |netns, pod, labels, series| {
+    registry.visit(Family::HttpServer, |netns, pod, PodFamily { series, bodies }| {
         seen += 1;
         assert_eq!((netns, pod), (7, Some("shop/orders")));
-        assert_eq!((labels.method, &*labels.route, labels.status), ("GET", "/a", Status::Code(200)));
-        assert_eq!((&*labels.server, labels.version), ("", "1.1"), "a server's address is the pod's own");
-        assert_eq!((series.duration.count(), series.duration.sum()), (2, 4_000_000));
-        let exemplar = series.exemplar.unwrap();
-        assert_eq!((exemplar.duration_ns, exemplar.time_ns), (2_000_000, 9_001_000));
-    });
-    registry.visit_bodies(Family::HttpServer, |_, _, bodies| {
-        seen += 1;
         assert_eq!((bodies.request.sum, bodies.response.sum), (20, 10_000));
         assert_eq!(bodies.response.buckets[4], 2, "over 4 KiB, up to 16 KiB");
+        for (labels, series) in series {
+            seen += 1;
+            assert_eq!((labels.method, &*labels.route, labels.status), ("GET", "/a", Status::Code(200)));
+            assert_eq!((&*labels.server, labels.version), ("", "1.1"), "a server's address is the pod's own");
+            assert_eq!((series.duration.count(), series.duration.sum()), (2, 4_000_000));
+            let exemplar = series.exemplar.unwrap();
+            assert_eq!((exemplar.duration_ns, exemplar.time_ns), (2_000_000, 9_001_000));
+        }
     });
     assert_eq!((seen, registry.counts().series), (2, 1));
 }
@@ -110,9 +112,11 @@ fn a_call_of_grpc_has_its_method_and_its_own_status() {
     (wire.protocol, wire.side, wire.path) = (Protocol::Grpc, Side::Client, "/shop.Orders/Get".into());
     wire.grpc = Some(Box::new(Grpc { status: Some(14), ..Grpc::default() }));
     registry.record(&call);
-    registry.visit(Family::RpcClient, |_, _, labels, _| {
-        assert_eq!((&*labels.route, labels.status), ("shop.Orders/Get", Status::Code(14)));
-        assert_eq!((labels.method, &*labels.server, labels.version), ("", "orders", "2"));
+    registry.visit(Family::RpcClient, |_, _, pod| {
+        for labels in pod.series.keys() {
+            assert_eq!((&*labels.route, labels.status), ("shop.Orders/Get", Status::Code(14)));
+            assert_eq!((labels.method, &*labels.server, labels.version), ("", "orders", "2"));
+        }
     });
     assert_eq!(registry.counts().series, 1);
 }
@@ -171,8 +175,8 @@ fn pods_beyond_the_limit_share_their_series() {
         registry.record(&exchange(netns, "/a", 5_000_000));
     }
     let mut pods = Vec::new();
-    registry.visit(Family::HttpServer, |netns, pod, _, series| {
-        pods.push((netns, pod.is_some(), series.duration.count()));
+    registry.visit(Family::HttpServer, |netns, name, pod| {
+        pods.extend(pod.series.values().map(|series| (netns, name.is_some(), series.duration.count())));
     });
     assert_eq!(pods, [(0, false, 3), (1, true, 1), (2, true, 1)]);
     assert_eq!(registry.counts().overflow[0], 3);

@@ -54,20 +54,24 @@ enum Step {
     Full,
 }
 
+/// A path's segments; the last one of a path that is too deep stands for the others.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut over = false;
+    path.trim_start_matches('/').split('/').enumerate().map_while(move |(depth, segment)| {
+        let segment = if depth < DEEPEST { segment } else { REST };
+        (!std::mem::replace(&mut over, segment == REST)).then_some(segment)
+    })
+}
+
 impl Learned {
     /// The route of a path; none where it is not `found` and leads nowhere known.
     pub(super) fn route(&mut self, path: &str, found: bool) -> Option<Arc<str>> {
         let mut at = ROOT;
-        let segments = path.trim_start_matches('/').split('/');
-        for (depth, segment) in segments.enumerate() {
-            let segment = if depth < DEEPEST { segment } else { REST };
+        for segment in segments(path) {
             match self.step(at, segment, found) {
                 Step::To(next) => at = next,
                 Step::Unknown => return None,
                 Step::Full => return Some(OTHER_ROUTE.into()),
-            }
-            if segment == REST {
-                break;
             }
         }
         Some(self.text(at, path))
@@ -161,8 +165,7 @@ impl Learned {
 
     fn spell(&self, path: &str) -> String {
         let (mut at, mut route) = (ROOT, String::new());
-        for (depth, segment) in path.trim_start_matches('/').split('/').enumerate() {
-            let segment = if depth < DEEPEST { segment } else { REST };
+        for segment in segments(path) {
             let Some(node) = self.nodes.get(at as usize) else { break };
             route.push('/');
             match (node.words.get(segment), node.variable) {
@@ -175,9 +178,6 @@ impl Learned {
                     at = next;
                 }
                 (None, None) => break,
-            }
-            if segment == REST {
-                break;
             }
         }
         route

@@ -141,7 +141,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.read.is_none() && self.write.is_none()
     }
 
@@ -151,7 +151,8 @@ impl Waiting {
         exchange.side == Side::Client && self.write.is_none() && app.write_returned.is_some()
     }
 
-    pub(super) fn offer(&mut self, direction: Direction, range: &IoRange) {
+    /// A call returned; says whether nothing is waited for any more.
+    pub(super) fn offer(&mut self, direction: Direction, range: &IoRange) -> bool {
         let needed = match direction {
             Direction::FromPod => &mut self.write,
             Direction::ToPod => &mut self.read,
@@ -160,6 +161,7 @@ impl Waiting {
             *needed = None;
             self.fill(direction, range);
         }
+        self.is_done()
     }
 
     fn fill(&mut self, direction: Direction, range: &IoRange) {
@@ -256,8 +258,7 @@ impl Join {
         };
         let Some(place) = self.queue.get_mut(index as usize) else { return false };
         let Some(waiting) = place else { return false };
-        waiting.offer(direction, range);
-        if !waiting.is_done() {
+        if !waiting.offer(direction, range) {
             return true;
         }
         if let Some(waiting) = place.take() {
@@ -279,9 +280,13 @@ impl Join {
     /// Lets the oldest go; says whether there was one.
     fn pop(&mut self, down: &mut impl Downstream) -> bool {
         let Some((_, waiting)) = self.oldest() else { return false };
+        self.go_on_without(waiting, down);
+        true
+    }
+
+    fn go_on_without(&mut self, waiting: Waiting, down: &mut impl Downstream) {
         self.unjoined += 1;
         down.exchange(waiting.joined);
-        true
     }
 
     /// Takes the oldest out of the queue, with its number.
@@ -303,8 +308,7 @@ impl Join {
                 down.reads_late(&waiting.joined);
                 self.late.take(number, waiting, limit, down);
             } else {
-                self.unjoined += 1;
-                down.exchange(waiting.joined);
+                self.go_on_without(waiting, down);
             }
         }
         self.late.expire(now, down);

@@ -44,8 +44,7 @@ impl Late {
         down: &mut impl Downstream,
     ) -> bool {
         let Some(waiting) = self.waiting.get_mut(&number) else { return false };
-        waiting.offer(direction, range);
-        if !waiting.is_done() {
+        if !waiting.offer(direction, range) {
             return true;
         }
         if let Some(waiting) = self.waiting.remove(&number) {

@@ -41,6 +41,13 @@ pub struct Distribution<'a> {
     pub exemplar: Option<Sample<'a>>,
 }
 
+impl<'a> Distribution<'a> {
+    /// One that has nothing but its bounds.
+    pub fn of(count: u64, sum: f64, buckets: &'a [(f64, u64)]) -> Self {
+        Self { count, sum, buckets, native: None, exemplar: None }
+    }
+}
+
 /// Exponential buckets of base `2^(2^-schema)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Native<'a> {

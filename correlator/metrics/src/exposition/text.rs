@@ -63,11 +63,12 @@ pub(super) fn distribution(
 ) {
     let Distribution { count, sum, buckets, .. } = distribution;
     lines.begin(name, labels);
+    let mut digits = itoa::Buffer::new();
     let mut lower = f64::NEG_INFINITY;
     for (index, (upper, up_to)) in buckets.iter().copied().chain([(f64::INFINITY, *count)]).enumerate() {
         text.push_str(&lines.beginning);
         text.push_str(lines.bound(index, upper));
-        number(text, up_to);
+        text.push_str(digits.format(up_to));
         if let Some(sample) = sample.filter(|sample| sample.value > lower && sample.value <= upper) {
             exemplar(text, sample);
         }
@@ -80,7 +81,7 @@ pub(super) fn distribution(
         self::labels(text, labels);
         text.push(' ');
         match value {
-            Some(count) => number(text, count),
+            Some(count) => text.push_str(digits.format(count)),
             None => drop(write!(text, "{sum:?}")),
         }
         text.push('\n');
@@ -105,23 +106,6 @@ impl Lines {
         }
         self.bounds.get(index).map_or("", |(_, text)| text)
     }
-}
-
-/// Most counts have few digits: no formatter is needed.
-pub(super) fn number(text: &mut String, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        if let Some(digit) = digits.get_mut(first) {
-            *digit = b'0' + (number % 10) as u8;
-        }
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    text.extend(digits.iter().skip(first).map(|digit| char::from(*digit)));
 }
 
 fn exemplar(text: &mut String, sample: &Sample<'_>) {

@@ -85,8 +85,7 @@ impl Go<'_> {
             let bounds = BOUNDS_NS.into_iter().map(seconds);
             let buckets: Vec<(f64, u64)> = bounds.zip(durations.up_to).collect();
             let (count, sum) = (durations.count, seconds(durations.sum_ns));
-            let shown = Distribution { count, sum, buckets: &buckets, native: None, exemplar: None };
-            family.distribution(&labels, &shown);
+            family.distribution(&labels, &Distribution::of(count, sum, &buckets));
         }
     }
 

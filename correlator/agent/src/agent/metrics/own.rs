@@ -122,8 +122,7 @@ fn histogram(
     let bounds = CLASSIC_BOUNDS_NS.into_iter().map(seconds);
     let buckets: Vec<(f64, u64)> = bounds.zip(histogram.classic.iter().copied()).collect();
     let (count, sum) = (histogram.count, seconds(histogram.sum_ns));
-    family
-        .distribution(labels, &Distribution { count, sum, buckets: &buckets, native: None, exemplar: None });
+    family.distribution(labels, &Distribution::of(count, sum, &buckets));
 }
 
 fn pods(snapshot: &Snapshot) -> impl Iterator<Item = (PodLabels, &PodSnapshot)> {

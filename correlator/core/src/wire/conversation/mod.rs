@@ -8,10 +8,13 @@ mod want;
 
 use std::num::NonZeroU64;
 
+use weft_abi::FlowKey;
+
 use rest::Rest;
 use want::Wanted;
 
 use super::{
+    decode::tuple,
     direction::Direction,
     http1::{Reader, State},
     http2::Connection,
@@ -39,6 +42,11 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn seq_of(&self, direction: Direction, offset: u64) -> u32 {
         direction.of(&self.first_seqs).wrapping_add(offset.wrapping_sub(FIRST) as u32)
+    }
+
+    /// What the kernel knows a direction by.
+    pub(super) fn flow_key(&self, direction: Direction) -> FlowKey {
+        FlowKey { netns: self.id.netns, tuple: tuple(&self.id, direction), ifindex: self.id.ifindex }
     }
 }
 

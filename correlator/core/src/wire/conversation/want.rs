@@ -1,12 +1,11 @@
 use std::num::NonZeroU64;
 
 use weft_abi::{
-    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FROM, WANT_NONE,
+    FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FROM, WANT_NONE,
 };
 
 use super::{
     super::{
-        decode::tuple,
         direction::Direction,
         http1::{Body, Chunked, State},
         stream::Chunk,
@@ -69,7 +68,7 @@ impl Conversation {
             Wanted::Chunks(_) => Some(self.chunks(link, direction, at, None)),
             Wanted::Headers => Some(plain(WANT_NONE, 0)),
         };
-        work.out.wants.push((key(link, direction), want));
+        work.out.wants.push((link.flow_key(direction), want));
     }
 
     /// Counts what of a chunk was copied though the kernel was told that nobody wants it.
@@ -123,7 +122,7 @@ impl Conversation {
         *direction.of_mut(&mut self.believed) = NonZeroU64::new(offset).filter(|_| waits);
         if !waits {
             let want = self.chunks(link, direction, at, Some((offset, known && saw_all)));
-            work.out.wants.push((key(link, direction), Some(want)));
+            work.out.wants.push((link.flow_key(direction), Some(want)));
         }
     }
 
@@ -153,7 +152,7 @@ impl Conversation {
                 *told = border;
             }
             let want = self.chunks(link, direction, at, Some((border, right)));
-            work.out.wants.push((key(link, direction), Some(want)));
+            work.out.wants.push((link.flow_key(direction), Some(want)));
         }
     }
 
@@ -172,7 +171,7 @@ impl Conversation {
             let wanted = direction.of_mut(&mut self.wanted);
             if *wanted != Wanted::Everything {
                 *wanted = Wanted::Everything;
-                work.out.wants.push((key(link, direction), None));
+                work.out.wants.push((link.flow_key(direction), None));
             }
         }
     }
@@ -211,8 +210,4 @@ fn plain(kind: u32, argument: u32) -> FlowWant {
 
 fn opaque(before: Wanted, segment: u64) -> Wanted {
     if before == Wanted::Everything && segment < WORTH_SEGMENT { before } else { Wanted::Headers }
-}
-
-fn key(link: &Link, direction: Direction) -> FlowKey {
-    FlowKey { netns: link.id.netns, tuple: tuple(&link.id, direction), ifindex: link.id.ifindex }
 }

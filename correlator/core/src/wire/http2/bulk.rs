@@ -2,14 +2,10 @@
 //! and those by which its receiver opens the windows again. How long these were used up shows only where both directions are
 //! told in the right order. So the program counts along, and ends a run where a window is used up or opened again; what it has
 //! to know for that are the windows at the places from which it reads.
-use weft_abi::{
-    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_FRAMES, WANT_UPDATES,
-};
+use weft_abi::{FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_FRAMES, WANT_UPDATES};
 
 use super::{
-    super::{
-        conversation::Link, decode::tuple, direction::Direction, stream::Chunk, stretch::Border, work::Work,
-    },
+    super::{conversation::Link, direction::Direction, stream::Chunk, stretch::Border, work::Work},
     connection::{Connection, Cx},
     frame::{FrameType, HEADER},
     half::{At, Half},
@@ -191,7 +187,7 @@ impl Connection {
             let (stream_id, max_frame) = (bulk.stream_id, self.max_frame(direction));
             let framing = Some(FramingWant { stream_id, limits, max_frame, place, verdict });
             let want = FlowWant { kind, argument: 0, framing };
-            cx.work.out.wants.push((key(cx.link, direction), Some(want)));
+            cx.work.out.wants.push((cx.link.flow_key(direction), Some(want)));
         }
     }
 
@@ -199,7 +195,7 @@ impl Connection {
     pub(super) fn end_bulk(&mut self, cx: &mut Cx<'_, '_>) {
         if self.bulk.take().is_some() {
             for direction in Direction::BOTH {
-                cx.work.out.wants.push((key(cx.link, direction), None));
+                cx.work.out.wants.push((cx.link.flow_key(direction), None));
             }
         }
     }
@@ -244,8 +240,4 @@ impl Half {
             _ => None,
         }
     }
-}
-
-fn key(link: &Link, direction: Direction) -> FlowKey {
-    FlowKey { netns: link.id.netns, tuple: tuple(&link.id, direction), ifindex: link.id.ifindex }
 }

@@ -181,13 +181,13 @@ impl Connection {
         self.is_guessed() && self.halves.iter().any(|half| half.at == At::Lost && half.seen)
     }
 
-    /// Nothing but the look of some frames says that this is HTTP/2.
     /// The longest payload that a direction's frames may have, as far as it is known what was agreed on.
     pub(super) fn max_frame(&self, direction: Direction) -> u32 {
         let known = self.all_seen || self.is_guessed();
         if known { direction.of(&self.halves).max_frame } else { MAX_FRAME }
     }
 
+    /// Nothing but the look of some frames says that this is HTTP/2.
     fn is_guessed(&self) -> bool {
         !self.confirmed && self.doubt == Some(Anomaly::JoinedMidway)
     }

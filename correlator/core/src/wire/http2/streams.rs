@@ -34,13 +34,18 @@ fn place_of(id: u32) -> (u32, u32) {
     (id % 2, id)
 }
 
+/// Where in the table a stream is.
+fn place_in(slots: &[Slot], id: u32) -> Option<usize> {
+    slots.binary_search_by_key(&place_of(id), |slot| place_of(slot.id)).ok()
+}
+
 impl Streams {
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
     fn place(&self, id: u32) -> Option<usize> {
-        self.slots.binary_search_by_key(&place_of(id), |slot| place_of(slot.id)).ok()
+        place_in(&self.slots, id)
     }
 
     pub(super) fn is_open(&self, id: u32) -> bool {
@@ -106,9 +111,7 @@ impl Streams {
         }
         // Those of streams that are over stay until they are the least, or too many.
         if ends.len() > 2 * self.slots.len() + 16 {
-            let slots = &self.slots;
-            let is_open = |id| slots.binary_search_by_key(&place_of(id), |slot| place_of(slot.id)).is_ok();
-            ends.retain(|Reverse((_, id))| is_open(*id));
+            ends.retain(|Reverse((_, id))| place_in(&self.slots, *id).is_some());
         }
     }
 
@@ -121,8 +124,7 @@ impl Streams {
 
     fn take(&mut self, place: usize, over: bool, all_seen: bool, work: &mut Work<'_>) {
         let slot = self.slots.remove(place);
-        work.tally.open = work.tally.open.saturating_sub(slot.cost());
-        work.out.finished.push(slot.finish(over, all_seen));
+        hand_on(slot, over, all_seen, work);
         self.trim();
     }
 
@@ -147,8 +149,7 @@ impl Streams {
         for mut slot in self.slots.drain(from..to.max(from)) {
             end(&mut slot);
             slot.note(Anomaly::GoAway);
-            work.tally.open = work.tally.open.saturating_sub(slot.cost());
-            work.out.finished.push(slot.finish(false, all_seen));
+            hand_on(slot, false, all_seen, work);
         }
         self.trim();
     }
@@ -175,8 +176,7 @@ impl Streams {
         let ended = self.slots.extract_if(.., |slot| which(slot));
         for mut slot in ended {
             slot.note(anomaly);
-            work.tally.open = work.tally.open.saturating_sub(slot.cost());
-            work.out.finished.push(slot.finish(false, all_seen));
+            hand_on(slot, false, all_seen, work);
         }
         self.trim();
     }
@@ -190,8 +190,7 @@ impl Streams {
                 slot.note(anomaly);
             }
             extra.into_iter().for_each(|extra| slot.note(extra));
-            work.tally.open = work.tally.open.saturating_sub(slot.cost());
-            work.out.finished.push(slot.finish(false, all_seen));
+            hand_on(slot, false, all_seen, work);
         }
     }
 
@@ -224,8 +223,8 @@ impl Streams {
         loop {
             let Reverse((end, id)) = *role.of(&index.ends).peek()?;
             index.visit(1);
-            let place = slots.binary_search_by_key(&place_of(id), |slot| place_of(slot.id)).ok();
-            let now = place.and_then(|place| slots.get(place)).map(|slot| role.of(&slot.extents).end);
+            let now =
+                place_in(slots, id).and_then(|place| slots.get(place)).map(|slot| role.of(&slot.extents).end);
             if now == Some(end) {
                 return now;
             }
@@ -234,6 +233,12 @@ impl Streams {
             ends.extend(now.map(|now| Reverse((now, id))));
         }
     }
+}
+
+/// A stream left the table: its exchange is over.
+fn hand_on(slot: Slot, over: bool, all_seen: bool, work: &mut Work<'_>) {
+    work.tally.open = work.tally.open.saturating_sub(slot.cost());
+    work.out.finished.push(slot.finish(over, all_seen));
 }
 
 impl Index {
