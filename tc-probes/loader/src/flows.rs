@@ -217,7 +217,7 @@ impl Flows {
 }
 
 /// The flow of the connection's other direction.
-fn reverse(flow: &FlowKey) -> FlowKey {
+pub fn reverse(flow: &FlowKey) -> FlowKey {
     let Tuple { source, destination, source_port, destination_port } = flow.tuple;
     let tuple = Tuple {
         source: destination,

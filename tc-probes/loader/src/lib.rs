@@ -25,7 +25,7 @@ pub use bpffs::{ensure_bpffs, is_bpffs};
 pub use btf::KernelTypes;
 pub use cgroup::cgroup2_root;
 pub use error::{LoaderError, Result, is_shortage};
-pub use flows::{Flows, GatheredRun};
+pub use flows::{Flows, GatheredRun, reverse};
 pub use install::{InstallOptions, Installed, Tried, install, listen_at, remove_all, try_load};
 pub use maps::{Counted, Kernel, Losses, ProbeRing, Vantages, host_vantage, pod_sockets};
 pub use object::object_identity;

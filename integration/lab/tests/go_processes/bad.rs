@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use object::{Object as _, ObjectSection as _};
 use serde_json::{Value, json};
-use weft_lab::{Process, tools};
+use weft_lab::{Lab, Process, tools};
 
 use crate::node::{Node, goid};
 
@@ -105,8 +105,8 @@ fn a_program_that_is_too_large() -> Result<()> {
 
 #[test]
 fn a_program_that_may_not_be_read() -> Result<()> {
-    let wrap = |weft: &Path| {
-        let script = std::env::temp_dir().join(format!("weft-without-{}", std::process::id()));
+    let wrap = |lab: &Lab, weft: &Path| {
+        let script = lab.file("programs", "weft-without")?;
         let without = "-dac_override,-dac_read_search";
         fs::write(
             &script,
@@ -122,9 +122,7 @@ fn a_program_that_may_not_be_read() -> Result<()> {
     let program = Program::usual(&node)?;
     // Only to be executed: root without these capabilities may not read it.
     fs::set_permissions(&program.path, fs::Permissions::from_mode(0o111))?;
-    let result = refused(&node, &program.path, "unreadable", "cannot be read");
-    fs::remove_file(wrap(Path::new("weft"))?)?;
-    result
+    refused(&node, &program.path, "unreadable", "cannot be read")
 }
 
 /// Of what is said of it some is missing: a line says what, and its requests are traced.

@@ -24,14 +24,14 @@ pub struct Node {
 impl Node {
     /// With this configuration of the agent.
     pub fn new(config: Value) -> Result<Self> {
-        Self::with_weft(config, |weft| Ok(weft.to_owned()))
+        Self::with_weft(config, |_, weft| Ok(weft.to_owned()))
     }
 
     /// The same with another program in the place of `weft`.
-    pub fn with_weft(config: Value, wrap: impl Fn(&Path) -> Result<PathBuf>) -> Result<Self> {
+    pub fn with_weft(config: Value, wrap: impl Fn(&Lab, &Path) -> Result<PathBuf>) -> Result<Self> {
         let binaries = tools::rust_binaries()?;
         let lab = Lab::new(Shop::lab_options(&binaries))?;
-        let agent = Agent::start(&lab, &wrap(&binaries.weft)?, config)?;
+        let agent = Agent::start(&lab, &wrap(&lab, &binaries.weft)?, config)?;
         let [pod, client] = [Pod::create(&lab, "go", "server")?, Pod::create(&lab, "go", "client")?];
         let mesh = lab.file("programs", "mesh")?;
         std::fs::copy(&lab.binaries().mesh, &mesh)?;

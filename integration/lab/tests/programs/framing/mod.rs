@@ -7,10 +7,10 @@ mod windows;
 
 use anyhow::{Result, ensure};
 use weft_abi::{
-    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, Tuple, WANT_CHUNKS, WANT_FRAMES,
+    FlowKey, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT, WANT_CHUNKS, WANT_FRAMES,
     WANT_UPDATES,
 };
-use weft_loader::Flows;
+use weft_loader::{Flows, reverse};
 
 use crate::load::Programs;
 use crate::packet::Tcp;
@@ -47,7 +47,7 @@ impl Bench {
     /// The connection's flow, or that of its other direction.
     fn key(&self, reply: bool) -> FlowKey {
         let there = flow(self.programs.cookie);
-        if reply { reverse(there) } else { there }
+        if reply { reverse(&there) } else { there }
     }
 
     /// No framing of this kind.
@@ -120,18 +120,6 @@ impl Bench {
     fn gathered(&mut self) -> Vec<String> {
         self.flows.gathered().iter().map(gathered_word).collect()
     }
-}
-
-/// The flow of the other direction.
-fn reverse(flow: FlowKey) -> FlowKey {
-    let Tuple { source, destination, source_port, destination_port } = flow.tuple;
-    let tuple = Tuple {
-        source: destination,
-        destination: source,
-        source_port: destination_port,
-        destination_port: source_port,
-    };
-    FlowKey { tuple, ..flow }
 }
 
 /// A frame of HTTP/2 (RFC 9113, 4.1) with a payload of so many bytes.
