@@ -103,24 +103,16 @@ fn look_up(table: &'static [u8; 8 * KINDS], phase: u8, kind: u8) -> u8 {
 /// Reads the chunks of the segment, from where the flow is.
 #[inline(always)]
 pub fn read(ctx: *mut __sk_buff, reader: &Reader) {
-    for _ in 0..MAX_STEPS {
-        if weft_read_chunk(ctx) == 0 {
-            return;
-        }
-    }
-    if reader.rest() > 0 {
+    if !reader.units(MAX_STEPS, || weft_read_chunk(ctx)) {
         reader.lose(get!(reader, line));
     }
 }
 
-/// See [`crate::frames::weft_read_frame`].
+/// See [`Reader::unit`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn weft_read_chunk(ctx: *mut __sk_buff) -> u32 {
-    match Reader::here() {
-        Some(reader) => u32::from(step(ctx, &reader)),
-        None => 0,
-    }
+    Reader::unit(|reader| step(ctx, reader))
 }
 
 /// Reads a part of a line, or passes over a chunk. Says whether to go on.
@@ -132,23 +124,11 @@ fn step(ctx: *mut __sk_buff, reader: &Reader) -> bool {
     if get!(reader, framing.have) != DATA {
         line(ctx, reader);
     }
-    if get!(reader, framing.have) == DATA {
-        data(reader);
-    }
-    true
-}
-
-#[inline(always)]
-fn data(reader: &Reader) {
-    let (left, rest) = (get!(reader, framing.left), reader.rest());
-    let passed = least(left, rest);
-    reader.count(0, passed);
-    reader.advance(passed);
-    set!(reader, framing.left, left - passed);
-    if left == passed {
+    if get!(reader, framing.have) == DATA && reader.pass_over() {
         set!(reader, framing.have, DATA_END);
         set!(reader, line, get!(reader, at));
     }
+    true
 }
 
 /// Reads up to 16 bytes of framing.

@@ -7,9 +7,9 @@ use crate::reading::{NOT_FOUND, Reader, SEARCHED, get, is_less, is_some, least, 
 /// The most frames of one segment: of 700 bytes each in 64 KiB.
 const MAX_FRAMES: u32 = 128;
 /// Bytes of a frame's header.
-const HEADER: u32 = 9;
+pub const HEADER: u32 = 9;
 /// Types with a meaning (6); others are there to be ignored, and nobody sends them.
-const LAST_TYPE: u8 = 0x09;
+pub const LAST_TYPE: u8 = 0x09;
 const END_STREAM: u8 = 0x01;
 const PADDED: u8 = 0x08;
 
@@ -19,24 +19,16 @@ pub fn read(ctx: *mut __sk_buff, reader: &Reader) {
     if get!(reader, framing.left) > 0 && u32::from(get!(reader, framing.class)) & PLAIN == 0 {
         reader.stop_joining(0);
     }
-    for _ in 0..MAX_FRAMES {
-        if weft_read_frame(ctx) == 0 {
-            return;
-        }
-    }
-    if reader.rest() > 0 {
+    if !reader.units(MAX_FRAMES, || weft_read_frame(ctx)) {
         reader.lose(get!(reader, at));
     }
 }
 
-/// A function of its own to the verifier, which looks at it once, and not in every round. Returns 0 at the end.
+/// See [`Reader::unit`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn weft_read_frame(ctx: *mut __sk_buff) -> u32 {
-    match Reader::here() {
-        Some(reader) => u32::from(step(ctx, &reader)),
-        None => 0,
-    }
+    Reader::unit(|reader| step(ctx, reader))
 }
 
 /// Reads a frame's header, unless the flow is behind one, and passes over the payload. Says whether to go on.
@@ -48,7 +40,9 @@ fn step(ctx: *mut __sk_buff, reader: &Reader) -> bool {
     if get!(reader, framing.left) == 0 && !header(ctx, reader) {
         return false;
     }
-    payload(reader);
+    if reader.pass_over() {
+        end(reader);
+    }
     true
 }
 
@@ -94,18 +88,6 @@ fn open(reader: &Reader, at: u32) {
     }
     if u32::from(kind > LAST_TYPE) | too_long > 0 {
         reader.lose(at);
-    }
-}
-
-#[inline(always)]
-fn payload(reader: &Reader) {
-    let (left, rest) = (get!(reader, framing.left), reader.rest());
-    let passed = least(left, rest);
-    reader.count(0, passed);
-    reader.advance(passed);
-    set!(reader, framing.left, left - passed);
-    if left == passed {
-        end(reader);
     }
 }
 

@@ -60,6 +60,38 @@ impl Reader {
         Self { reading, payload }
     }
 
+    /// Reads a unit of framing of this CPU's segment: what a function of its own does, at which the verifier looks once, and not
+    /// in every round. Returns 0 at the end.
+    #[inline(always)]
+    pub fn unit(read: impl Fn(&Self) -> bool) -> u32 {
+        match Self::here() {
+            Some(reader) => u32::from(read(&reader)),
+            None => 0,
+        }
+    }
+
+    /// Reads unit after unit, so many at most. Says whether nothing is left.
+    #[inline(always)]
+    pub fn units(&self, most: u32, unit: impl Fn() -> u32) -> bool {
+        for _ in 0..most {
+            if unit() == 0 {
+                return true;
+            }
+        }
+        self.rest() == 0
+    }
+
+    /// Passes over what comes of a payload, or of a chunk, that is not wanted. Says whether that was all of it.
+    #[inline(always)]
+    pub fn pass_over(&self) -> bool {
+        let (left, rest) = (get!(self, framing.left), self.rest());
+        let passed = least(left, rest);
+        self.count(0, passed);
+        self.advance(passed);
+        set!(self, framing.left, left - passed);
+        left == passed
+    }
+
     /// Payload bytes that were not read yet.
     #[inline(always)]
     pub fn rest(&self) -> u32 {

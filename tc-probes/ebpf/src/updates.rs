@@ -1,16 +1,17 @@
 //! WINDOW_UPDATE of HTTP/2 (RFC 9113, 6.9) in the direction against which a large body is sent.
 use aya_ebpf::bindings::__sk_buff;
 
-use crate::reading::{Reader, get, is_some, least, set};
+use crate::{
+    frames::{HEADER, LAST_TYPE},
+    reading::{Reader, get, is_some, least, set},
+};
 
 /// The most of one segment.
 const MAX_UPDATES: u32 = 256;
-/// Bytes of a frame's header, and of a whole WINDOW_UPDATE.
-const HEADER: u32 = 9;
+/// Bytes of a whole WINDOW_UPDATE.
 const UPDATE: u32 = 13;
 const SETTINGS: u8 = 0x04;
 const WINDOW_UPDATE: u8 = 0x08;
-const LAST_TYPE: u8 = 0x09;
 const ACK: u8 = 0x01;
 
 /// Reads the frames of the segment, from where the flow is. Frames do not go over a segment's end here, but for long ones.
@@ -19,24 +20,16 @@ pub fn read(ctx: *mut __sk_buff, reader: &Reader) {
     if get!(reader, framing.left) > 0 {
         reader.stop_joining(0);
     }
-    for _ in 0..MAX_UPDATES {
-        if weft_read_update(ctx) == 0 {
-            return;
-        }
-    }
-    if reader.rest() > 0 {
+    if !reader.units(MAX_UPDATES, || weft_read_update(ctx)) {
         reader.lose(get!(reader, at));
     }
 }
 
-/// See [`crate::frames::weft_read_frame`].
+/// See [`Reader::unit`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn weft_read_update(ctx: *mut __sk_buff) -> u32 {
-    match Reader::here() {
-        Some(reader) => u32::from(step(ctx, &reader)),
-        None => 0,
-    }
+    Reader::unit(|reader| step(ctx, reader))
 }
 
 /// Passes over what is left of a frame, and reads the next one. Says whether to go on.
