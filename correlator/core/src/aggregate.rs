@@ -2,7 +2,7 @@
 use hashbrown::HashMap;
 
 use crate::{
-    AttributedExchange, Evidence, Exchange, Histogram, Phases, Protocol, Side,
+    AttributedExchange, Evidence, Exchange, Histogram, Phases, Pod, Protocol, Side,
     attribute::Pods,
     snapshot::{
         ConnectionSnapshot, ExchangeCounts, NamedCount, PhaseSnapshot, PodSeries, PodSnapshot, SideSnapshot,
@@ -158,7 +158,7 @@ impl Aggregate {
 
     fn pod(&self, netns: u64, pods: &Pods) -> PodSnapshot {
         let entry = pods.get(netns);
-        let pod = entry.map(|entry| entry.pod.clone()).unwrap_or_default();
+        let pod = entry.map(|entry| Pod::clone(&entry.pod)).unwrap_or_default();
         PodSnapshot {
             netns,
             netns_inode: pod.netns_inode,

@@ -21,7 +21,7 @@ pub(crate) struct Attribution {
     pods: Pods,
     routes: Routes,
     /// Longest prefix first.
-    networks: Vec<(IpNetwork, String)>,
+    networks: Vec<(IpNetwork, Arc<str>)>,
     clock_offset: i64,
     identity_wait: u64,
     limit: usize,
@@ -58,7 +58,8 @@ impl Attribution {
         self.routes.configure(&config.routes, config.limits.pods);
         self.identity_wait = config.limits.identity_wait;
         self.limit = config.limits.waiting_exchanges;
-        self.networks.clone_from(&config.networks);
+        self.networks =
+            config.networks.iter().map(|(network, name)| (*network, name.as_str().into())).collect();
         // Stable: of two names for one network the first wins.
         self.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix()));
     }
@@ -167,9 +168,11 @@ impl Attribution {
         let peer_pod = peer.and_then(|entry| entry.label.clone());
         let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
-        let peer_network = if peer_pod.is_none() { network().map(|(_, name)| name.clone()) } else { None };
+        let peer_network =
+            if peer_pod.is_none() { network().map(|(_, name)| Arc::clone(name)) } else { None };
         AttributedExchange {
             pod: own.and_then(|entry| entry.label.clone()),
+            identity: own.map(|entry| Arc::clone(&entry.pod)),
             route,
             netns_inode: own.map_or(0, |entry| entry.pod.netns_inode),
             peer_pod,

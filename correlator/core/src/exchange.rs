@@ -6,7 +6,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Connection, Ktime, Link, Phases, Propagation};
+use crate::{Connection, Ktime, Link, Phases, Pod, Propagation};
 
 /// Which end of the exchange the pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -250,15 +250,17 @@ pub struct AttributedExchange {
     /// Where its time went.
     pub phases: Phases,
     /// `namespace/name` of the pod.
-    pub pod: Option<String>,
+    pub pod: Option<Arc<str>>,
+    /// All that is known of the pod.
+    pub identity: Option<Arc<Pod>>,
     /// What kind of thing its path asks for: bounded, however many paths there are.
     pub route: Option<Arc<str>>,
     /// Inode number of the pod's netns; 0 while unknown.
     pub netns_inode: u64,
     /// `namespace/name` of the pod at the other end, where it is one of ours.
-    pub peer_pod: Option<String>,
+    pub peer_pod: Option<Arc<str>>,
     /// Name of the network that the other end is in, where it is no pod.
-    pub peer_network: Option<String>,
+    pub peer_network: Option<Arc<str>>,
     /// What to add to `Ktime` for the time since the epoch, in ns.
     pub clock_offset: i64,
 }

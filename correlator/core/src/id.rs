@@ -1,7 +1,7 @@
 //! Ids that every vantage computes for itself, without talking to another.
 use std::fmt;
 
-use crate::Exchange;
+use crate::{Exchange, Side};
 
 /// Raised when anything below changes: two nodes agree on an id only when they agree on this.
 const VERSION: u64 = 1;
@@ -55,6 +55,14 @@ impl Exchange {
     /// Its id.
     pub fn id(&self) -> ExchangeId {
         ExchangeId::new(self.request_seq, self.request_ack, self.stream_id)
+    }
+
+    /// The span that this side of it is.
+    pub fn span_id(&self) -> SpanId {
+        match self.side {
+            Side::Server => self.id().server_span_id(),
+            Side::Client => self.id().client_span_id(),
+        }
     }
 }
 

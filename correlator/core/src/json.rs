@@ -71,13 +71,8 @@ fn connection<M: SerializeMap>(exchange: &Exchange, map: &mut M) -> Result<(), M
 
 /// The span that this side is, and where it has its place.
 fn trace<M: SerializeMap>(exchange: &Exchange, link: &Link, map: &mut M) -> Result<(), M::Error> {
-    let id = exchange.id();
-    let span = match exchange.side {
-        Side::Server => id.server_span_id(),
-        Side::Client => id.client_span_id(),
-    };
     map.serialize_entry("trace_id", &link.trace_id)?;
-    map.serialize_entry("span_id", &span)?;
+    map.serialize_entry("span_id", &exchange.span_id())?;
     optional(map, "parent_span_id", link.parent_span_id)?;
     map.serialize_entry("evidence", link.evidence.name())
 }

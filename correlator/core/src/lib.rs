@@ -3,7 +3,7 @@
 //!
 //! One stage, one module, one type out: `decode` (ProbeEvent), `reassembly` (Chunk), `dialogue` (Exchange: what the ends
 //! speak, and which response answers which request), `join` (JoinedExchange), `cause` (TracedExchange),
-//! `attribute` (AttributedExchange), `aggregate` (series).
+//! `attribute` (AttributedExchange), `aggregate` (series), `span` (Span).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
@@ -24,8 +24,10 @@ mod propagation;
 pub mod recording;
 pub mod redact;
 mod route;
+pub mod semconv;
 mod sink;
 mod snapshot;
+pub mod span;
 #[cfg(test)]
 mod testing;
 mod wire;
@@ -54,6 +56,7 @@ pub use snapshot::{
     ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,
     PodSeries, PodSnapshot, RecordCounts, SideSnapshot, Snapshot, TableSnapshot,
 };
+pub use span::Span;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use wire::fuzzing;

@@ -160,7 +160,7 @@ impl LossReport {
     }
 
     fn list(&mut self, (netns, ifindex): VantageId, [ingress, egress]: [Balance; 2], pods: &Pods) {
-        let pod = pods.get(netns).and_then(|entry| entry.label.clone());
+        let pod = pods.get(netns).and_then(|entry| entry.label.as_deref().map(str::to_owned));
         self.total += ingress;
         self.total += egress;
         self.vantages.push(VantageBalance { netns, ifindex, pod, ingress, egress });

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use weft_abi::VANTAGE_VETH;
 
 use crate::{
-    Anomalies, App, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link, MessageSpan, Phases,
-    Pod, Protocol, Side, TracedExchange, WorkloadUpdate,
+    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link,
+    MessageSpan, Phases, Pod, Protocol, Side, TracedExchange, WorkloadUpdate,
 };
 
 pub(crate) fn v4(last: u8) -> IpAddr {
@@ -27,6 +27,22 @@ pub(crate) fn pod(netns: u8, name: &str) -> WorkloadUpdate {
 /// The link of an exchange of which nothing else is known.
 pub(crate) fn link(exchange: &Exchange) -> Link {
     Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None }
+}
+
+/// An exchange whose pod is not known.
+pub(crate) fn attributed(joined: JoinedExchange) -> AttributedExchange {
+    AttributedExchange {
+        link: link(&joined.exchange),
+        joined,
+        phases: Phases::default(),
+        pod: None,
+        identity: None,
+        route: None,
+        netns_inode: 0,
+        peer_pod: None,
+        peer_network: None,
+        clock_offset: 0,
+    }
 }
 
 /// An exchange of which nothing else is known.

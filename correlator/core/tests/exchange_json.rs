@@ -80,6 +80,7 @@ fn full() -> AttributedExchange {
         netns_inode: 4_026_532_200,
         peer_pod: Some("shop/gateway-1".into()),
         peer_network: None,
+        identity: None,
         route: None,
         clock_offset: 1_700_000_000_000_000_000,
     }
@@ -125,6 +126,7 @@ fn minimal() -> AttributedExchange {
         netns_inode: 0,
         peer_pod: None,
         peer_network: None,
+        identity: None,
         route: None,
         clock_offset: 0,
     }

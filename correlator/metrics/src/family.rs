@@ -38,9 +38,12 @@ impl Family {
         }
     }
 
-    /// Whether the pod got the request.
-    pub const fn is_server(self) -> bool {
-        matches!(self, Self::HttpServer | Self::RpcServer)
+    /// Which end the pod is.
+    pub const fn side(self) -> Side {
+        match self {
+            Self::HttpServer | Self::RpcServer => Side::Server,
+            Self::HttpClient | Self::RpcClient => Side::Client,
+        }
     }
 
     /// Whether these are calls of gRPC.

@@ -5,16 +5,12 @@ use std::{
 };
 
 use hashbrown::Equivalent;
-use weft_core::{AttributedExchange, OTHER_ROUTE, Protocol, Side};
+use weft_core::{AttributedExchange, OTHER_ROUTE, Protocol, Side, semconv};
 
-use crate::{family::Family, method};
+use crate::family::Family;
 
 /// The value of labels that have too many: that of routes is given by the pipeline.
 pub const OTHER: &str = OTHER_ROUTE;
-/// The value of a label for what makes no sense (as the conventions' `http.request.method` has it).
-const NONSENSE: &str = "_OTHER";
-/// The most bytes of a DNS name (RFC 1035, 2.3.4); also enough for a method of gRPC.
-const LONGEST: usize = 253;
 
 /// The labels of a series within its pod. What is unknown is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +57,16 @@ impl<'a> Wanted<'a> {
         let peer = attributed.peer_pod.as_deref().or(attributed.peer_network.as_deref());
         let server = match exchange.side {
             Side::Server => "",
-            Side::Client => exchange.authority.as_deref().map_or("", host),
+            Side::Client => {
+                exchange.authority.as_deref().map_or("", |authority| semconv::host_and_port(authority).0)
+            }
         };
         let (method, route, status) = if family.is_rpc() {
             let status = exchange.grpc.as_deref().and_then(|grpc| grpc.status);
-            ("", rpc_method(&exchange.path), status)
+            ("", semconv::rpc_method(&exchange.path), status)
         } else {
             let route = attributed.route.as_deref().unwrap_or("");
-            (method::label(&exchange.method), route, exchange.status.map(u32::from))
+            (semconv::http_method(&exchange.method), route, exchange.status.map(u32::from))
         };
         let version = if exchange.protocol == Protocol::Http1 { "1.1" } else { "2" };
         let status = status.map_or(Status::Unknown, Status::Code);
@@ -116,69 +114,5 @@ impl Equivalent<Labels> for Wanted<'_> {
             && self.server == &**server
             && self.method == *method
             && self.version == *version
-    }
-}
-
-/// `/package.Service/Method` without its first slash (semantic conventions, `rpc.method`).
-fn rpc_method(path: &str) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-    match path.strip_prefix('/') {
-        Some(method)
-            if method.len() <= LONGEST
-                && method.bytes().filter(|byte| *byte == b'/').count() == 1
-                && method.bytes().all(plain) =>
-        {
-            method
-        }
-        _ => NONSENSE,
-    }
-}
-
-/// An authority (RFC 3986, 3.2) without its port.
-fn host(authority: &str) -> &str {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || address.is_some();
-    let bytes = host.trim_start_matches('[').trim_end_matches(']').bytes();
-    let known = host.len() <= LONGEST && bytes.clone().all(|byte| plain(byte) && byte.is_ascii_graphic());
-    if known { address.unwrap_or(host) } else { NONSENSE }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_authority_is_a_host_or_nonsense() {
-        for (authority, expected) in [
-            ("orders:8080", "orders"),
-            ("orders.shop.svc", "orders.shop.svc"),
-            ("[fd00::1]:80", "fd00::1"),
-            ("10.0.0.1", "10.0.0.1"),
-            ("", ""),
-            ("a\"b", NONSENSE),
-            ("a\nb:80", NONSENSE),
-            ("caf\u{e9}", NONSENSE),
-            ("[a b]", NONSENSE),
-        ] {
-            assert_eq!(host(authority), expected, "{authority:?}");
-        }
-        assert_eq!(host(&"a".repeat(300)), NONSENSE);
-    }
-
-    #[test]
-    fn a_method_of_grpc_is_a_service_and_a_method() {
-        for (path, expected) in [
-            ("/shop.v1.Orders/Get", "shop.v1.Orders/Get"),
-            ("shop.v1.Orders/Get", NONSENSE),
-            ("/a/b/c", NONSENSE),
-            ("/a", NONSENSE),
-            ("/a/\u{7}", NONSENSE),
-        ] {
-            assert_eq!(rpc_method(path), expected, "{path:?}");
-        }
     }
 }

@@ -11,7 +11,6 @@ pub mod exposition;
 mod family;
 mod guard;
 mod labels;
-mod method;
 mod pod;
 mod pod_labels;
 mod registry;

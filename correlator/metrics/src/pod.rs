@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Pod {
     /// `namespace/name`; nothing where nobody named it.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Arc<str>>,
     families: [FamilySeries; Family::ALL.len()],
 }
 

@@ -1,5 +1,5 @@
 //! The families of a registry on a page: requests and calls, by pod and by what was asked for.
-use weft_core::{CLASSIC_BOUNDS_NS, Histogram};
+use weft_core::{CLASSIC_BOUNDS_NS, Histogram, Side, semconv};
 
 use crate::{
     Bodies, Exemplar, Family, Labels, OTHER, PodFamily, PodLabels, Registry, Series, Sizes, Status,
@@ -17,7 +17,7 @@ pub fn write(page: &mut Page, registry: &Registry) {
         durations(page, registry, family);
     }
     for family in Family::ALL.into_iter().filter(|family| !family.is_rpc()) {
-        let side = if family.is_server() { "server" } else { "client" };
+        let side = family.side().name();
         let name = |message| format!("http_{side}_{message}_body_size_bytes");
         sizes(page, registry, (family, &name("request"), REQUEST_BODY), |bodies| &bodies.request);
         sizes(page, registry, (family, &name("response"), RESPONSE_BODY), |bodies| &bodies.response);
@@ -94,7 +94,7 @@ fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 
         ("error_type", error),
         ("network_protocol_version", labels.version),
         ("server_address", &labels.server),
-        (if family.is_server() { "source_pod" } else { "destination_pod" }, &labels.peer),
+        (if family.side() == Side::Server { "source_pod" } else { "destination_pod" }, &labels.peer),
     ]
 }
 
@@ -103,45 +103,20 @@ fn status(status: Status, family: Family) -> String {
         Status::Unknown => String::new(),
         Status::Other => OTHER.to_owned(),
         Status::Code(code) if family.is_rpc() => {
-            RPC_CODES.get(code as usize).map_or_else(|| code.to_string(), |name| (*name).to_owned())
+            semconv::grpc_code(code).map_or_else(|| code.to_string(), str::to_owned)
         }
         Status::Code(code) => code.to_string(),
     }
 }
 
-/// What the conventions hold to be an error: for a server what is its own fault, for a client whatever did not succeed.
 fn is_error(status: Status, family: Family) -> bool {
     let Status::Code(code) = status else { return false };
-    match family {
-        Family::HttpServer => code >= 500,
-        Family::HttpClient => code >= 400,
-        Family::RpcServer => RPC_SERVER_ERRORS.contains(&code),
-        Family::RpcClient => code != 0,
+    if family.is_rpc() {
+        semconv::is_grpc_error(family.side(), code)
+    } else {
+        semconv::is_http_error(family.side(), code)
     }
 }
-
-/// Status codes of gRPC (doc/statuscodes.md of grpc/grpc), by number.
-const RPC_CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-/// UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS (semantic conventions, rpc/grpc.md).
-const RPC_SERVER_ERRORS: [u32; 6] = [2, 4, 12, 13, 14, 15];
 
 /// An exemplar's ids as text.
 struct Names {

@@ -45,6 +45,7 @@ fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
         phases: Phases::default(),
         joined: JoinedExchange { exchange, app: App::default() },
         pod: Some("shop/orders".into()),
+        identity: None,
         route: Some(Arc::from(route)),
         netns_inode: 0,
         peer_pod: None,

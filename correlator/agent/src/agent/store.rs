@@ -79,24 +79,14 @@ impl Recent {
 /// What an exchange takes, within some tens of bytes.
 fn bytes(exchange: &AttributedExchange) -> usize {
     let wire = &exchange.joined.exchange;
-    let named = [&wire.authority, &exchange.pod, &exchange.peer_pod, &exchange.peer_network];
-    let names: usize = named.into_iter().flatten().map(String::len).sum();
-    size_of::<AttributedExchange>() + wire.method.len() + wire.path.len() + names
+    let authority = wire.authority.as_ref().map_or(0, String::len);
+    size_of::<AttributedExchange>() + wire.method.len() + wire.path.len() + authority
 }
 
 impl ExchangeQuery {
     fn matches(&self, exchange: &AttributedExchange) -> bool {
-        ended(exchange) >= self.since
-            && self.pod.as_ref().is_none_or(|pod| exchange.pod.as_ref() == Some(pod))
+        exchange.end() >= self.since
+            && self.pod.as_ref().is_none_or(|pod| exchange.pod.as_deref() == Some(pod))
             && self.exchange_id.is_none_or(|id| exchange.joined.exchange.id().0 == id)
     }
-}
-
-/// When the last byte passed, ns since the epoch.
-fn ended(exchange: &AttributedExchange) -> u64 {
-    let wire = &exchange.joined.exchange;
-    let last = wire
-        .response
-        .map_or(wire.request.last_byte, |response| response.last_byte.max(wire.request.last_byte));
-    last.0.saturating_add_signed(exchange.clock_offset)
 }

@@ -2,21 +2,12 @@ use super::*;
 use crate::{
     Grpc, HistogramSnapshot, JoinedExchange, Ktime, WorkloadUpdate,
     phase::Windows,
-    testing::{joined, link, pod},
+    testing::{attributed, joined, pod},
 };
 
 fn count(aggregate: &mut Aggregate, joined: JoinedExchange, pod: Option<&str>) {
-    aggregate.exchange(&AttributedExchange {
-        phases: joined.phases(&Windows::default()),
-        link: link(&joined.exchange),
-        joined,
-        pod: pod.map(str::to_owned),
-        netns_inode: 0,
-        peer_pod: None,
-        peer_network: None,
-        route: None,
-        clock_offset: 0,
-    });
+    let phases = joined.phases(&Windows::default());
+    aggregate.exchange(&AttributedExchange { phases, pod: pod.map(Into::into), ..attributed(joined) });
 }
 
 fn phase<'a>(side: &'a SideSnapshot, name: &str) -> &'a HistogramSnapshot {

@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, net::IpAddr};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
 
@@ -26,17 +26,17 @@ pub(crate) struct Pods {
 /// A pod, or a netns of which no more is known than that it is gone.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) pod: Pod,
+    pub(crate) pod: Arc<Pod>,
     /// `namespace/name`; absent for a pod without a name.
-    pub(crate) label: Option<String>,
+    pub(crate) label: Option<Arc<str>>,
     /// Its netns is gone.
     pub(crate) gone: bool,
 }
 
 impl Entry {
     fn new(pod: Pod) -> Self {
-        let label = (!pod.name.is_empty()).then(|| format!("{}/{}", pod.namespace, pod.name));
-        Self { pod, label, gone: false }
+        let label = (!pod.name.is_empty()).then(|| format!("{}/{}", pod.namespace, pod.name).into());
+        Self { pod: Arc::new(pod), label, gone: false }
     }
 }
 

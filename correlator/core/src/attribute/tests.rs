@@ -41,7 +41,7 @@ impl Bench {
 }
 
 fn shown(exchange: &AttributedExchange) -> String {
-    let name = |name: &Option<String>| name.clone().unwrap_or("-".into());
+    let name = |name: &Option<Arc<str>>| name.clone().unwrap_or("-".into());
     let peer = exchange.peer_pod.as_ref().or(exchange.peer_network.as_ref());
     format!("{} {} {}", exchange.joined.exchange.path, name(&exchange.pod), name(&peer.cloned()))
 }
