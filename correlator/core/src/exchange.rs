@@ -345,6 +345,16 @@ impl Anomalies {
         self.0 == 0
     }
 
+    /// One bit for each kind, by its number.
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set with these bits.
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Those in the set, in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = Anomaly> {
         Anomaly::ALL.iter().copied().filter(move |anomaly| self.contains(*anomaly))

@@ -124,6 +124,13 @@ pub struct Pod {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Pod {
+    /// `namespace/name`; nothing for a pod without a name.
+    pub fn label(&self) -> Option<String> {
+        (!self.name.is_empty()).then(|| format!("{}/{}", self.namespace, self.name))
+    }
+}
+
 /// The kernel's counters since this agent took charge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {

@@ -3,7 +3,7 @@
 //!
 //! One stage, one module, one type out: `decode` (ProbeEvent), `reassembly` (Chunk), `dialogue` (Exchange: what the ends
 //! speak, and which response answers which request), `join` (JoinedExchange), `cause` (TracedExchange),
-//! `attribute` (AttributedExchange), `aggregate` (series), `span` (Span).
+//! `attribute` (AttributedExchange), `aggregate` (series), `sampling` (which spans), `span` (Span). `packed` is an exchange that is kept.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
@@ -19,11 +19,13 @@ mod id;
 mod input;
 mod json;
 mod loss;
+mod packed;
 mod phase;
 mod propagation;
 pub mod recording;
 pub mod redact;
 mod route;
+mod sampling;
 pub mod semconv;
 mod sink;
 mod snapshot;
@@ -47,10 +49,12 @@ pub use input::{
     VantageCounters, WorkloadUpdate,
 };
 pub use loss::{Balance, LossReport, VantageBalance};
+pub use packed::{Packed, Packer};
 pub use phase::Phases;
 pub use propagation::Propagation;
 pub use redact::StreamPlace;
 pub use route::{OTHER_ROUTE, RouteConfig, Template, TemplateError};
+pub use sampling::{Decision, Sampler, SamplingConfig};
 pub use sink::Sink;
 pub use snapshot::{
     ConnectionSnapshot, ExchangeCounts, ExponentialBuckets, HistogramSnapshot, NamedCount, PhaseSnapshot,

@@ -35,7 +35,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn new(pod: Pod) -> Self {
-        let label = (!pod.name.is_empty()).then(|| format!("{}/{}", pod.namespace, pod.name).into());
+        let label = pod.label().map(Into::into);
         Self { pod: Arc::new(pod), label, gone: false }
     }
 }
