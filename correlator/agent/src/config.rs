@@ -1,11 +1,13 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
 mod go;
+mod sampling;
 mod span;
 
 use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,10 +19,13 @@ use weft_core::{RouteConfig, Template};
 use weft_loader::AttachMode;
 use weft_metrics::Settings;
 
+use crate::agent::Bounds;
+
 #[cfg(test)]
 use self::go::Budget;
 pub use self::{
     go::{Go, GoProbes},
+    sampling::Sampling,
     span::Span,
 };
 
@@ -28,8 +33,11 @@ pub use self::{
 /// than a frame (16 KiB) goes on in CONTINUATION frames.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// The most that `export.store.spans` may be: 10 GiB.
+/// The most that `export.store.spans` may be.
 const MAX_SPANS: usize = 10_000_000;
+
+/// What `export.store.bytes` may be: room for some heads of the longest kind, and 16 GiB.
+const STORE_BYTES: RangeInclusive<usize> = 1 << 20..=16 << 30;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -41,6 +49,7 @@ pub struct Config {
     pub metrics: Metrics,
     pub routes: Routes,
     pub redact: Redact,
+    pub sampling: Sampling,
     pub go: Go,
     pub export: Export,
 }
@@ -119,8 +128,10 @@ pub struct Export {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// The most exchanges that are kept, 1 KiB for each on average.
+    /// The most exchanges that are kept.
     pub spans: usize,
+    /// The most memory that they take together.
+    pub bytes: usize,
 }
 
 /// What nobody gets to see.
@@ -177,7 +188,7 @@ impl Default for Routes {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { spans: 50_000 }
+        Self { spans: 50_000, bytes: 32 << 20 }
     }
 }
 
@@ -225,6 +236,11 @@ impl Config {
         if !(1..=MAX_SPANS).contains(&spans) {
             bail!("export.store.spans is {spans}: 1 to {MAX_SPANS} is allowed");
         }
+        let bytes = self.export.store.bytes;
+        if !STORE_BYTES.contains(&bytes) {
+            let (least, most) = STORE_BYTES.into_inner();
+            bail!("export.store.bytes is {bytes}: {least} to {most} is allowed");
+        }
         self.attach_mode().map(drop)
     }
 
@@ -255,6 +271,12 @@ impl Config {
         let Metrics { listen: _, label_cardinality_limit, series_limit, idle_series } = self.metrics;
         let pods = weft_core::Limits::default().pods;
         Settings { label_cardinality_limit, series_limit, pods, idle: idle_series.0 }
+    }
+
+    /// The bounds of what is kept in memory.
+    pub fn store(&self) -> Bounds {
+        let Store { spans, bytes } = self.export.store;
+        Bounds { spans, bytes }
     }
 
     /// The cgroup for socket events.
@@ -299,6 +321,19 @@ mod tests {
     }
 
     #[test]
+    fn sampling_is_as_it_is_written() {
+        let sampling = |text| Config::parse(text).unwrap().sampling.core();
+        assert_eq!(sampling(""), weft_core::SamplingConfig::default());
+        let all = sampling(
+            "sampling: { default: 0.5, errors: 0.9, slower_than: { 2s: 1, 100ms: 0.5 }, per_pod: { shop/orders: 0 }, \
+             adaptive: { spans_per_second: 200 } }",
+        );
+        assert_eq!((all.default, all.errors, all.spans_per_second), (0.5, 0.9, Some(200)));
+        assert_eq!(all.slower_than, [(100_000_000, 0.5), (2_000_000_000, 1.0)]);
+        assert_eq!(all.per_pod, [("shop/orders".to_owned(), 0.0)]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, named) in [
             ("capture: { ring_byte: 1 }", "ring_byte"),
@@ -313,6 +348,21 @@ mod tests {
             ("go: { budget: -1% }", "go.budget is \"-1%\""),
             ("go: { budget: NaN% }", "go.budget is \"NaN%\""),
             ("export: { store: { spans: 0 } }", "export.store.spans is 0"),
+            ("export: { store: { bytes: 1000 } }", "export.store.bytes is 1000"),
+            ("export: { store: { byte: 1000 } }", "byte"),
+            ("sampling: { default: 1.5 }", "1.5 is no share"),
+            ("sampling: { errors: -0.1 }", "-0.1 is no share"),
+            ("sampling: { default: .nan }", "no share"),
+            ("sampling: { default: many }", "many"),
+            ("sampling: { slower_than: { 500: 1.0 } }", "\"500\" is no length of time"),
+            ("sampling: { slower_than: { 500ms: 2 } }", "2 is no share"),
+            ("sampling: { per_pod: { orders: 1.0 } }", "\"orders\" is no pod"),
+            ("sampling: { per_pod: { shop/: 1.0 } }", "\"shop/\" is no pod"),
+            ("sampling: { per_pod: { a/b/c: 1.0 } }", "\"a/b/c\" is no pod"),
+            ("sampling: { per_pod: { shop/orders: 7 } }", "7 is no share"),
+            ("sampling: { adaptive: { spans_per_second: 0 } }", "spans_per_second is 0"),
+            ("sampling: { adaptive: { cpu: 1 } }", "cpu"),
+            ("sampling: { default: 0.1, eror: 1 }", "eror"),
             ("metrics: { idle_series: 5 }", "\"5\""),
             ("metrics: { idle_series: 5x }", "\"5x\""),
             ("routes: { templates: [orders] }", "\"orders\" does not begin with /"),

@@ -20,6 +20,7 @@ mod redact;
 mod replay;
 mod table;
 mod top;
+mod traces;
 
 /// Traces a service mesh from the network layer: per-pod latency without a change to any pod.
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Command {
     },
     /// Shows live latency per pod.
     Top(top::Options),
+    /// Shows recent traces as trees: who called whom, how long it took, where the time went.
+    Traces(traces::Options),
     /// Records what the pipeline of the running agent takes in. The file holds raw traffic, secrets included.
     Record(record::Options),
     /// Runs the pipeline over a recording; needs no privileges.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
             load(config).map_err(wrong_use).and_then(|config| doctor::run(&config, json).map_err(failed))
         }
         Command::Top(options) => top::run(&options).map_err(failed),
+        Command::Traces(options) => traces::run(&options).map_err(failed),
         Command::Record(options) => record::run(&options).map_err(failed),
         Command::Replay(options) => replay::run(&options).map_err(failed),
         Command::ReadGoBinary => go::reader::run().map_err(failed),

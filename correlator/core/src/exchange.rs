@@ -205,6 +205,14 @@ impl ErrorCode {
     }
 }
 
+impl Exchange {
+    /// When the last byte of both messages passed.
+    pub fn last_byte(&self) -> Ktime {
+        let request = self.request.last_byte;
+        self.response.map_or(request, |response| response.last_byte.max(request))
+    }
+}
+
 /// Who read and wrote the messages in the pod, from the socket events; absent while unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct App {

@@ -21,10 +21,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use weft_core::Snapshot;
+use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
 
-use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery};
+use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery, traces};
 use crate::go::{GoHandle, view::View};
 
 /// The most exchanges of one answer.
@@ -69,6 +69,8 @@ pub async fn serve(listener: TcpListener, api: Api) -> Result<()> {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/api/v1/exchanges", get(exchanges))
+        .route("/api/v1/traces", get(traces::list))
+        .route("/api/v1/traces/{trace_id}", get(traces::one))
         .route("/api/v1/pods", get(pods))
         .route("/api/v1/loss", get(loss))
         .with_state(api);
@@ -79,7 +81,8 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::negotiate(accept);
     let registry = Arc::clone(&api.published.registry);
-    let sources = metrics::Sources { registry, snapshot: api.snapshot(), go: api.go.view() };
+    let spans = api.published.spans.by_decision();
+    let sources = metrics::Sources { registry, snapshot: api.snapshot(), spans, go: api.go.view() };
     ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }
 
@@ -113,9 +116,9 @@ async fn exchanges(State(api): State<Api>, Query(query): Query<ExchangesQuery>) 
         exchange_id,
     };
     let mut lines = String::new();
-    for exchange in api.published.exchanges.query(&query) {
+    for exchange in api.published.store.exchanges(&query).iter().filter_map(Packed::unpack) {
         // A structure of strings and numbers always becomes JSON.
-        lines.push_str(&serde_json::to_string(&*exchange).unwrap_or_default());
+        lines.push_str(&serde_json::to_string(&exchange).unwrap_or_default());
         lines.push('\n');
     }
     ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()

@@ -19,16 +19,20 @@ pub struct Sources {
     pub registry: Arc<Registry>,
     /// What the pipeline counts.
     pub snapshot: Arc<Snapshot>,
+    /// What became of spans, by decision.
+    pub spans: [(&'static str, u64); 4],
     /// What is known of Go processes.
     pub go: Arc<View>,
 }
 
 /// The page for a scraper.
 pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let Sources { registry, snapshot, go } = sources;
+    let Sources { registry, snapshot, spans, go } = sources;
     let mut page = Page::new(format);
     requests::write(&mut page, registry);
     own::write(&mut page, snapshot, registry);
+    let help = "Exchanges by what sampling decided of their spans";
+    labelled(&mut page, ("weft_spans_sampled", help, Kind::Counter), "decision", *spans);
     go::write(&mut page, go, snapshot);
     // What scrapers join other metrics with: exactly one an instance.
     let labels = [("service_name", "weft"), ("service_version", env!("CARGO_PKG_VERSION"))];

@@ -9,9 +9,11 @@ mod lock;
 mod metrics;
 mod pipeline;
 mod reconcile;
+mod recorder;
 mod reported;
 mod store;
 pub mod tee;
+mod traces;
 
 use std::{
     fs,
@@ -31,11 +33,15 @@ use weft_loader::{
 };
 use weft_metrics::Registry;
 
-pub use self::pipeline::PipelineHandle;
 use self::{
-    charge::Charge, http::Api, lock::AgentLock, pipeline::Published, reconcile::Reconciler,
-    store::ExchangeStore,
+    charge::Charge,
+    http::Api,
+    lock::AgentLock,
+    pipeline::{Published, Results},
+    reconcile::Reconciler,
+    store::TraceStore,
 };
+pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
@@ -76,7 +82,11 @@ pub fn run(config: &Config) -> Result<()> {
         Flows::take_over(&pins)?,
         charge,
         go.clone(),
-        (ExchangeStore::new(config.export.store.spans), Arc::new(Registry::new(config.registry()))),
+        Results {
+            store: Arc::new(TraceStore::new(config.store())),
+            registry: Arc::new(Registry::new(config.registry())),
+            sampling: config.sampling.core(),
+        },
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

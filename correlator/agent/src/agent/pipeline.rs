@@ -13,8 +13,8 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 use weft_abi::{FlowKey, FlowWant, SLOTS};
 use weft_core::{
-    AttributedExchange, Correlator, Input, KernelCounters, Ktime, Sink, Snapshot, TableSnapshot,
-    WorkloadUpdate,
+    AttributedExchange, Correlator, Input, KernelCounters, Ktime, SamplingConfig, Sink, Snapshot,
+    TableSnapshot, WorkloadUpdate,
 };
 use weft_loader::{Flows, GatheredRun, ProbeRing};
 use weft_metrics::Registry;
@@ -22,7 +22,8 @@ use weft_metrics::Registry;
 use super::{
     charge::Charge,
     known::Known,
-    store::ExchangeStore,
+    recorder::{Recorder, SpanCounts},
+    store::TraceStore,
     tee::{Tee, TeeWriter},
 };
 use crate::{clock, go::GoHandle};
@@ -100,12 +101,21 @@ impl PipelineHandle {
 /// What the thread publishes.
 #[derive(Clone)]
 pub struct Published {
-    /// Recent exchanges.
-    pub exchanges: Arc<ExchangeStore>,
+    /// Recent exchanges, by their traces.
+    pub store: Arc<TraceStore>,
+    /// What became of spans.
+    pub spans: Arc<SpanCounts>,
     /// Everything that the pipeline counts.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// What is counted of exchanges by what was asked for.
     pub registry: Arc<Registry>,
+}
+
+/// Where exchanges go, and how much of them.
+pub struct Results {
+    pub store: Arc<TraceStore>,
+    pub registry: Arc<Registry>,
+    pub sampling: SamplingConfig,
 }
 
 /// Starts the thread.
@@ -118,12 +128,15 @@ pub fn start(
     (flows, left): (Flows, Vec<GatheredRun>),
     charge: Charge,
     go: GoHandle,
-    (exchanges, registry): (ExchangeStore, Arc<Registry>),
+    results: Results,
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
+    let Results { store, registry, sampling } = results;
+    let recorder = Recorder::new(Arc::clone(&registry), Arc::clone(&store), sampling);
     let published = Published {
-        exchanges: Arc::new(exchanges),
+        store,
+        spans: recorder.counts(),
         snapshot: Arc::new(ArcSwap::from_pointee(correlator.snapshot())),
         registry,
     };
@@ -131,12 +144,7 @@ pub fn start(
         correlator,
         config,
         ring,
-        sink: AgentSink {
-            flows,
-            runs: left,
-            exchanges: Vec::new(),
-            registry: Arc::clone(&published.registry),
-        },
+        sink: AgentSink { flows, runs: left, recorder },
         charge,
         published: published.clone(),
         commands: receiver,
@@ -155,14 +163,12 @@ struct AgentSink {
     flows: Flows,
     /// What was gathered of flows when their wants ended: inputs that nobody has taken yet.
     runs: Vec<GatheredRun>,
-    exchanges: Vec<Arc<AttributedExchange>>,
-    registry: Arc<Registry>,
+    recorder: Recorder,
 }
 
 impl Sink for AgentSink {
     fn exchange(&mut self, exchange: &AttributedExchange) {
-        self.registry.record(exchange);
-        self.exchanges.push(Arc::new(exchange.clone()));
+        self.recorder.take(exchange);
     }
 
     fn want(&mut self, flow: FlowKey, want: Option<FlowWant>) {
@@ -224,12 +230,12 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { ring, correlator, sink, tee, published, go, .. } = self;
+        let Self { ring, correlator, sink, tee, go, .. } = self;
         let drained = ring.drain(BATCH, |record| {
             go.record(record);
             handle(Input::Probe(record), correlator, sink, tee);
         });
-        published.exchanges.extend(&mut sink.exchanges);
+        sink.recorder.flush();
         drained
     }
 
@@ -335,11 +341,12 @@ impl Pipeline {
     }
 
     fn publish(&mut self) {
-        self.published.exchanges.extend(&mut self.sink.exchanges);
+        self.sink.recorder.flush();
         let mut snapshot = self.correlator.snapshot();
         let flows = &self.sink.flows;
         let (entries, evicted) = (flows.used(), flows.evicted());
         snapshot.tables.push(TableSnapshot { table: "flow_slots", entries, limit: SLOTS.into(), evicted });
+        snapshot.tables.extend(self.published.store.tables());
         self.published.snapshot.store(Arc::new(snapshot));
     }
 }

@@ -2,7 +2,7 @@
 use serde::Deserialize;
 
 /// In ns. Written with its unit: `500ms`, `5m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(pub u64);
 

@@ -41,16 +41,17 @@ impl Packer {
         } = exchange;
         let to = &mut self.writer;
         to.clear();
-        (wire.pack(to), app.pack(to), link.pack(to), phases.pack(to));
+        wire.pack(to);
+        app.pack(to);
+        link.pack(to);
+        phases.pack(to);
         // The identity knows the name.
         pod.as_ref().filter(|_| identity.is_none()).cloned().pack(to);
-        (
-            route.pack(to),
-            netns_inode.pack(to),
-            peer_pod.pack(to),
-            peer_network.pack(to),
-            clock_offset.pack(to),
-        );
+        route.pack(to);
+        netns_inode.pack(to);
+        peer_pod.pack(to);
+        peer_network.pack(to);
+        clock_offset.pack(to);
         Packed { bytes: to.bytes().into(), identity: identity.clone() }
     }
 }

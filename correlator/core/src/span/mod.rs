@@ -102,9 +102,7 @@ impl AttributedExchange {
 
     /// When the last byte of both messages passed, in ns since the epoch.
     pub fn end(&self) -> u64 {
-        let exchange = &self.joined.exchange;
-        let request = exchange.request.last_byte;
-        self.epoch(exchange.response.map_or(request, |response| response.last_byte.max(request)))
+        self.epoch(self.joined.exchange.last_byte())
     }
 
     pub(crate) fn epoch(&self, time: crate::Ktime) -> u64 {

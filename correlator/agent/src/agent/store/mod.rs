@@ -1,0 +1,125 @@
+//! The exchanges that left the pipeline last, packed, by their traces: what the API shows, and what there is without a backend.
+//! The lock is held for as long as pointers are copied; unpacking is for who asked.
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use weft_core::{Packed, TableSnapshot, TraceId};
+
+mod recent;
+#[cfg(test)]
+pub(super) mod tests;
+
+use recent::Recent;
+pub use recent::{Bounds, Kept};
+
+/// Traces that are copied at a time.
+const BATCH: usize = 64;
+/// The most exchanges of one trace that are shown: the newest ones. An application may give all its requests one trace.
+pub const MAX_TRACE: usize = 5000;
+
+/// A bounded number of them, in a bounded number of bytes.
+pub struct TraceStore {
+    recent: Mutex<Recent>,
+}
+
+/// Which exchanges somebody wants.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeQuery {
+    /// Whose last byte passed at or after this time, ns since the epoch.
+    pub since: u64,
+    /// At most so many: the newest ones.
+    pub limit: usize,
+    /// Of this pod, `namespace/name`.
+    pub pod: Option<String>,
+    /// With this id.
+    pub exchange_id: Option<u64>,
+}
+
+/// What is there of a trace.
+#[derive(Clone, Debug)]
+pub struct StoredTrace {
+    /// Its id.
+    pub id: TraceId,
+    /// Its exchanges in order of leaving the pipeline, each with whether its span was kept by the sampler.
+    pub exchanges: Vec<(Packed, bool)>,
+    /// There are older ones, or there were when it began to give way.
+    pub cut: bool,
+}
+
+impl TraceStore {
+    /// With nothing in it.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { recent: Mutex::new(Recent::new(bounds)) }
+    }
+
+    /// Adds what left the pipeline, and empties the vector.
+    pub fn extend(&self, exchanges: &mut Vec<Kept>) {
+        if exchanges.is_empty() {
+            return;
+        }
+        let mut recent = self.lock();
+        exchanges.drain(..).for_each(|kept| recent.push(kept));
+    }
+
+    /// The newest that match, oldest of them first.
+    pub fn exchanges(&self, query: &ExchangeQuery) -> Vec<Packed> {
+        let named = |kept: &Kept| {
+            kept.ended >= query.since && query.pod.as_deref().is_none_or(|pod| is_of(&kept.packed, pod))
+        };
+        let packed: Vec<Packed> = {
+            let recent = self.lock();
+            let limit = if query.exchange_id.is_some() { usize::MAX } else { query.limit };
+            recent
+                .newest_first()
+                .filter(|kept| named(kept))
+                .take(limit)
+                .map(|kept| kept.packed.clone())
+                .collect()
+        };
+        let wanted = |packed: &Packed| query.exchange_id.is_none_or(|id| id_of(packed) == Some(id));
+        let mut found: Vec<Packed> = packed.into_iter().filter(wanted).take(query.limit).collect();
+        found.reverse();
+        found
+    }
+
+    /// What is there of a trace; nothing where that is nothing.
+    pub fn trace(&self, id: TraceId) -> Option<StoredTrace> {
+        self.lock().trace(id, MAX_TRACE)
+    }
+
+    /// What is there of a trace and was not kept by the sampler: from now on it is.
+    pub fn bring(&self, id: TraceId) -> Vec<Packed> {
+        self.lock().bring(id)
+    }
+
+    /// Traces of which something ended at or after `since` (ns since the epoch), the one that grew last first.
+    pub fn traces(&self, since: u64) -> impl Iterator<Item = StoredTrace> {
+        let mut ids = self.lock().traces(since).into_iter();
+        std::iter::from_fn(move || {
+            let batch: Vec<_> = ids.by_ref().take(BATCH).collect();
+            (!batch.is_empty()).then(|| {
+                let recent = self.lock();
+                batch.into_iter().filter_map(|id| recent.trace(id, MAX_TRACE)).collect::<Vec<_>>()
+            })
+        })
+        .flatten()
+    }
+
+    /// How full it is, and what had to go.
+    pub fn tables(&self) -> [TableSnapshot; 2] {
+        self.lock().tables()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is an exchange of the pod `namespace/name`.
+fn is_of(packed: &Packed, pod: &str) -> bool {
+    let identity = packed.identity().filter(|identity| !identity.name.is_empty());
+    identity.is_some_and(|identity| pod.split_once('/') == Some((&identity.namespace, &identity.name)))
+}
+
+fn id_of(packed: &Packed) -> Option<u64> {
+    Some(packed.unpack()?.joined.exchange.id().0)
+}

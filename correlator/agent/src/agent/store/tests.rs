@@ -1,0 +1,171 @@
+use std::{collections::HashSet, sync::Arc};
+
+use weft_core::{
+    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link,
+    MessageSpan, Packer, Phases, Pod, Protocol, Side,
+};
+
+use super::*;
+
+/// The exchange with this number, of pod `shop/<pod>` and this trace: its path is its number.
+pub(crate) fn exchange(number: u32, trace: u128, pod: &str) -> AttributedExchange {
+    let end = Endpoint { address: [0; 16], port: 80 };
+    let at = Ktime(u64::from(number) * 1000);
+    let message = MessageSpan { first_byte: at, last_byte: at, bytes: 1, body_bytes: 0 };
+    let exchange = Exchange {
+        flow: FlowId { netns: 1, ifindex: 2, local: end, peer: end },
+        vantage: 0,
+        side: Side::Server,
+        protocol: Protocol::Http1,
+        method: "GET".into(),
+        path: format!("/{number}"),
+        authority: None,
+        status: Some(200),
+        stream_id: 0,
+        socket_cookie: 0,
+        request_seq: number,
+        request_ack: 1,
+        request: message,
+        response: Some(message),
+        grpc: None,
+        propagation: None,
+        flow_control: None,
+        reset: None,
+        connection: None,
+        complete: true,
+        anomalies: Anomalies::default(),
+    };
+    let identity = Pod { namespace: "shop".into(), name: pod.into(), ..Pod::default() };
+    AttributedExchange {
+        joined: JoinedExchange { exchange, app: App::default() },
+        link: Link { trace_id: TraceId(trace), parent_span_id: None, evidence: Evidence::None },
+        phases: Phases::default(),
+        pod: identity.label().map(Into::into),
+        identity: Some(Arc::new(identity)),
+        route: None,
+        netns_inode: 0,
+        peer_pod: None,
+        peer_network: None,
+        clock_offset: 0,
+    }
+}
+
+fn kept(exchange: &AttributedExchange) -> Kept {
+    Kept {
+        packed: Packer::default().pack(exchange),
+        trace: exchange.link.trace_id,
+        ended: exchange.end(),
+        sampled: false,
+    }
+}
+
+/// A store with room for so many, in which exchanges of these traces are, numbered from 0.
+fn store(spans: usize, traces: &[u128]) -> TraceStore {
+    let store = TraceStore::new(Bounds { spans, bytes: 1 << 30 });
+    let numbered = (0..).zip(traces);
+    store.extend(&mut numbered.map(|(number, trace)| kept(&exchange(number, *trace, "a"))).collect());
+    store
+}
+
+fn numbers<'a>(packed: impl IntoIterator<Item = &'a Packed>) -> Vec<u32> {
+    packed.into_iter().map(|packed| packed.unpack().unwrap().joined.exchange.request_seq).collect()
+}
+
+fn all(store: &TraceStore) -> Vec<u32> {
+    numbers(&store.exchanges(&ExchangeQuery { limit: 1000, ..ExchangeQuery::default() }))
+}
+
+fn trace(store: &TraceStore, id: u128) -> (Vec<u32>, bool) {
+    let trace = store.trace(TraceId(id)).unwrap();
+    (numbers(trace.exchanges.iter().map(|(packed, _)| packed)), trace.cut)
+}
+
+#[test]
+fn the_newest_that_match_oldest_of_them_first() {
+    let store = store(10, &[1, 2, 3, 4]);
+    let of = |query: ExchangeQuery| numbers(&store.exchanges(&query));
+    let any = || ExchangeQuery { limit: 10, ..ExchangeQuery::default() };
+    assert_eq!(of(any()), [0, 1, 2, 3]);
+    assert_eq!(of(ExchangeQuery { limit: 2, ..any() }), [2, 3]);
+    assert_eq!(of(ExchangeQuery { since: 2000, ..any() }), [2, 3]);
+    assert_eq!(of(ExchangeQuery { pod: Some("shop/a".into()), ..any() }), [0, 1, 2, 3]);
+    for other in ["shop/b", "a", "shop", "shop/a/", ""] {
+        assert!(of(ExchangeQuery { pod: Some(other.into()), ..any() }).is_empty(), "{other}");
+    }
+    let id = exchange(1, 0, "a").joined.exchange.id().0;
+    assert_eq!(of(ExchangeQuery { exchange_id: Some(id), limit: 1, ..any() }), [1]);
+}
+
+#[test]
+fn traces_are_found_the_one_that_grew_last_first() {
+    let store = store(10, &[1, 2, 1, 3, 2]);
+    let ids = |since| store.traces(since).map(|trace| trace.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(0), [2, 3, 1]);
+    assert_eq!(ids(3000), [2, 3]);
+    assert_eq!(trace(&store, 1), (vec![0, 2], false));
+    assert!(store.trace(TraceId(9)).is_none());
+}
+
+#[test]
+fn the_oldest_trace_goes_whole() {
+    let store = store(6, &[1, 2, 1, 3, 3, 4]);
+    store.extend(&mut vec![kept(&exchange(6, 5, "a"))]);
+    assert_eq!(all(&store), [1, 3, 4, 5, 6]);
+    assert!(store.trace(TraceId(1)).is_none());
+}
+
+#[test]
+fn a_trace_that_still_grows_loses_its_oldest_only() {
+    let store = store(6, &[1, 2, 1, 1, 1, 1]);
+    store.extend(&mut vec![kept(&exchange(6, 1, "a"))]);
+    assert_eq!(all(&store), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(trace(&store, 1), (vec![2, 3, 4, 5, 6], true));
+}
+
+#[test]
+fn one_trace_for_everything_is_shown_up_to_a_bound() {
+    let store = store(MAX_TRACE + 10, &vec![7; MAX_TRACE + 5]);
+    let (numbers, cut) = trace(&store, 7);
+    assert_eq!((numbers.len(), numbers.first(), cut), (MAX_TRACE, Some(&5), true));
+}
+
+#[test]
+fn long_paths_count_by_their_bytes() {
+    let store = TraceStore::new(Bounds { spans: 1000, bytes: 1 << 20 });
+    for number in 0..100 {
+        let mut long = exchange(number, number.into(), "a");
+        long.joined.exchange.path = "/".repeat(64 << 10);
+        store.extend(&mut vec![kept(&long)]);
+    }
+    let [spans, bytes] = store.tables();
+    assert_eq!((spans.entries, spans.evicted), (15, 85), "15 of 64 KiB and a little");
+    assert!(bytes.entries <= bytes.limit, "{bytes:?}");
+    assert_eq!(all(&store), (85..100).collect::<Vec<_>>());
+}
+
+/// Whatever comes: the bounds hold, and every exchange that is there is found by its trace, once.
+#[test]
+fn what_is_there_is_found() {
+    for seed in 1..40_u64 {
+        let mut state = seed;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let store = TraceStore::new(Bounds { spans: 50, bytes: 1 << 30 });
+        let traces = 1 + draw(60);
+        for number in 0..300 {
+            store.extend(&mut vec![kept(&exchange(number, draw(traces).into(), "a"))]);
+        }
+        let there = all(&store);
+        assert!(there.len() <= 50 && there.last() == Some(&299), "{seed}: {there:?}");
+        let mut found: Vec<u32> = store
+            .traces(0)
+            .flat_map(|trace| numbers(trace.exchanges.iter().map(|(packed, _)| packed)))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, there, "{seed}");
+        let ids: HashSet<_> = store.traces(0).map(|trace| trace.id).collect();
+        assert_eq!(ids.len(), store.traces(0).count(), "{seed}");
+    }
+}
