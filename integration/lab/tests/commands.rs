@@ -122,11 +122,13 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() -> Result<()> {
     let binaries = tools::rust_binaries()?;
     let lab = Lab::new(LabOptions::default())?;
     let file = lab.file("config", "wrong.yaml")?;
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("capture:\n  ring_byte: 1\n", &["line 2", "ring_byte"]),
         ("metrics:\n\n  listen: localhost\n", &["line 3", "listen"]),
         ("capture:\n  ports: [80, 99999]\n", &["line 2", "ports"]),
         ("capture:\n  ring_bytes: 1000\n", &["capture.ring_bytes is 1000"]),
+        ("sampling:\n  slower_than: { 5: 1.0 }\n", &["line 2", "\"5\" is no length of time"]),
+        ("sampling:\n  per_pod: { orders: 1.0 }\n", &["line 2", "\"orders\" is no pod"]),
         ("paths: [\n", &["line 1", "paths"]),
     ];
     for (text, named) in cases {
@@ -205,6 +207,41 @@ fn a_recording_that_is_stopped_is_kept_and_the_next_begins_at_once() -> Result<(
             ensure!(replayed.stdout.contains(&format!("\"pod\":\"{pod}\"")), "{signal}: none of {pod}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn traces_are_printed_as_trees_and_the_command_says_when_there_is_no_agent() -> Result<()> {
+    let (binaries, mut shop) = shop()?;
+    let load = brief(&shop);
+    counts_exactly(&shop, &load)?;
+    let lab = shop.client.lab().clone();
+    let traces = |arguments: &[&str]| {
+        let mut command = Command::new(&binaries.weft);
+        run(&lab, command.arg("traces").args(arguments).arg("--state-dir").arg(lab.state_dir()))
+    };
+    let printed = traces(&["--pod", "shop/inventory", "--limit", "3"])?;
+    ensure!(printed.code == Some(0), "{printed:?}");
+    for tree in printed.stdout.trim_end().split("\n\n") {
+        let [head, spans @ ..] = &tree.lines().collect::<Vec<_>>()[..] else { panic!("{printed:?}") };
+        ensure!(head.starts_with("trace ") && head.ends_with("6 spans"), "{tree}");
+        let hops = ["client shop/client", "server shop/gateway", "client shop/gateway", "server shop/orders"];
+        let hops = hops.into_iter().chain(["client shop/orders", "server shop/inventory"]);
+        ensure!(spans.len() == 6 && spans.iter().zip(hops).all(|(span, hop)| span.contains(hop)), "{tree}");
+        ensure!(spans.iter().all(|span| span.contains(" 200")), "{tree}");
+    }
+    ensure!(printed.stdout.matches("trace ").count() == 3, "{printed:?}");
+    for none in [&["--errors"][..], &["--slower-than", "1h"], &["--pod", "shop/nobody"]] {
+        let printed = traces(none)?;
+        ensure!(printed.code == Some(0) && printed.stdout.contains("no such traces"), "{printed:?}");
+    }
+    let document: Value = serde_json::from_str(&traces(&["--json", "--limit", "2"])?.stdout)?;
+    ensure!(document["traces"].as_array().is_some_and(|traces| traces.len() == 2), "{document}");
+    let wrong = traces(&["--slower-than", "5"])?;
+    ensure!(wrong.code == Some(2) && wrong.stderr.contains("no length of time"), "{wrong:?}");
+    shop.agent.kill()?;
+    let gone = traces(&[])?;
+    ensure!(gone.code == Some(1) && gone.stderr.contains("is `weft agent` running"), "{gone:?}");
     Ok(())
 }
 

@@ -80,6 +80,8 @@ pub struct Mesh {
     logs: Logs,
     /// The requests of earlier runs.
     earlier: HashSet<String>,
+    /// Those of the last run.
+    last: Truth,
     /// The next request's number.
     next: u64,
 }
@@ -112,6 +114,7 @@ impl Mesh {
             program,
             logs: Logs::default(),
             earlier: HashSet::new(),
+            last: Truth::default(),
             next: 0,
         };
         mesh.start_services(&lab)?;
@@ -170,7 +173,24 @@ impl Mesh {
         let mut truth = Truth::default();
         self.settle_logs(&mut truth, driven.sent).context(workload.name.clone())?;
         self.earlier.extend(truth.calls.keys().cloned());
-        self.settle_exchanges(&truth, &mut collector)
+        let verdict = self.settle_exchanges(&truth, &mut collector);
+        self.last = truth;
+        verdict
+    }
+
+    /// How many requests the services caused in the last run, those of the driver included.
+    pub fn calls_of_last_run(&self) -> usize {
+        self.last.calls.values().filter(|call| call.received).count()
+    }
+
+    /// Whether it is one of them.
+    pub fn is_of_last_run(&self, seen: &Seen) -> bool {
+        self.last.calls.contains_key(seen.id())
+    }
+
+    /// The same verdict as [`Self::run`]'s, on exchanges that somebody else collected.
+    pub fn judge_last_run<'a>(&'a self, seen: impl Iterator<Item = &'a Seen>) -> Verdict {
+        judge(&self.last, seen)
     }
 
     fn drive(
