@@ -299,6 +299,13 @@ mod tests {
         assert_eq!(Config::parse("capture: {}\n").unwrap(), Config::default());
     }
 
+    /// What people copy from says what holds without it.
+    #[test]
+    fn the_file_with_all_keys_has_the_defaults() {
+        let file = Config::parse(include_str!("../../../install/weft.yaml")).unwrap();
+        assert_eq!(file, Config::default());
+    }
+
     #[test]
     fn a_part_leaves_the_rest_alone() {
         let config = Config::parse(

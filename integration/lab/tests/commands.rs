@@ -213,8 +213,9 @@ fn a_recording_that_is_stopped_is_kept_and_the_next_begins_at_once() -> Result<(
 #[test]
 fn traces_are_printed_as_trees_and_the_command_says_when_there_is_no_agent() -> Result<()> {
     let (binaries, mut shop) = shop()?;
-    let load = brief(&shop);
-    counts_exactly(&shop, &load)?;
+    let pids: Vec<_> = shop.services.iter().map(|service| service.process.pid()).collect();
+    shop.agent.wait_processes(&pids)?;
+    counts_exactly(&shop, &brief(&shop))?;
     let lab = shop.client.lab().clone();
     let traces = |arguments: &[&str]| {
         let mut command = Command::new(&binaries.weft);

@@ -169,3 +169,13 @@ fn what_is_there_is_found() {
         assert_eq!(ids.len(), store.traces(0).count(), "{seed}");
     }
 }
+
+#[test]
+fn what_is_brought_is_brought_once() {
+    let store = store(10, &[1, 2, 1]);
+    store.extend(&mut vec![Kept { sampled: true, ..kept(&exchange(3, 1, "a")) }]);
+    assert_eq!(numbers(&store.bring(TraceId(1))), [0, 2]);
+    assert!(store.bring(TraceId(1)).is_empty() && store.bring(TraceId(9)).is_empty());
+    let sampled = store.trace(TraceId(1)).unwrap().exchanges.iter().filter(|(_, sampled)| *sampled).count();
+    assert_eq!(sampled, 3);
+}
