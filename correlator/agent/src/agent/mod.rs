@@ -66,6 +66,7 @@ pub fn run(config: &Config) -> Result<()> {
     pins.create()?;
     let _lock = AgentLock::take(&state, &pins)?;
     load_programs(config, &pins)?;
+    weft_loader::give_back();
     let (charge, undrained) =
         Charge::take(&pins, &state, &config.capture.ports, &config.capture.exclude_ports)?;
     if undrained != charge::Undrained::default() {
