@@ -337,7 +337,7 @@ mod tests {
         );
         assert_eq!((all.default, all.errors, all.spans_per_second), (0.5, 0.9, Some(200)));
         assert_eq!(all.slower_than, [(100_000_000, 0.5), (2_000_000_000, 1.0)]);
-        assert_eq!(all.per_pod, [("shop/orders".to_owned(), 0.0)]);
+        assert_eq!(all.per_pod, [("shop/orders".to_owned(), 0.0)].into());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which exchanges become spans that leave the node. Decided when they are over, so that what went wrong or took long is kept
 //! for certain. What is counted is never sampled.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashSet;
 
@@ -26,7 +26,7 @@ pub struct SamplingConfig {
     /// Of those that took this long, in ns, or longer.
     pub slower_than: Vec<(u64, f64)>,
     /// Instead of `default`, of the pods with these names (`namespace/name`).
-    pub per_pod: Vec<(String, f64)>,
+    pub per_pod: BTreeMap<String, f64>,
     /// The most spans a second; none: any number.
     pub spans_per_second: Option<u64>,
 }
@@ -37,7 +37,7 @@ impl Default for SamplingConfig {
             default: 0.1,
             errors: 1.0,
             slower_than: vec![(500_000_000, 1.0)],
-            per_pod: Vec::new(),
+            per_pod: BTreeMap::new(),
             spans_per_second: None,
         }
     }
@@ -71,6 +71,14 @@ impl Sampler {
         Self { config, kept: KeptTraces::default(), budget }
     }
 
+    /// Decides by this from now on. What was kept with all its trace still is.
+    pub fn configure(&mut self, config: SamplingConfig) {
+        if config.spans_per_second != self.config.spans_per_second {
+            self.budget = Budget::new(config.spans_per_second);
+        }
+        self.config = config;
+    }
+
     /// What becomes of it. `now`: any clock that goes on. Every node decides alike for the ordinary spans of a trace, and both
     /// ends of an exchange alike where it failed; that something in a trace failed or was slow is known here alone.
     pub fn decide(&mut self, exchange: &AttributedExchange, now: Ktime) -> Decision {
@@ -95,11 +103,8 @@ impl Sampler {
 
     /// Of spans that are like any other.
     fn share(&self, exchange: &AttributedExchange) -> f64 {
-        let of_pod = exchange
-            .pod
-            .as_deref()
-            .and_then(|pod| self.config.per_pod.iter().find(|(named, _)| named == pod));
-        of_pod.map_or(self.config.default, |(_, share)| *share)
+        let of_pod = exchange.pod.as_deref().and_then(|pod| self.config.per_pod.get(pod));
+        of_pod.copied().unwrap_or(self.config.default)
     }
 
     /// Of those that failed or were slow.

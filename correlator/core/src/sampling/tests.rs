@@ -11,7 +11,7 @@ struct Bench {
 
 /// 1000 traces whose ids are evenly spread, in no order.
 fn traces() -> impl Iterator<Item = TraceId> {
-    (0..1000_u128).map(|number| TraceId(7 << 64 | (number * 389 % 1000 * 2 + 1) * (1 << RANDOM_BITS) / 2000))
+    (0..1000_u128).map(|number| TraceId((number * 389 % 1000 * 2 + 1) * (1 << RANDOM_BITS) / 2000))
 }
 
 impl Bench {
@@ -85,7 +85,7 @@ fn what_failed_is_kept_and_what_was_slow() {
 #[test]
 fn a_pod_may_have_a_share_of_its_own() {
     let of = |name: &'static str| move |exchange: &mut AttributedExchange| exchange.pod = Some(name.into());
-    let config = SamplingConfig { per_pod: vec![("shop/orders".into(), 0.9)], ..share(0.1) };
+    let config = SamplingConfig { per_pod: [("shop/orders".into(), 0.9)].into(), ..share(0.1) };
     assert_eq!(Bench::new(config.clone()).kept(of("shop/orders")), 900);
     assert_eq!(Bench::new(config).kept(of("shop/other")), 100);
 }
@@ -148,6 +148,18 @@ fn what_failed_goes_before_the_rest() {
     }
     assert_eq!(kept.0, 50, "every failure");
     assert!(kept.0 + kept.1 <= 100 && kept.1 >= 40, "{kept:?}");
+}
+
+#[test]
+fn another_configuration_holds_from_then_on() {
+    let mut bench = Bench::new(share(0.0));
+    let (failing, other) = (TraceId(1 << 64 | 5), TraceId(2 << 64 | 5));
+    assert_eq!(bench.decide(failing, failed), Decision::KeepTrace);
+    bench.sampler.configure(SamplingConfig { errors: 0.0, ..share(0.0) });
+    assert_eq!(bench.decide(failing, |_| ()), Decision::Keep);
+    assert_eq!(bench.decide(other, failed), Decision::Drop);
+    bench.sampler.configure(SamplingConfig { spans_per_second: Some(10), ..share(1.0) });
+    assert_eq!(bench.kept(|_| ()), 10);
 }
 
 #[test]

@@ -48,7 +48,14 @@ pub struct StoredTrace {
 impl TraceStore {
     /// With nothing in it.
     pub fn new(bounds: Bounds) -> Self {
-        Self { recent: Mutex::new(Recent::new(bounds)) }
+        let store = Self { recent: Mutex::new(Recent::default()) };
+        store.set_bounds(bounds);
+        store
+    }
+
+    /// Keeps so much from now on: of more that is there the newest.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.lock().set_bounds(bounds);
     }
 
     /// Adds what left the pipeline, and empties the vector.

@@ -6,7 +6,7 @@ use weft_core::{Packed, TableSnapshot, TraceId};
 use super::{MAX_TRACE, StoredTrace};
 
 /// How much may be there at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// Exchanges.
     pub spans: usize,
@@ -29,6 +29,7 @@ pub struct Kept {
 
 /// In order of coming, and the exchanges of each trace as a chain from its newest on. Who came first goes first, and takes its
 /// trace with it, unless that still grows.
+#[derive(Default)]
 pub(super) struct Recent {
     bounds: Bounds,
     /// The number of `places`' first.
@@ -53,20 +54,18 @@ struct Place {
 const PLACE: usize = size_of::<Place>() + 2 * size_of::<(TraceId, u64)>();
 
 impl Recent {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.make_room(0, 0);
         // All at once: growing would end at twice the room.
-        let places = VecDeque::with_capacity(bounds.spans.min(bounds.bytes / PLACE));
-        let newest = HashMap::new();
-        Self { bounds, first: 0, places, newest, exchanges: 0, bytes: 0, evicted: 0 }
+        let places = bounds.spans.min(bounds.bytes / PLACE);
+        self.places.shrink_to(places);
+        self.places.reserve_exact(places.saturating_sub(self.places.len()));
     }
 
     pub(super) fn push(&mut self, kept: Kept) {
         let size = PLACE + kept.packed.size();
-        while self.exchanges >= self.bounds.spans || self.bytes + size > self.bounds.bytes {
-            if !self.evict() {
-                break;
-            }
-        }
+        self.make_room(1, size);
         let number = self.first + self.places.len() as u64;
         let before = self.newest.insert(kept.trace, number).map_or(0, |newest| number - newest);
         self.places.push_back(Place { kept: Some(kept), before: u32::try_from(before).unwrap_or(0) });
@@ -143,6 +142,16 @@ impl Recent {
 
     fn place_mut(&mut self, number: u64) -> Option<&mut Place> {
         self.places.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// For so many exchanges and bytes more.
+    fn make_room(&mut self, exchanges: usize, bytes: usize) {
+        let Bounds { spans, bytes: most } = self.bounds;
+        while self.exchanges + exchanges > spans || self.bytes + bytes > most {
+            if !self.evict() {
+                return;
+            }
+        }
     }
 
     /// Lets the oldest one go; says whether there was one.

@@ -171,6 +171,16 @@ fn what_is_there_is_found() {
 }
 
 #[test]
+fn with_less_room_the_newest_stay() {
+    let store = store(10, &[1, 2, 3, 3, 4]);
+    store.set_bounds(Bounds { spans: 3, bytes: 1 << 30 });
+    assert_eq!(all(&store), [2, 3, 4]);
+    store.set_bounds(Bounds { spans: 5, bytes: 1 << 30 });
+    store.extend(&mut vec![kept(&exchange(5, 5, "a")), kept(&exchange(6, 6, "a"))]);
+    assert_eq!(all(&store), [2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn what_is_brought_is_brought_once() {
     let store = store(10, &[1, 2, 1]);
     store.extend(&mut vec![Kept { sampled: true, ..kept(&exchange(3, 1, "a")) }]);
