@@ -1,9 +1,12 @@
 //! The pinned maps, each behind the few operations that user space has for it.
+use std::{mem::MaybeUninit, os::fd::OwnedFd, time::Duration};
+
 use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
     util::nr_cpus,
 };
+use rustix::{event::epoll, time::Timespec};
 use weft_abi::{
     Bank, CONTROL_FILTER_PORTS, Control, DirectionCounters, LOSS_REASONS, PORT_EXCLUDE, PORT_INCLUDE,
     Vantage, VantageKey,
@@ -216,6 +219,8 @@ impl Kernel {
 /// The ring buffer's consumer. There must be one: whoever holds the agent's lock.
 pub struct ProbeRing {
     ring: RingBuf<MapData>,
+    /// Told when a program wakes the ring's consumer, once each time: what merely lies in the ring is no event.
+    wakes: OwnedFd,
 }
 
 impl ProbeRing {
@@ -224,7 +229,19 @@ impl ProbeRing {
     /// # Errors
     /// When it is not pinned, or cannot be mapped.
     pub fn open(pins: &Pins) -> Result<Self> {
-        Ok(Self { ring: open_ring(pins)? })
+        let ring = open_ring(pins)?;
+        let wakes = epoll::create(epoll::CreateFlags::CLOEXEC).at("epoll_create1")?;
+        let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&wakes, &ring, epoll::EventData::new_u64(0), edges).at("epoll_ctl")?;
+        Ok(Self { ring, wakes })
+    }
+
+    /// Returns when so much waits that a program asks for somebody, at the latest after `timeout`; says whether one asked.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut event = [MaybeUninit::uninit()];
+        // Interrupted: too early does no harm.
+        epoll::wait(&self.wakes, &mut event, timeout.as_ref()).is_ok_and(|(asked, _)| !asked.is_empty())
     }
 
     /// Hands over up to `limit` records, oldest first; gives how many there were.

@@ -27,8 +27,9 @@ use super::{
 };
 use crate::{clock, go::GoHandle};
 
-/// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each.
-const DRAIN_INTERVAL: Duration = Duration::from_millis(3);
+/// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each, and
+/// each time the caches are somebody else's. A program that fills the ring faster ends the sleep.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Records between two looks at the channel.
 const BATCH: usize = 4096;
 /// How often the kernel's counters are read and the snapshot is published.
@@ -216,7 +217,7 @@ impl Pipeline {
             }
             self.keep_time(drained < BATCH);
             if drained < BATCH {
-                thread::sleep(DRAIN_INTERVAL);
+                self.ring.wait(DRAIN_INTERVAL);
             }
         }
         // What was recorded until now is not lost: it waits in the ring for the next agent.
