@@ -1,5 +1,7 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
+mod change;
 mod go;
+mod locate;
 mod span;
 
 use std::{
@@ -13,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
-use weft_core::{RouteConfig, Template};
+use weft_core::{PortFilter, RouteConfig, Template};
 use weft_loader::AttachMode;
 use weft_metrics::Settings;
 
@@ -196,7 +198,15 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{}: not a valid configuration", path.display()))
+        Self::from_text(path, &text)
+    }
+
+    /// What a file says.
+    ///
+    /// # Errors
+    /// When it says something that is not allowed: file, line, key.
+    pub fn from_text(path: &Path, text: &str) -> Result<Self> {
+        Self::parse(text).with_context(|| format!("{}: not a valid configuration", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -204,7 +214,7 @@ impl Config {
             return Ok(Self::default());
         }
         let config: Self = serde_saphyr::from_str(text)?;
-        config.check()?;
+        config.check().map_err(|error| locate::named(error, text))?;
         Ok(config)
     }
 
@@ -218,8 +228,12 @@ impl Config {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
         }
         let Metrics { label_cardinality_limit, series_limit, .. } = self.metrics;
-        if label_cardinality_limit == 0 || series_limit == 0 {
-            bail!("metrics.label_cardinality_limit and metrics.series_limit: 1 and more is allowed");
+        for (key, limit) in
+            [("label_cardinality_limit", label_cardinality_limit), ("series_limit", series_limit)]
+        {
+            if limit == 0 {
+                bail!("metrics.{key} is 0: 1 and more is allowed");
+            }
         }
         let spans = self.export.store.spans;
         if !(1..=MAX_SPANS).contains(&spans) {
@@ -240,7 +254,9 @@ impl Config {
 
     /// What the pipeline needs of it.
     pub fn core(&self) -> Arc<weft_core::Config> {
+        let Capture { ports, exclude_ports, .. } = &self.capture;
         Arc::new(weft_core::Config {
+            ports: PortFilter { include: ports.clone(), exclude: exclude_ports.clone() },
             max_header_bytes: self.capture.max_header_bytes,
             redact_query: self.redact.query,
             redact_headers: self.redact.headers.clone(),
@@ -296,6 +312,23 @@ mod tests {
         let all = go("go: { probes: all, budget: 0.5% }");
         assert_eq!((all.probes, all.budget), (GoProbes::All, Budget(0.005)));
         assert_eq!(format!("{} {}", all.probes, all.budget), "all 0.5%");
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_line() {
+        for (text, line) in [
+            ("capture:\n  ring_bytes: 1000\n", "line 2"),
+            ("go: {}\ncapture:\n  ports: []\n  attach: xdp\n", "line 4"),
+            ("metrics:\n\n  series_limit: 0\n", "line 3"),
+            ("export:\n  store:\n    spans: 0\n", "line 3"),
+            ("go:\n  budget: 2\n", "line 2"),
+            ("routes:\n  learn: true\n  templates: [orders]\n", "line 3"),
+            ("capture:\n  ring_byte: 1\n", "line 2"),
+            ("identity:\n  networks:\n    10.0.0.0/99: x\n", "line 3"),
+        ] {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(line), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use crate::RouteConfig;
+use crate::{PortFilter, RouteConfig};
 
 /// The part of the configuration that the pipeline needs. Immutable: another one replaces it whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// Which connections are wanted at all.
+    pub ports: PortFilter,
     /// The most bytes of a message's head (start line and header fields) that are buffered and parsed whole. Of a longer one of
     /// HTTP/1 what matters is read all the same; one of HTTP/2 is kept up to 64 KiB.
     pub max_header_bytes: usize,
@@ -57,6 +59,7 @@ pub struct Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            ports: PortFilter::default(),
             max_header_bytes: 8192,
             redact_query: true,
             redact_headers: ["authorization", "cookie", "set-cookie"].map(str::to_owned).into(),

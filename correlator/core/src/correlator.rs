@@ -92,7 +92,7 @@ impl Correlator {
             Input::Clock(ClockOffset(offset)) => meaning.attribution.set_clock_offset(offset),
             Input::Config(config) => {
                 meaning.configure(&config);
-                wire.configure(config);
+                wire.configure(config, &mut Downstage { meaning, sink });
             }
         }
     }

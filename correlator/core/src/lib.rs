@@ -20,6 +20,7 @@ mod input;
 mod json;
 mod loss;
 mod phase;
+mod ports;
 mod propagation;
 pub mod recording;
 pub mod redact;
@@ -46,6 +47,7 @@ pub use input::{
 };
 pub use loss::{Balance, LossReport, VantageBalance};
 pub use phase::Phases;
+pub use ports::PortFilter;
 pub use propagation::Propagation;
 pub use redact::StreamPlace;
 pub use route::{OTHER_ROUTE, RouteConfig, Template, TemplateError};

@@ -74,6 +74,16 @@ impl Agent {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_config(&self, config: Value) -> Result<()> {
+        let next = self.config.with_extension("next");
+        fs::write(&next, self.document(config)?)?;
+        fs::rename(&next, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+    }
+
+    /// `config` merged over the lab's own, as text.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn document(&self, config: Value) -> Result<String> {
         let mut document = json!({
             "paths": {
                 "bpffs": self.lab.bpffs(),
@@ -84,9 +94,7 @@ impl Agent {
         });
         merge(&mut document, config);
         // JSON is YAML.
-        let next = self.config.with_extension("next");
-        fs::write(&next, serde_json::to_vec_pretty(&document)?)?;
-        fs::rename(&next, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+        Ok(serde_json::to_string_pretty(&document)?)
     }
 
     /// The path of its configuration file.

@@ -147,6 +147,8 @@ impl Losses {
 pub struct Kernel {
     control: Array<MapData, Plain<Control>>,
     ports: Array<MapData, u8>,
+    /// The port filter as this process has written it; empty while it has not.
+    written: Vec<u8>,
     word: Control,
 }
 
@@ -159,7 +161,7 @@ impl Kernel {
         let control = Array::try_from(Map::Array(open(pins, "CONTROL")?)).map_err(failed("CONTROL"))?;
         let ports = Array::try_from(Map::Array(open(pins, "PORT_FILTER")?)).map_err(failed("PORT_FILTER"))?;
         let Plain(word) = control.get(&0, 0).map_err(failed("CONTROL"))?;
-        Ok(Self { control, ports, word })
+        Ok(Self { control, ports, written: Vec::new(), word })
     }
 
     /// The generation in force: of the agent in charge, or of the last one.
@@ -201,19 +203,27 @@ impl Kernel {
         if include.is_empty() && exclude.is_empty() {
             return Ok(());
         }
-        for port in 0..=u16::MAX {
-            let mut value = 0;
-            if include.is_empty() || include.contains(&port) {
-                value |= PORT_INCLUDE;
+        let filter = port_filter(include, exclude);
+        // Where writing fails, it is not known what is there.
+        let written = std::mem::take(&mut self.written);
+        for (port, value) in (0..).zip(&filter) {
+            if written.get(port as usize) != Some(value) {
+                self.ports.set(port, value, 0).map_err(failed("PORT_FILTER"))?;
             }
-            if exclude.contains(&port) {
-                value |= PORT_EXCLUDE;
-            }
-            self.ports.set(u32::from(port), value, 0).map_err(failed("PORT_FILTER"))?;
         }
+        self.written = filter;
         self.word.flags |= CONTROL_FILTER_PORTS;
         Ok(())
     }
+}
+
+/// A value for every port.
+fn port_filter(include: &[u16], exclude: &[u16]) -> Vec<u8> {
+    let mut filter = vec![if include.is_empty() { PORT_INCLUDE } else { 0 }; usize::from(u16::MAX) + 1];
+    for (ports, flag) in [(include, PORT_INCLUDE), (exclude, PORT_EXCLUDE)] {
+        ports.iter().for_each(|port| filter[usize::from(*port)] |= flag);
+    }
+    filter
 }
 
 /// The ring buffer's consumer. There must be one: whoever holds the agent's lock.

@@ -1,4 +1,5 @@
 //! What is known, under the names that dashboards ask for: docs/METRICS.md lists them.
+mod configuration;
 mod go;
 mod own;
 
@@ -11,6 +12,7 @@ use weft_metrics::{
     requests,
 };
 
+use super::reload;
 use crate::go::view::View;
 
 /// Where all of it comes from.
@@ -21,15 +23,18 @@ pub struct Sources {
     pub snapshot: Arc<Snapshot>,
     /// What is known of Go processes.
     pub go: Arc<View>,
+    /// What became of the configuration file.
+    pub configuration: Arc<reload::Status>,
 }
 
 /// The page for a scraper.
 pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let Sources { registry, snapshot, go } = sources;
+    let Sources { registry, snapshot, go, configuration } = sources;
     let mut page = Page::new(format);
     requests::write(&mut page, registry);
     own::write(&mut page, snapshot, registry);
     go::write(&mut page, go, snapshot);
+    configuration::write(&mut page, configuration);
     // What scrapers join other metrics with: exactly one an instance.
     let labels = [("service_name", "weft"), ("service_version", env!("CARGO_PKG_VERSION"))];
     page.family("target", "What this instance is", Kind::Info).value(&labels, 1);

@@ -9,12 +9,14 @@ mod lock;
 mod metrics;
 mod pipeline;
 mod reconcile;
+mod reload;
 mod reported;
 mod store;
 pub mod tee;
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,6 +27,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use weft_loader::{
     Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
@@ -32,24 +35,21 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 pub use self::pipeline::PipelineHandle;
-use self::{
-    charge::Charge, http::Api, lock::AgentLock, pipeline::Published, reconcile::Reconciler,
-    store::ExchangeStore,
-};
+use self::{charge::Charge, http::Api, lock::AgentLock, reconcile::Reconciler, store::ExchangeStore};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
-    go::{self, GoHandle},
+    go,
 };
 
 /// How often the pods are looked at when nobody said that anything changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. `file` is where the configuration is from, and is followed.
 ///
 /// # Errors
 /// When something that the agent needs is missing, each named with what to do; or when another agent is in charge.
-pub fn run(config: &Config) -> Result<()> {
+pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     refuse_without_means(config)?;
     let state = StateDir::new(&config.paths.state_dir);
     state.create().context("paths.state_dir cannot be used")?;
@@ -60,8 +60,8 @@ pub fn run(config: &Config) -> Result<()> {
     pins.create()?;
     let _lock = AgentLock::take(&state, &pins)?;
     load_programs(config, &pins)?;
-    let (charge, undrained) =
-        Charge::take(&pins, &state, &config.capture.ports, &config.capture.exclude_ports)?;
+    let core_config = config.core();
+    let (charge, undrained) = Charge::take(&pins, &state, &core_config.ports)?;
     if undrained != charge::Undrained::default() {
         tracing::warn!(
             segments = undrained.segments,
@@ -71,7 +71,7 @@ pub fn run(config: &Config) -> Result<()> {
     }
     let (go, go_thread) = go::prepare();
     let (pipeline, published, core) = pipeline::start(
-        config.core(),
+        core_config,
         ProbeRing::open(&pins)?,
         Flows::take_over(&pins)?,
         charge,
@@ -80,7 +80,13 @@ pub fn run(config: &Config) -> Result<()> {
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published, go));
+    let configuration = Arc::new(ArcSwap::from_pointee(reload::Status::default()));
+    let appliers = reload::Appliers { pipeline: pipeline.clone(), go: go.clone() };
+    let status = Arc::clone(&configuration);
+    let reloader = file.map(|file| reload::Reloader::new(file, config.clone(), status, appliers));
+    runtime.spawn(reload::run(reloader));
+    let api = Api { published, ready: Arc::default(), go, configuration };
+    let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
     runtime.shutdown_background();
     pipeline.stop();
     // A panic in the core has aborted the process already.
@@ -133,10 +139,8 @@ async fn serve(
     state: &StateDir,
     pins: Pins,
     pipeline: &PipelineHandle,
-    published: Published,
-    go: GoHandle,
+    api: Api,
 ) -> Result<()> {
-    let ready = Arc::new(AtomicBool::new(false));
     let (look, looks) = sync_channel(1);
     let reconciler = Reconciler::new(
         pins,
@@ -144,9 +148,9 @@ async fn serve(
         config.paths.cni_cache.clone(),
         config.attach_mode()?,
         pipeline.clone(),
-        go.clone(),
+        api.go.clone(),
     )?;
-    let first = Arc::clone(&ready);
+    let first = Arc::clone(&api.ready);
     thread::Builder::new()
         .name("weft-reconcile".into())
         .spawn(move || reconcile_loop(reconciler, &looks, &first))?;
@@ -161,7 +165,7 @@ async fn serve(
     }
     tracing::info!("listening on http://{address}");
     tokio::select! {
-        result = http::serve(listener, Api { published, ready, go }) => result,
+        result = http::serve(listener, api) => result,
         () = stop_signal() => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! The thread that owns the core: it drains the ring on a timer, and everything else comes to it through one bounded
 //! channel. What it knows leaves through the store of exchanges and the published snapshot.
+mod configure;
+
 use std::{
     sync::{
         Arc,
@@ -19,6 +21,7 @@ use weft_core::{
 use weft_loader::{Flows, GatheredRun, ProbeRing};
 use weft_metrics::Registry;
 
+pub use self::configure::Live;
 use super::{
     charge::Charge,
     known::Known,
@@ -45,6 +48,11 @@ enum Command {
     /// Take what is left of a pod, then forget it.
     Retire {
         netns: u64,
+        done: SyncSender<()>,
+    },
+    /// Another configuration is in force.
+    Configure {
+        live: Box<Live>,
         done: SyncSender<()>,
     },
     Record(Tee),
@@ -79,6 +87,13 @@ impl PipelineHandle {
     pub fn publish(&self) {
         let (done, wait) = sync_channel(1);
         self.send(Command::Publish { done });
+        let _ = wait.recv();
+    }
+
+    /// Returns when this is in force.
+    pub fn configure(&self, live: Live) {
+        let (done, wait) = sync_channel(1);
+        self.send(Command::Configure { live: Box::new(live), done });
         let _ = wait.recv();
     }
 
@@ -130,7 +145,6 @@ pub fn start(
     };
     let pipeline = Pipeline {
         correlator,
-        config,
         ring,
         sink: AgentSink {
             flows,
@@ -141,7 +155,7 @@ pub fn start(
         charge,
         published: published.clone(),
         commands: receiver,
-        known: Known::default(),
+        known: Known::new(config),
         go,
         tee: None,
         publish_at: Ktime(0),
@@ -187,7 +201,6 @@ fn handle(input: Input<'_>, correlator: &mut Correlator, sink: &mut AgentSink, t
 
 struct Pipeline {
     correlator: Correlator,
-    config: Arc<weft_core::Config>,
     ring: ProbeRing,
     sink: AgentSink,
     charge: Charge,
@@ -261,6 +274,10 @@ impl Pipeline {
                     self.retire(netns);
                     let _ = done.send(());
                 }
+                Ok(Command::Configure { live, done }) => {
+                    self.configure(*live);
+                    let _ = done.send(());
+                }
                 Ok(Command::Record(tee)) => self.begin(tee),
                 Ok(Command::Publish { done }) => {
                     self.publish();
@@ -294,7 +311,7 @@ impl Pipeline {
         self.drain_all();
         let counters = self.charge.counters();
         let mut writer = TeeWriter::new(tee, counters.clone());
-        writer.input(&Input::Config(Arc::clone(&self.config)));
+        writer.input(&self.known.config());
         writer.input(&Input::Clock(clock::offset()));
         writer.input(&Input::KernelCounters(counters));
         self.known.inputs().for_each(|input| writer.input(&input));

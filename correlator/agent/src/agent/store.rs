@@ -10,11 +10,11 @@ const BYTES_EACH: usize = 1024;
 
 /// The exchanges that left the pipeline last, in that order. The oldest give way; that is what `since` is for.
 pub struct ExchangeStore {
-    capacity: usize,
     recent: Mutex<Recent>,
 }
 
 struct Recent {
+    capacity: usize,
     exchanges: VecDeque<Arc<AttributedExchange>>,
     bytes: usize,
 }
@@ -36,8 +36,22 @@ impl ExchangeStore {
     /// For so many exchanges.
     pub fn new(capacity: usize) -> Self {
         // All at once: growing would end at twice the room.
-        let recent = Recent { exchanges: VecDeque::with_capacity(capacity), bytes: 0 };
-        Self { capacity, recent: Mutex::new(recent) }
+        let recent = Recent { capacity, exchanges: VecDeque::with_capacity(capacity), bytes: 0 };
+        Self { recent: Mutex::new(recent) }
+    }
+
+    /// Keeps so many from now on: of more that are there the newest.
+    pub fn set_capacity(&self, capacity: usize) {
+        let mut recent = self.lock();
+        if recent.capacity == capacity {
+            return;
+        }
+        recent.capacity = capacity;
+        recent.make_room(0);
+        // Exactly as large as a new one, whichever it was before.
+        recent.exchanges.shrink_to(capacity);
+        let more = capacity - recent.exchanges.len();
+        recent.exchanges.reserve_exact(more);
     }
 
     /// Adds what left the pipeline, and empties the vector.
@@ -47,7 +61,7 @@ impl ExchangeStore {
         }
         let mut recent = self.lock();
         for exchange in exchanges.drain(..) {
-            recent.push(exchange, self.capacity);
+            recent.push(exchange);
         }
     }
 
@@ -66,13 +80,18 @@ impl ExchangeStore {
 }
 
 impl Recent {
-    fn push(&mut self, exchange: Arc<AttributedExchange>, capacity: usize) {
+    fn push(&mut self, exchange: Arc<AttributedExchange>) {
         self.bytes += bytes(&exchange);
-        while self.exchanges.len() >= capacity || self.bytes > capacity * BYTES_EACH {
+        self.make_room(1);
+        self.exchanges.push_back(exchange);
+    }
+
+    /// For so many more.
+    fn make_room(&mut self, more: usize) {
+        while self.exchanges.len() + more > self.capacity || self.bytes > self.capacity * BYTES_EACH {
             let Some(oldest) = self.exchanges.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(bytes(&oldest));
         }
-        self.exchanges.push_back(exchange);
     }
 }
 

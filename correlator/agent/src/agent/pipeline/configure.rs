@@ -1,0 +1,36 @@
+//! What of the configuration changes while the thread runs: all of it between two events.
+use std::sync::Arc;
+
+use weft_core::Input;
+use weft_metrics::Settings;
+
+use super::Pipeline;
+use crate::config::Config;
+
+/// It.
+pub struct Live {
+    core: Arc<weft_core::Config>,
+    registry: Settings,
+    stored_exchanges: usize,
+}
+
+impl Live {
+    /// Of a whole configuration.
+    pub fn of(config: &Config) -> Self {
+        Self { core: config.core(), registry: config.registry(), stored_exchanges: config.export.store.spans }
+    }
+}
+
+impl Pipeline {
+    /// What was recorded before is taken before: it was recorded under the other configuration.
+    pub(super) fn configure(&mut self, live: Live) {
+        let Live { core, registry, stored_exchanges } = live;
+        if let Err(error) = self.charge.filter_ports(&core.ports) {
+            tracing::error!(%error, "capture.ports and capture.exclude_ports are not in force");
+        }
+        self.drain_all();
+        self.published.registry.configure(registry);
+        self.published.exchanges.set_capacity(stored_exchanges);
+        self.take(Input::Config(core));
+    }
+}
