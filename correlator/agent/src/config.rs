@@ -1,11 +1,11 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
 mod change;
 mod go;
+mod identity;
 mod locate;
 mod span;
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use weft_core::{PortFilter, RouteConfig, Template};
 use weft_loader::AttachMode;
@@ -23,6 +22,7 @@ use weft_metrics::Settings;
 use self::go::Budget;
 pub use self::{
     go::{Go, GoProbes},
+    identity::{Identity, Kubernetes},
     span::Span,
 };
 
@@ -75,14 +75,6 @@ pub struct Capture {
     pub ring_bytes: u32,
     /// `auto`: TCX where the kernel has it, else clsact; `clsact`: always that.
     pub attach: String,
-}
-
-/// Who is who.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Identity {
-    /// Names of networks, for peers that are no pods; the most specific one wins.
-    pub networks: BTreeMap<IpNetwork, String>,
 }
 
 /// The listener.
@@ -235,6 +227,7 @@ impl Config {
                 bail!("metrics.{key} is 0: 1 and more is allowed");
             }
         }
+        self.identity.check()?;
         let spans = self.export.store.spans;
         if !(1..=MAX_SPANS).contains(&spans) {
             bail!("export.store.spans is {spans}: 1 to {MAX_SPANS} is allowed");
@@ -340,6 +333,8 @@ mod tests {
             ("capture: { max_header_bytes: 10 }", "max_header_bytes is 10"),
             ("identity: { networks: { 10.0.0.0/99: x } }", "10.0.0.0/99"),
             ("capture: { attach: xdp }", "attach is \"xdp\""),
+            ("identity: { kubernetes: on }", "identity.kubernetes is \"on\""),
+            ("identity: { labels: [a b] }", "\"a b\""),
             ("go: { probes: some }", "go.probes is \"some\""),
             ("go: { budget: 2 }", "go.budget is \"2\""),
             ("go: { budget: 101% }", "go.budget is \"101%\""),

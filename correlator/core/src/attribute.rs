@@ -4,31 +4,38 @@ use std::{collections::VecDeque, sync::Arc};
 use ipnetwork::IpNetwork;
 
 use crate::{
-    AttributedExchange, Config, Exchange, Ktime, Protocol, Side, TracedExchange, WorkloadUpdate,
+    AttributedExchange, ClusterUpdate, Config, Exchange, Identity, Ktime, Pod, Protocol, Side,
+    TracedExchange, WorkloadUpdate,
     route::{Routes, Server},
     snapshot::TableSnapshot,
 };
 
+mod cluster;
 mod pods;
 #[cfg(test)]
 mod tests;
 
+use cluster::{Cluster, Other};
+use pods::Entry;
 pub(crate) use pods::Pods;
 
 /// Gives exchanges the names of their two ends.
 #[derive(Debug)]
 pub(crate) struct Attribution {
     pods: Pods,
+    cluster: Cluster,
     routes: Routes,
     /// Longest prefix first.
     networks: Vec<(IpNetwork, String)>,
     clock_offset: i64,
     identity_wait: u64,
     limit: usize,
-    /// Exchanges of unknown netns, in order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on
+    /// Exchanges of which it is not known yet whose they are, in order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on
     /// without a name.
     waiting: VecDeque<Waiting>,
     overflowed: u64,
+    /// Pods of which the cluster did not say in time who they are.
+    missing: u64,
 }
 
 #[derive(Debug)]
@@ -41,6 +48,7 @@ impl Attribution {
     pub(crate) fn new(config: &Config) -> Self {
         let mut attribution = Self {
             pods: Pods::new(0),
+            cluster: Cluster::default(),
             routes: Routes::default(),
             networks: Vec::new(),
             clock_offset: 0,
@@ -48,6 +56,7 @@ impl Attribution {
             limit: 0,
             waiting: VecDeque::new(),
             overflowed: 0,
+            missing: 0,
         };
         attribution.configure(config);
         attribution
@@ -55,6 +64,7 @@ impl Attribution {
 
     pub(crate) fn configure(&mut self, config: &Config) {
         self.pods.set_limit(config.limits.pods);
+        self.cluster.set_limits(config.limits.pods, config.limits.addresses);
         self.routes.configure(&config.routes, config.limits.pods);
         self.identity_wait = config.limits.identity_wait;
         self.limit = config.limits.waiting_exchanges;
@@ -75,14 +85,19 @@ impl Attribution {
         &self.pods
     }
 
-    /// An exchange came: it leaves at once when its netns is known, else it waits.
+    /// Pods of which the cluster did not say in time who they are.
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// An exchange came: it leaves at once when it is known whose it is, else it waits.
     pub(crate) fn exchange(
         &mut self,
         traced: TracedExchange,
         now: Ktime,
         out: &mut impl FnMut(AttributedExchange),
     ) {
-        if self.pods.get(traced.joined.exchange.flow.netns).is_some() {
+        if self.is_known(traced.joined.exchange.flow.netns) {
             return out(self.attributed(traced));
         }
         while self.waiting.len() >= self.limit.max(1) {
@@ -99,11 +114,20 @@ impl Attribution {
         now: Ktime,
         out: &mut impl FnMut(AttributedExchange),
     ) -> Option<u64> {
-        let (netns, forgotten) = match update {
-            WorkloadUpdate::Pod(pod) => (pod.netns, self.pods.insert(pod)),
-            WorkloadUpdate::Gone { netns } => (netns, self.pods.mark_gone(netns, now)),
+        let forgotten = match update {
+            WorkloadUpdate::Pod(pod) => self.pod(pod),
+            WorkloadUpdate::Gone { netns } => self.pods.mark_gone(netns, now),
+            WorkloadUpdate::Cluster(ClusterUpdate::Address { address, peer }) => {
+                // Nobody waits for the name of the other end, which many have not.
+                self.cluster.set_address(address, peer);
+                return None;
+            }
+            WorkloadUpdate::Cluster(ClusterUpdate::Pod { namespace, name, identity }) => {
+                self.identity(format!("{namespace}/{name}"), identity);
+                None
+            }
         };
-        self.release_netns(netns, out);
+        self.release_known(out);
         forgotten.inspect(|netns| self.routes.forget(*netns))
     }
 
@@ -131,28 +155,73 @@ impl Attribution {
         self.waiting.front().map(|waiting| waiting.until).into_iter().chain(self.pods.next_deadline()).min()
     }
 
-    pub(crate) fn tables(&self) -> [TableSnapshot; 3] {
+    pub(crate) fn tables(&self) -> [TableSnapshot; 5] {
         let (entries, limit) = (self.waiting.len() as u64, self.limit as u64);
+        let [identities, addresses] = self.cluster.tables();
         [
             self.pods.table(),
             self.routes.table(),
             TableSnapshot { table: "identity_waiting", entries, limit, evicted: self.overflowed },
+            identities,
+            addresses,
         ]
     }
 
-    fn release_front(&mut self, out: &mut impl FnMut(AttributedExchange)) {
-        if let Some(Waiting { until: _, traced }) = self.waiting.pop_front() {
-            out(self.attributed(traced));
+    /// A pod is there. Gives the netns that had to be forgotten for it.
+    fn pod(&mut self, pod: Pod) -> Option<u64> {
+        let netns = pod.netns;
+        let forgotten = self.pods.insert(pod);
+        if let Some(entry) = self.pods.get_mut(netns) {
+            entry.identity =
+                entry.label.as_deref().and_then(|label| self.cluster.identity(label, &entry.pod));
+        }
+        forgotten
+    }
+
+    /// The cluster says who the pod `namespace/name` is.
+    fn identity(&mut self, label: String, identity: Option<Identity>) {
+        self.cluster.set_identity(label.clone(), identity);
+        for entry in self.pods.iter_mut().filter(|entry| entry.label.as_ref() == Some(&label)) {
+            // Who is gone stays who he was.
+            let identity = self.cluster.identity(&label, &entry.pod);
+            entry.identity = identity.or_else(|| entry.identity.take());
         }
     }
 
-    fn release_netns(&mut self, netns: u64, out: &mut impl FnMut(AttributedExchange)) {
-        let is_its = |waiting: &Waiting| waiting.traced.joined.exchange.flow.netns == netns;
-        if !self.waiting.iter().any(is_its) {
+    /// Whether nothing more is to be waited for. Who has no name is nobody that a cluster could tell of.
+    fn is_known(&self, netns: u64) -> bool {
+        let settled = |entry: &Entry| {
+            entry.identity.is_some()
+                || entry.missing
+                || entry.gone
+                || entry.label.is_none()
+                || !self.cluster.tells()
+        };
+        self.pods.get(netns).is_some_and(settled)
+    }
+
+    /// The one that has waited for longest goes on; nobody waits for what did not come.
+    fn release_front(&mut self, out: &mut impl FnMut(AttributedExchange)) {
+        let Some(Waiting { until: _, traced }) = self.waiting.pop_front() else { return };
+        let netns = traced.joined.exchange.flow.netns;
+        if !self.is_known(netns)
+            && let Some(entry) = self.pods.get_mut(netns)
+        {
+            entry.missing = true;
+            self.missing += 1;
+        }
+        out(self.attributed(traced));
+    }
+
+    /// Lets go those of which all is known by now.
+    fn release_known(&mut self, out: &mut impl FnMut(AttributedExchange)) {
+        let is_known = |waiting: &Waiting| self.is_known(waiting.traced.joined.exchange.flow.netns);
+        if !self.waiting.iter().any(is_known) {
             return;
         }
+        let waiting = std::mem::take(&mut self.waiting);
         let (released, waiting): (VecDeque<_>, _) =
-            std::mem::take(&mut self.waiting).into_iter().partition(is_its);
+            waiting.into_iter().partition(|waiting| self.is_known(waiting.traced.joined.exchange.flow.netns));
         self.waiting = waiting;
         for Waiting { until: _, traced } in released {
             out(self.attributed(traced));
@@ -164,15 +233,24 @@ impl Attribution {
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
         let peer = self.pods.at(address);
-        let peer_pod = peer.and_then(|entry| entry.label.clone());
+        let (peer_pod, peer_service) =
+            match (peer.and_then(|entry| entry.label.clone()), self.cluster.at(address)) {
+                (Some(label), _) => (Some(label), None),
+                (None, Some(Other::Pod(label))) => (Some(label.clone()), None),
+                (None, Some(Other::Service(label))) => (None, Some(label.clone())),
+                (None, None) => (None, None),
+            };
         let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
-        let peer_network = if peer_pod.is_none() { network().map(|(_, name)| name.clone()) } else { None };
+        let nameless = peer_pod.is_none() && peer_service.is_none();
+        let peer_network = if nameless { network().map(|(_, name)| name.clone()) } else { None };
         AttributedExchange {
             pod: own.and_then(|entry| entry.label.clone()),
             route,
             netns_inode: own.map_or(0, |entry| entry.pod.netns_inode),
+            identity: own.and_then(|entry| entry.identity.clone()),
             peer_pod,
+            peer_service,
             peer_network,
             clock_offset: self.clock_offset,
             joined,

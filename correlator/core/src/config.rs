@@ -44,7 +44,7 @@ pub struct Limits {
     pub join_wait: u64,
     /// The same for a client to read its response, when all else is known; nothing waits for such an exchange. In ns.
     pub read_wait: u64,
-    /// How long an exchange waits for the name of its pod, in ns.
+    /// How long an exchange waits for the name of its pod, and for what the cluster says of it, in ns.
     pub identity_wait: u64,
     /// Exchanges that wait for each of these; the oldest goes on without.
     pub waiting_exchanges: usize,
@@ -52,6 +52,8 @@ pub struct Limits {
     pub requests: usize,
     /// Vantages whose bytes are accounted for; further ones are counted together.
     pub vantages: usize,
+    /// Addresses that the cluster says something of; further ones stay unknown.
+    pub addresses: usize,
     /// Pods that have series of their own; further ones share one.
     pub pods: usize,
 }
@@ -89,6 +91,7 @@ impl Default for Limits {
             waiting_exchanges: 16_384,
             requests: 131_072,
             vantages: 8192,
+            addresses: 65_536,
             pods: 4096,
         }
     }

@@ -131,6 +131,7 @@ impl Correlator {
             flows: flows(&stats),
             records: records(&stats, causality.unused()),
             tables: self.tables(),
+            missing_identities: attribution.missing(),
             series_overflow: aggregate.overflow(),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Connection, Ktime, Link, Phases, Propagation};
+use crate::{Connection, Identity, Ktime, Link, Phases, Propagation};
 
 /// Which end of the exchange the pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -255,8 +255,12 @@ pub struct AttributedExchange {
     pub route: Option<Arc<str>>,
     /// Inode number of the pod's netns; 0 while unknown.
     pub netns_inode: u64,
-    /// `namespace/name` of the pod at the other end, where it is one of ours.
+    /// Who that pod is, as the cluster says: what its spans' resource is made of.
+    pub identity: Option<Arc<Identity>>,
+    /// `namespace/name` of the pod at the other end, where it is one of this node, or the cluster says so.
     pub peer_pod: Option<String>,
+    /// `namespace/name` of the service at the other end, where the cluster says that the address is one's.
+    pub peer_service: Option<String>,
     /// Name of the network that the other end is in, where it is no pod.
     pub peer_network: Option<String>,
     /// What to add to `Ktime` for the time since the epoch, in ns.

@@ -16,6 +16,7 @@ mod correlator;
 mod exchange;
 mod histogram;
 mod id;
+mod identity;
 mod input;
 mod json;
 mod loss;
@@ -41,6 +42,7 @@ pub use exchange::{
 };
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};
+pub use identity::{ClusterUpdate, Identity, Peer, Workload};
 pub use input::{
     ClockOffset, DirectionCount, GoProcess, Input, KernelCounters, Ktime, Pod, Probes, ProcessUpdate,
     VantageCounters, WorkloadUpdate,

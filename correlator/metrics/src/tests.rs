@@ -47,7 +47,9 @@ fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
         pod: Some("shop/orders".into()),
         route: Some(Arc::from(route)),
         netns_inode: 0,
+        identity: None,
         peer_pod: None,
+        peer_service: None,
         peer_network: None,
         clock_offset: 1000,
     }

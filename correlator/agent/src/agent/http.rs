@@ -41,6 +41,10 @@ pub struct Api {
     pub go: GoHandle,
     /// What became of the configuration file.
     pub configuration: Arc<ArcSwap<reload::Status>>,
+    /// How it is about the cluster's API.
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
 }
 
 impl Api {
@@ -83,7 +87,14 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(accept);
     let registry = Arc::clone(&api.published.registry);
     let configuration = api.configuration.load_full();
-    let sources = metrics::Sources { registry, snapshot: api.snapshot(), go: api.go.view(), configuration };
+    let sources = metrics::Sources {
+        registry,
+        snapshot: api.snapshot(),
+        go: api.go.view(),
+        configuration,
+        cluster: Arc::clone(&api.cluster),
+        node: api.node.clone(),
+    };
     ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }
 

@@ -1,4 +1,5 @@
 //! What is known, under the names that dashboards ask for: docs/METRICS.md lists them.
+mod cluster;
 mod configuration;
 mod go;
 mod own;
@@ -25,18 +26,24 @@ pub struct Sources {
     pub go: Arc<View>,
     /// What became of the configuration file.
     pub configuration: Arc<reload::Status>,
+    /// How it is about the cluster's API.
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
 }
 
 /// The page for a scraper.
 pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let Sources { registry, snapshot, go, configuration } = sources;
+    let Sources { registry, snapshot, go, configuration, cluster, node } = sources;
     let mut page = Page::new(format);
     requests::write(&mut page, registry);
     own::write(&mut page, snapshot, registry);
     go::write(&mut page, go, snapshot);
+    cluster::write(&mut page, snapshot, cluster);
     configuration::write(&mut page, configuration);
     // What scrapers join other metrics with: exactly one an instance.
-    let labels = [("service_name", "weft"), ("service_version", env!("CARGO_PKG_VERSION"))];
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = [("service_name", "weft"), ("service_version", version), ("k8s_node_name", node.as_str())];
     page.family("target", "What this instance is", Kind::Info).value(&labels, 1);
     page.finish()
 }

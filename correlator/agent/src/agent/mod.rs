@@ -4,6 +4,7 @@ mod discover;
 mod hints;
 mod http;
 mod known;
+mod kubernetes;
 mod listener;
 mod lock;
 mod metrics;
@@ -85,7 +86,10 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     let status = Arc::clone(&configuration);
     let reloader = file.map(|file| reload::Reloader::new(file, config.clone(), status, appliers));
     runtime.spawn(reload::run(reloader));
-    let api = Api { published, ready: Arc::default(), go, configuration };
+    let cluster = Arc::new(weft_kube::Status::default());
+    runtime.spawn(kubernetes::run(config.identity.clone(), Arc::clone(&cluster), pipeline.clone()));
+    let api =
+        Api { published, ready: Arc::default(), go, configuration, cluster, node: config.identity.node() };
     let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
     runtime.shutdown_background();
     pipeline.stop();

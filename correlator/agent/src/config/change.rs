@@ -1,12 +1,12 @@
 //! What of another configuration can be in force while the agent runs, and what waits for a restart.
-use super::{Capture, Config, Metrics, Paths};
+use super::{Capture, Config, Identity, Metrics, Paths};
 
 impl Config {
     /// What of it can be in force in an agent that was started with `started`, and the keys whose values need a restart: of
     /// these the running ones stay.
     pub fn adopt(mut self, started: &Self) -> (Self, Vec<&'static str>) {
         let mut waiting = Waiting(Vec::new());
-        let Self { paths, capture, identity: _, metrics, routes: _, redact: _, go: _, export: _ } = &mut self;
+        let Self { paths, capture, identity, metrics, routes: _, redact: _, go: _, export: _ } = &mut self;
         let Paths { bpffs, state_dir, cgroup, cni_cache } = paths;
         waiting.keep("paths.bpffs", bpffs, &started.paths.bpffs);
         waiting.keep("paths.state_dir", state_dir, &started.paths.state_dir);
@@ -15,6 +15,10 @@ impl Config {
         let Capture { ports: _, exclude_ports: _, max_header_bytes: _, ring_bytes, attach } = capture;
         waiting.keep("capture.ring_bytes", ring_bytes, &started.capture.ring_bytes);
         waiting.keep("capture.attach", attach, &started.capture.attach);
+        let Identity { kubernetes, node, labels, networks: _ } = identity;
+        waiting.keep("identity.kubernetes", kubernetes, &started.identity.kubernetes);
+        waiting.keep("identity.node", node, &started.identity.node);
+        waiting.keep("identity.labels", labels, &started.identity.labels);
         let Metrics { listen, label_cardinality_limit: _, series_limit: _, idle_series: _ } = metrics;
         waiting.keep("metrics.listen", listen, &started.metrics.listen);
         (self, waiting.0)
