@@ -128,19 +128,16 @@ fn owned(kind: &str, name: &str, labels: Value) -> Value {
     json!({"labels": labels, "ownerReferences": [owner]})
 }
 
-/// What kube-proxy is for: packets to the service's address reach the pod. It has the address for its own, and the host sends
-/// them on; the answer comes straight back, from the service's address.
-fn serve_at(pod: &Pod, lab: &Lab, address: Ipv4Addr) -> Result<()> {
-    let ip = |arguments: &[&str]| {
-        let mut command = Command::new("ip");
-        command.args(arguments);
-        command
-    };
-    let status =
-        pod.netns().spawn(&mut ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"]))?.wait()?;
-    ensure!(status.success(), "no address for the service");
-    let route = ["route", "add", &address.to_string(), "via", &pod.ipv4().to_string(), "dev", lab.id()];
-    ensure!(ip(&route).status()?.success(), "no route to the service");
+/// What kube-proxy is for: packets to the service's address reach the pod, and the answer comes from that address. Here the pod has
+/// the address for its own, and `client` asks who has it.
+fn serve_at(pod: &Pod, client: &Pod, address: Ipv4Addr) -> Result<()> {
+    let address = format!("{address}/32");
+    for (pod, arguments) in
+        [(pod, ["addr", "add", &address, "dev", "eth0"]), (client, ["route", "add", &address, "dev", "eth0"])]
+    {
+        let status = pod.netns().spawn(Command::new("ip").args(arguments))?.wait()?;
+        ensure!(status.success(), "{pod}: ip {arguments:?} failed");
+    }
     Ok(())
 }
 
@@ -162,7 +159,7 @@ fn pods_services_and_remote_addresses_have_the_clusters_names() -> Result<()> {
     node.slice("stock-1", node.lab.gateway().into(), "elsewhere-1")?;
     let (gateway, orders, inventory) =
         (node.of("gateway-6d4cf56db6-x7k2p")?, node.of("orders-0")?, node.of("inventory")?);
-    serve_at(inventory, &node.lab, STOCK)?;
+    serve_at(inventory, orders, STOCK)?;
     let _services = [
         Service::inventory(inventory)?,
         Service::orders(orders, SocketAddr::from((STOCK, PORT)))?,
