@@ -22,6 +22,7 @@ use weft_core::{ClusterUpdate, Identity};
 
 use crate::{
     addresses::{Addresses, Said},
+    failure,
     mirror::{Change, Mirror},
     pod, service, slice,
     status::{Resource, Status},
@@ -173,7 +174,7 @@ impl Complaint {
     }
 
     fn say(&mut self, error: &watcher::Error) {
-        let says = describe(error);
+        let says = failure::of_watch(error);
         if self.said.as_ref() != Some(&says) {
             tracing::warn!(
                 resource = self.resource.name(),
@@ -189,42 +190,6 @@ impl Complaint {
             tracing::info!(resource = self.resource.name(), objects, "the cluster's API is watched");
         }
     }
-}
-
-/// What, and what to do about it.
-fn describe(error: &watcher::Error) -> String {
-    let status = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => match error {
-            kube::Error::Api(status) => Some(status),
-            _ => None,
-        },
-        watcher::Error::WatchError(status) => Some(status),
-        watcher::Error::NoResourceVersion => None,
-    };
-    match status.map(|status| status.code) {
-        Some(401) => {
-            "unauthorized (401): is the service account's token, or the client certificate, still valid?"
-                .to_owned()
-        }
-        Some(403) => format!("{error}; the role in install/kubernetes/rbac.yaml allows it"),
-        _ => chain(error),
-    }
-}
-
-/// An error with its causes: connections say in the last one what went wrong.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let says = next.to_string();
-        if !text.contains(&says) {
-            text = format!("{text}: {says}");
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// Whole whatever happened to a thread that held it.

@@ -2,6 +2,7 @@
 //! must not notice. Needs root and Go.
 
 use std::fs;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weft_lab::shop::SERVERS;
-use weft_lab::{ConfigMap, Observed, Shop, tools};
+use weft_lab::{ConfigMap, Observed, Process, Shop, tools};
 
 /// How long something may take that happens by itself. No test fails for being slow before that.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,6 +100,36 @@ fn a_config_map_is_swapped_under_traffic_and_nothing_is_lost() -> Result<()> {
     let report = running.finish()?;
     ensure!(report.ok == report.sent && report.errors.is_empty(), "{report:?}");
     mounted.counts_exactly(report.ok)
+}
+
+#[test]
+fn a_recording_has_the_change_where_it_came() -> Result<()> {
+    let mut mounted = Mounted::open(json!({}))?;
+    let (lab, weft) = (mounted.shop.client.lab().clone(), tools::rust_binaries()?.weft);
+    let recording = lab.file("test", "reload.weftrec")?;
+    let mut record = Command::new(&weft);
+    record.arg("record").arg(&recording).args(["--seconds", "3600", "--state-dir"]).arg(lab.state_dir());
+    let mut recorder = Process::start(&lab, None, "record", &mut record)?;
+    recorder
+        .wait_until(PATIENCE, "to record", || fs::metadata(&recording).is_ok_and(|file| file.len() > 0))?;
+    let before = mounted.asks()?;
+    mounted.swap(json!({"routes": {"templates": ["/checkout/{order}"]}}))?;
+    mounted.wait_for("applied", 1.0)?;
+    let after = mounted.asks()?;
+    mounted.counts_exactly(before + after)?;
+    recorder.signal(Signal::SIGINT)?;
+    recorder.wait(PATIENCE)?;
+    let replayed = Command::new(&weft).arg("replay").arg(&recording).arg("--json").output()?;
+    let lines = replayed.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let exchanges = lines.map(serde_json::from_slice).collect::<Result<Vec<Value>, _>>()?;
+    let routed = |route: &str| {
+        let gateway = exchanges
+            .iter()
+            .filter(|exchange| exchange["pod"] == "shop/gateway" && exchange["side"] == "server");
+        gateway.filter(|exchange| exchange["route"] == route).count() as u64
+    };
+    assert_eq!((routed("/checkout/{id}"), routed("/checkout/{order}")), (before, after));
+    Ok(())
 }
 
 #[test]

@@ -244,6 +244,8 @@ fn who_may_not_ask_is_told_what_to_do_and_traces_on() -> Result<()> {
     node.pod("client", json!({}))?;
     let says = |node: &Node, what: &str| node.wait(what, || Ok(node.agent.stderr().contains(what)));
     says(&node, "install/kubernetes/rbac.yaml")?;
+    assert_eq!(doctor(&node, NOBODY)?, ["degraded"; 3]);
+    assert_eq!(doctor(&node, WEFT)?, ["ok"; 3]);
     counts(&node)?;
     node.agent.set_env("KUBECONFIG", &node.cluster.kubeconfig("a-token-of-nobodys")?);
     node.agent.restart()?;
@@ -256,6 +258,17 @@ fn who_may_not_ask_is_told_what_to_do_and_traces_on() -> Result<()> {
     node.agent.set_env("KUBECONFIG", &file);
     node.agent.restart()?;
     counts(&node)
+}
+
+/// What `weft doctor` finds about the API, as this agent would ask it.
+fn doctor(node: &Node, token: &str) -> Result<Vec<String>> {
+    let mut command = Command::new(tools::rust_binaries()?.weft);
+    command.args(["doctor", "--json", "--config"]).arg(node.agent.config());
+    let output = command.env("KUBECONFIG", node.cluster.kubeconfig(token)?).output()?;
+    let checks: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+    let of_cluster =
+        checks.iter().filter(|check| check["name"].as_str().is_some_and(|name| name.starts_with("cluster")));
+    Ok(of_cluster.filter_map(|check| Some(check["verdict"].as_str()?.to_owned())).collect())
 }
 
 fn silent_server(file: &Path, address: SocketAddr) -> Result<()> {
