@@ -14,10 +14,11 @@ mod cluster;
 mod pods;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-use cluster::{Cluster, Other};
-use pods::Entry;
+use cluster::Cluster;
 pub(crate) use pods::Pods;
+use waiting::Waiting;
 
 /// Gives exchanges the names of their two ends.
 #[derive(Debug)]
@@ -30,18 +31,11 @@ pub(crate) struct Attribution {
     clock_offset: i64,
     identity_wait: u64,
     limit: usize,
-    /// Exchanges of which it is not known yet whose they are, in order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on
-    /// without a name.
+    /// In order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on without a name.
     waiting: VecDeque<Waiting>,
     overflowed: u64,
     /// Pods of which the cluster did not say in time who they are.
     missing: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    until: Ktime,
-    traced: TracedExchange,
 }
 
 impl Attribution {
@@ -188,58 +182,13 @@ impl Attribution {
         }
     }
 
-    /// Whether nothing more is to be waited for. Who has no name is nobody that a cluster could tell of.
-    fn is_known(&self, netns: u64) -> bool {
-        let settled = |entry: &Entry| {
-            entry.identity.is_some()
-                || entry.missing
-                || entry.gone
-                || entry.label.is_none()
-                || !self.cluster.tells()
-        };
-        self.pods.get(netns).is_some_and(settled)
-    }
-
-    /// The one that has waited for longest goes on; nobody waits for what did not come.
-    fn release_front(&mut self, out: &mut impl FnMut(AttributedExchange)) {
-        let Some(Waiting { until: _, traced }) = self.waiting.pop_front() else { return };
-        let netns = traced.joined.exchange.flow.netns;
-        if !self.is_known(netns)
-            && let Some(entry) = self.pods.get_mut(netns)
-        {
-            entry.missing = true;
-            self.missing += 1;
-        }
-        out(self.attributed(traced));
-    }
-
-    /// Lets go those of which all is known by now.
-    fn release_known(&mut self, out: &mut impl FnMut(AttributedExchange)) {
-        let is_known = |waiting: &Waiting| self.is_known(waiting.traced.joined.exchange.flow.netns);
-        if !self.waiting.iter().any(is_known) {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting);
-        let (released, waiting): (VecDeque<_>, _) =
-            waiting.into_iter().partition(|waiting| self.is_known(waiting.traced.joined.exchange.flow.netns));
-        self.waiting = waiting;
-        for Waiting { until: _, traced } in released {
-            out(self.attributed(traced));
-        }
-    }
-
     fn attributed(&mut self, traced: TracedExchange) -> AttributedExchange {
         let TracedExchange { joined, link, phases } = traced;
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
         let peer = self.pods.at(address);
-        let (peer_pod, peer_service) =
-            match (peer.and_then(|entry| entry.label.clone()), self.cluster.at(address)) {
-                (Some(label), _) => (Some(label), None),
-                (None, Some(Other::Pod(label))) => (Some(label.clone()), None),
-                (None, Some(Other::Service(label))) => (None, Some(label.clone())),
-                (None, None) => (None, None),
-            };
+        let own_peer = peer.and_then(|entry| entry.label.clone());
+        let (peer_pod, peer_service) = self.cluster.names(own_peer, address);
         let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
         let nameless = peer_pod.is_none() && peer_service.is_none();

@@ -16,7 +16,7 @@ pub(super) struct Cluster {
 
 /// Whose an address is: `namespace/name`.
 #[derive(Clone, Debug)]
-pub(super) enum Other {
+enum Other {
     Pod(String),
     Service(String),
 }
@@ -55,8 +55,14 @@ impl Cluster {
         same.then(|| Arc::clone(identity))
     }
 
-    pub(super) fn at(&self, address: IpAddr) -> Option<&Other> {
-        self.addresses.get(&address)
+    /// The pod or the service at the other end. `own`: a pod of this node, which is known better.
+    pub(super) fn names(&self, own: Option<String>, address: IpAddr) -> (Option<String>, Option<String>) {
+        match (own, self.addresses.get(&address)) {
+            (Some(label), _) => (Some(label), None),
+            (None, Some(Other::Pod(label))) => (Some(label.clone()), None),
+            (None, Some(Other::Service(label))) => (None, Some(label.clone())),
+            (None, None) => (None, None),
+        }
     }
 
     pub(super) fn tables(&self) -> [TableSnapshot; 2] {
