@@ -1,21 +1,22 @@
 //! What an EndpointSlice says of addresses.
 use std::net::IpAddr;
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::{core::v1::ObjectReference, discovery::v1::EndpointSlice};
 use weft_core::Peer;
 
-/// The pods behind it. Endpoints that are no pods (written by hand, the API server's) say of nobody who he is.
+/// The pods behind it. Endpoints that are no pods (written by hand, the API server's) say of nobody who he is, and neither do
+/// pods of other namespaces than the slice's: who may write in one has no say in another.
 pub fn addresses(slice: &EndpointSlice) -> Vec<(IpAddr, Peer)> {
+    let Some(namespace) = &slice.metadata.namespace else { return Vec::new() };
     let mut all = Vec::new();
     for endpoint in slice.endpoints.iter() {
-        let Some(target) =
-            endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))
-        else {
-            continue;
+        let is_own = |target: &&ObjectReference| {
+            target.kind.as_deref() == Some("Pod")
+                && target.namespace.as_ref().is_none_or(|of_target| of_target == namespace)
         };
-        let namespace = target.namespace.as_ref().or(slice.metadata.namespace.as_ref());
-        let (Some(namespace), Some(name)) = (namespace, &target.name) else { continue };
-        let peer = Peer::Pod { namespace: namespace.clone(), name: name.clone() };
+        let target = endpoint.target_ref.as_ref().filter(is_own);
+        let Some(name) = target.and_then(|target| target.name.clone()) else { continue };
+        let peer = Peer::Pod { namespace: namespace.clone(), name };
         all.extend(endpoint.addresses.iter().filter_map(|ip| Some((ip.parse().ok()?, peer.clone()))));
     }
     all
@@ -34,6 +35,7 @@ mod tests {
             {"addresses": ["10.1.0.5"], "targetRef": pod},
             {"addresses": ["10.9.9.9"]},
             {"addresses": ["10.9.9.8"], "targetRef": {"kind": "Node", "name": "n"}},
+            {"addresses": ["10.1.0.6"], "targetRef": {"kind": "Pod", "namespace": "kube-system", "name": "dns"}},
         ]});
         let found = addresses(&serde_json::from_value(slice).unwrap());
         let peer = Peer::Pod { namespace: "shop".into(), name: "orders-1".into() };

@@ -1,14 +1,10 @@
 //! The configuration while the agent runs: the file is read when it changes and when somebody asks (SIGHUP), parsed whole, and
 //! applied between two events, or refused whole: then what was in force stays.
+mod judge;
 mod status;
 mod watch;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -20,7 +16,10 @@ use tokio::{
 };
 
 pub use self::status::Status;
-use self::watch::Watch;
+use self::{
+    judge::{Content, InForce, Verdict, judge, read},
+    watch::Watch,
+};
 use super::pipeline::{Live, PipelineHandle};
 use crate::{config::Config, go::GoHandle};
 
@@ -42,63 +41,43 @@ pub struct Reloader {
     path: PathBuf,
     /// What cannot change is as it was when the agent started.
     started: Config,
-    in_force: Config,
-    /// What was judged last: what the file holds, or why it cannot be read.
-    seen: Option<Result<String, String>>,
+    in_force: InForce,
+    /// What was judged last.
+    seen: Option<Content>,
     status: Arc<ArcSwap<Status>>,
     appliers: Appliers,
-}
-
-/// What is to be done about a file.
-enum Verdict {
-    /// It is to be in force.
-    Apply(Box<Config>),
-    /// It is in force already.
-    Unchanged,
-    Refused(String),
 }
 
 impl Reloader {
     /// For the file that the agent was started with. `status` is where others see what comes of it.
     pub fn new(path: PathBuf, started: Config, status: Arc<ArcSwap<Status>>, appliers: Appliers) -> Self {
-        Self { path, in_force: started.clone(), started, seen: None, status, appliers }
+        let in_force = InForce { config: started.clone(), restart: Vec::new() };
+        Self { path, started, in_force, seen: None, status, appliers }
     }
 
     /// Reads the file. Where it is what was seen last, that is all, unless somebody `asked`.
     fn look(&mut self, asked: bool) {
-        let read = read(&self.path);
-        if !asked && self.seen.as_ref() == Some(&read) {
+        let content = read(&self.path);
+        if !asked && self.seen.as_ref() == Some(&content) {
             return;
         }
         let first = self.seen.is_none() && !asked;
-        let (verdict, restart) = self.judge(&read);
-        self.seen = Some(read);
+        let verdict = judge(&self.path, &content, &self.started, &self.in_force);
+        self.seen = Some(content);
         // The file with which the agent was started.
-        if !(first && matches!(verdict, Verdict::Unchanged)) {
-            self.conclude(verdict, restart);
+        if !(first && verdict == Verdict::Unchanged) {
+            self.conclude(verdict);
         }
     }
 
-    fn judge(&self, read: &Result<String, String>) -> (Verdict, Vec<&'static str>) {
-        let parsed = read.as_ref().map_err(Clone::clone).and_then(|text| parse(&self.path, text));
-        let running = self.status.load();
-        match parsed.map(|config| config.adopt(&self.started)) {
-            Err(why) => (Verdict::Refused(why), running.restart.clone()),
-            Ok((config, restart)) if config == self.in_force && restart == running.restart => {
-                (Verdict::Unchanged, restart)
-            }
-            Ok((config, restart)) => (Verdict::Apply(Box::new(config)), restart),
-        }
-    }
-
-    fn conclude(&mut self, verdict: Verdict, restart: Vec<&'static str>) {
+    fn conclude(&mut self, verdict: Verdict) {
         let path = self.path.display();
         let mut counts = self.status.load().counts;
         let mut refused = None;
         match verdict {
-            Verdict::Apply(config) => {
-                self.appliers.apply(&config);
-                self.in_force = *config;
+            Verdict::Apply(next) => {
+                self.appliers.apply(&next.config);
+                self.in_force = *next;
                 counts.applied += 1;
                 tracing::info!(%path, "another configuration is in force");
             }
@@ -112,6 +91,7 @@ impl Reloader {
                 refused = Some(why);
             }
         }
+        let restart = self.in_force.restart.clone();
         if refused.is_none() && !restart.is_empty() {
             tracing::warn!(%path, "needs a restart to take effect: {}", restart.join(", "));
         }
@@ -125,21 +105,6 @@ impl Appliers {
         self.pipeline.configure(Live::of(config));
         self.go.configure(config.go);
     }
-}
-
-/// # Errors
-/// When there is no such file, or it is empty: a file that is being written, or could not be, is empty for a while.
-fn read(path: &Path) -> Result<String, String> {
-    let text =
-        fs::read_to_string(path).map_err(|error| format!("{}: cannot read: {error}", path.display()))?;
-    if text.trim().is_empty() {
-        return Err(format!("{}: is empty; {{}} stands for every default", path.display()));
-    }
-    Ok(text)
-}
-
-fn parse(path: &Path, text: &str) -> Result<Config, String> {
-    Config::from_text(path, text).map_err(|error| format!("{error:#}"))
 }
 
 /// Follows the file until the agent ends. Without one SIGHUP has nothing to say.
