@@ -1,10 +1,12 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
+mod change;
 mod go;
+mod identity;
+mod locate;
 mod sampling;
 mod span;
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     ops::RangeInclusive,
@@ -13,9 +15,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use ipnetwork::IpNetwork;
 use serde::Deserialize;
-use weft_core::{RouteConfig, Template};
+use weft_core::{PortFilter, RouteConfig, Template};
 use weft_loader::AttachMode;
 use weft_metrics::Settings;
 
@@ -25,6 +26,7 @@ use crate::agent::Bounds;
 use self::go::Budget;
 pub use self::{
     go::{Go, GoProbes},
+    identity::{Identity, Kubernetes},
     sampling::Sampling,
     span::Span,
 };
@@ -82,14 +84,6 @@ pub struct Capture {
     pub ring_bytes: u32,
     /// `auto`: TCX where the kernel has it, else clsact; `clsact`: always that.
     pub attach: String,
-}
-
-/// Who is who.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Identity {
-    /// Names of networks, for peers that are no pods; the most specific one wins.
-    pub networks: BTreeMap<IpNetwork, String>,
 }
 
 /// The listener.
@@ -207,7 +201,15 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{}: not a valid configuration", path.display()))
+        Self::from_text(path, &text)
+    }
+
+    /// What a file says.
+    ///
+    /// # Errors
+    /// When it says something that is not allowed: file, line, key.
+    pub fn from_text(path: &Path, text: &str) -> Result<Self> {
+        Self::parse(text).with_context(|| format!("{}: not a valid configuration", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -215,7 +217,7 @@ impl Config {
             return Ok(Self::default());
         }
         let config: Self = serde_saphyr::from_str(text)?;
-        config.check()?;
+        config.check().map_err(|error| locate::named(error, text))?;
         Ok(config)
     }
 
@@ -229,9 +231,14 @@ impl Config {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
         }
         let Metrics { label_cardinality_limit, series_limit, .. } = self.metrics;
-        if label_cardinality_limit == 0 || series_limit == 0 {
-            bail!("metrics.label_cardinality_limit and metrics.series_limit: 1 and more is allowed");
+        for (key, limit) in
+            [("label_cardinality_limit", label_cardinality_limit), ("series_limit", series_limit)]
+        {
+            if limit == 0 {
+                bail!("metrics.{key} is 0: 1 and more is allowed");
+            }
         }
+        self.identity.check()?;
         let spans = self.export.store.spans;
         if !(1..=MAX_SPANS).contains(&spans) {
             bail!("export.store.spans is {spans}: 1 to {MAX_SPANS} is allowed");
@@ -256,7 +263,9 @@ impl Config {
 
     /// What the pipeline needs of it.
     pub fn core(&self) -> Arc<weft_core::Config> {
+        let Capture { ports, exclude_ports, .. } = &self.capture;
         Arc::new(weft_core::Config {
+            ports: PortFilter { include: ports.clone(), exclude: exclude_ports.clone() },
             max_header_bytes: self.capture.max_header_bytes,
             redact_query: self.redact.query,
             redact_headers: self.redact.headers.clone(),
@@ -341,6 +350,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_has_its_line() {
+        for (text, line) in [
+            ("capture:\n  ring_bytes: 1000\n", "line 2"),
+            ("go: {}\ncapture:\n  ports: []\n  attach: xdp\n", "line 4"),
+            ("metrics:\n\n  series_limit: 0\n", "line 3"),
+            ("export:\n  store:\n    spans: 0\n", "line 3"),
+            ("go:\n  budget: 2\n", "line 2"),
+            ("routes:\n  learn: true\n  templates: [orders]\n", "line 3"),
+            ("capture:\n  ring_byte: 1\n", "line 2"),
+            ("identity:\n  networks:\n    10.0.0.0/99: x\n", "line 3"),
+        ] {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(line), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, named) in [
             ("capture: { ring_byte: 1 }", "ring_byte"),
@@ -349,6 +375,8 @@ mod tests {
             ("capture: { max_header_bytes: 10 }", "max_header_bytes is 10"),
             ("identity: { networks: { 10.0.0.0/99: x } }", "10.0.0.0/99"),
             ("capture: { attach: xdp }", "attach is \"xdp\""),
+            ("identity: { kubernetes: on }", "identity.kubernetes is \"on\""),
+            ("identity: { labels: [a b] }", "\"a b\""),
             ("go: { probes: some }", "go.probes is \"some\""),
             ("go: { budget: 2 }", "go.budget is \"2\""),
             ("go: { budget: 101% }", "go.budget is \"101%\""),

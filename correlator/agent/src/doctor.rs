@@ -1,5 +1,7 @@
 //! What this kernel, node and configuration allow, what is missing, and what to do about it. Each check looks at
 //! the real thing: the programs are shown to the verifier.
+mod cluster;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -41,6 +43,7 @@ pub struct Check {
 pub fn run(config: &Config, json: bool) -> Result<()> {
     let mut checks = examine(config);
     checks.extend(programs(&checks));
+    checks.extend(cluster::examine(&config.identity));
     if json {
         output::line(&serde_json::to_string_pretty(&checks)?);
     } else {

@@ -76,7 +76,8 @@ fn main() -> ExitCode {
     let load = |path: Option<PathBuf>| config::Config::load(path.as_deref());
     let result = match arguments.command {
         Command::Agent { config } => {
-            load(config).map_err(wrong_use).and_then(|config| agent::run(&config).map_err(failed))
+            let file = config.clone();
+            load(config).map_err(wrong_use).and_then(|config| agent::run(&config, file).map_err(failed))
         }
         Command::Doctor { config, json } => {
             load(config).map_err(wrong_use).and_then(|config| doctor::run(&config, json).map_err(failed))

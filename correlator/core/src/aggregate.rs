@@ -166,6 +166,7 @@ impl Aggregate {
             name: pod.name,
             uid: pod.uid,
             addresses: pod.addresses,
+            identity: entry.and_then(|entry| entry.identity.clone()),
             gone: entry.is_some_and(|entry| entry.gone),
             series: self.series.get(&netns).map(Series::snapshot).unwrap_or_default(),
         }

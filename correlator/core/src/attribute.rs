@@ -4,43 +4,45 @@ use std::{collections::VecDeque, sync::Arc};
 use ipnetwork::IpNetwork;
 
 use crate::{
-    AttributedExchange, Config, Exchange, Ktime, Protocol, Side, TracedExchange, WorkloadUpdate,
+    AttributedExchange, ClusterUpdate, Config, Exchange, Identity, Ktime, Pod, Protocol, Side,
+    TracedExchange, WorkloadUpdate,
     route::{Routes, Server},
     snapshot::TableSnapshot,
 };
 
+mod cluster;
 mod pods;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
+use cluster::Cluster;
 pub(crate) use pods::Pods;
+use waiting::Waiting;
 
 /// Gives exchanges the names of their two ends.
 #[derive(Debug)]
 pub(crate) struct Attribution {
     pods: Pods,
+    cluster: Cluster,
     routes: Routes,
     /// Longest prefix first.
     networks: Vec<(IpNetwork, Arc<str>)>,
     clock_offset: i64,
     identity_wait: u64,
     limit: usize,
-    /// Exchanges of unknown netns, in order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on
-    /// without a name.
+    /// In order of coming, at most `Limits::waiting_exchanges`; past it the oldest goes on without a name.
     waiting: VecDeque<Waiting>,
     overflowed: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    until: Ktime,
-    traced: TracedExchange,
+    /// Pods of which the cluster did not say in time who they are.
+    missing: u64,
 }
 
 impl Attribution {
     pub(crate) fn new(config: &Config) -> Self {
         let mut attribution = Self {
             pods: Pods::new(0),
+            cluster: Cluster::default(),
             routes: Routes::default(),
             networks: Vec::new(),
             clock_offset: 0,
@@ -48,6 +50,7 @@ impl Attribution {
             limit: 0,
             waiting: VecDeque::new(),
             overflowed: 0,
+            missing: 0,
         };
         attribution.configure(config);
         attribution
@@ -55,6 +58,7 @@ impl Attribution {
 
     pub(crate) fn configure(&mut self, config: &Config) {
         self.pods.set_limit(config.limits.pods);
+        self.cluster.set_limits(config.limits.pods, config.limits.addresses);
         self.routes.configure(&config.routes, config.limits.pods);
         self.identity_wait = config.limits.identity_wait;
         self.limit = config.limits.waiting_exchanges;
@@ -76,14 +80,19 @@ impl Attribution {
         &self.pods
     }
 
-    /// An exchange came: it leaves at once when its netns is known, else it waits.
+    /// Pods of which the cluster did not say in time who they are.
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// An exchange came: it leaves at once when it is known whose it is, else it waits.
     pub(crate) fn exchange(
         &mut self,
         traced: TracedExchange,
         now: Ktime,
         out: &mut impl FnMut(AttributedExchange),
     ) {
-        if self.pods.get(traced.joined.exchange.flow.netns).is_some() {
+        if self.is_known(traced.joined.exchange.flow.netns) {
             return out(self.attributed(traced));
         }
         while self.waiting.len() >= self.limit.max(1) {
@@ -100,11 +109,20 @@ impl Attribution {
         now: Ktime,
         out: &mut impl FnMut(AttributedExchange),
     ) -> Option<u64> {
-        let (netns, forgotten) = match update {
-            WorkloadUpdate::Pod(pod) => (pod.netns, self.pods.insert(pod)),
-            WorkloadUpdate::Gone { netns } => (netns, self.pods.mark_gone(netns, now)),
+        let forgotten = match update {
+            WorkloadUpdate::Pod(pod) => self.pod(pod),
+            WorkloadUpdate::Gone { netns } => self.pods.mark_gone(netns, now),
+            WorkloadUpdate::Cluster(ClusterUpdate::Address { address, peer }) => {
+                // Nobody waits for the name of the other end, which many have not.
+                self.cluster.set_address(address, peer);
+                return None;
+            }
+            WorkloadUpdate::Cluster(ClusterUpdate::Pod { namespace, name, identity }) => {
+                self.identity(format!("{namespace}/{name}"), identity);
+                None
+            }
         };
-        self.release_netns(netns, out);
+        self.release_known(out);
         forgotten.inspect(|netns| self.routes.forget(*netns))
     }
 
@@ -132,31 +150,36 @@ impl Attribution {
         self.waiting.front().map(|waiting| waiting.until).into_iter().chain(self.pods.next_deadline()).min()
     }
 
-    pub(crate) fn tables(&self) -> [TableSnapshot; 3] {
+    pub(crate) fn tables(&self) -> [TableSnapshot; 5] {
         let (entries, limit) = (self.waiting.len() as u64, self.limit as u64);
+        let [identities, addresses] = self.cluster.tables();
         [
             self.pods.table(),
             self.routes.table(),
             TableSnapshot { table: "identity_waiting", entries, limit, evicted: self.overflowed },
+            identities,
+            addresses,
         ]
     }
 
-    fn release_front(&mut self, out: &mut impl FnMut(AttributedExchange)) {
-        if let Some(Waiting { until: _, traced }) = self.waiting.pop_front() {
-            out(self.attributed(traced));
+    /// A pod is there. Gives the netns that had to be forgotten for it.
+    fn pod(&mut self, pod: Pod) -> Option<u64> {
+        let netns = pod.netns;
+        let forgotten = self.pods.insert(pod);
+        if let Some(entry) = self.pods.get_mut(netns) {
+            entry.identity =
+                entry.label.as_deref().and_then(|label| self.cluster.identity(label, &entry.pod));
         }
+        forgotten
     }
 
-    fn release_netns(&mut self, netns: u64, out: &mut impl FnMut(AttributedExchange)) {
-        let is_its = |waiting: &Waiting| waiting.traced.joined.exchange.flow.netns == netns;
-        if !self.waiting.iter().any(is_its) {
-            return;
-        }
-        let (released, waiting): (VecDeque<_>, _) =
-            std::mem::take(&mut self.waiting).into_iter().partition(is_its);
-        self.waiting = waiting;
-        for Waiting { until: _, traced } in released {
-            out(self.attributed(traced));
+    /// The cluster says who the pod `namespace/name` is.
+    fn identity(&mut self, label: String, identity: Option<Identity>) {
+        self.cluster.set_identity(label.clone(), identity);
+        for entry in self.pods.iter_mut().filter(|entry| entry.label.as_deref() == Some(label.as_str())) {
+            // Who is gone stays who he was.
+            let identity = self.cluster.identity(&label, &entry.pod);
+            entry.identity = identity.or_else(|| entry.identity.take());
         }
     }
 
@@ -165,17 +188,20 @@ impl Attribution {
         let own = self.pods.get(joined.exchange.flow.netns);
         let address = joined.exchange.flow.peer.ip();
         let peer = self.pods.at(address);
-        let peer_pod = peer.and_then(|entry| entry.label.clone());
+        let own_peer = peer.and_then(|entry| entry.label.clone());
+        let (peer_pod, peer_service) = self.cluster.names(own_peer, address);
         let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
-        let peer_network =
-            if peer_pod.is_none() { network().map(|(_, name)| Arc::clone(name)) } else { None };
+        let nameless = peer_pod.is_none() && peer_service.is_none();
+        let peer_network = if nameless { network().map(|(_, name)| Arc::clone(name)) } else { None };
         AttributedExchange {
             pod: own.and_then(|entry| entry.label.clone()),
-            identity: own.map(|entry| Arc::clone(&entry.pod)),
+            owner: own.map(|entry| Arc::clone(&entry.pod)),
             route,
             netns_inode: own.map_or(0, |entry| entry.pod.netns_inode),
+            identity: own.and_then(|entry| entry.identity.clone()),
             peer_pod,
+            peer_service,
             peer_network,
             clock_offset: self.clock_offset,
             joined,

@@ -1,12 +1,14 @@
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use crate::RouteConfig;
+use crate::{PortFilter, RouteConfig};
 
 /// The part of the configuration that the pipeline needs. Immutable: another one replaces it whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// Which connections are wanted at all.
+    pub ports: PortFilter,
     /// The most bytes of a message's head (start line and header fields) that are buffered and parsed whole. Of a longer one of
     /// HTTP/1 what matters is read all the same; one of HTTP/2 is kept up to 64 KiB.
     pub max_header_bytes: usize,
@@ -42,7 +44,7 @@ pub struct Limits {
     pub join_wait: u64,
     /// The same for a client to read its response, when all else is known; nothing waits for such an exchange. In ns.
     pub read_wait: u64,
-    /// How long an exchange waits for the name of its pod, in ns.
+    /// How long an exchange waits for the name of its pod, and for what the cluster says of it, in ns.
     pub identity_wait: u64,
     /// Exchanges that wait for each of these; the oldest goes on without.
     pub waiting_exchanges: usize,
@@ -50,6 +52,8 @@ pub struct Limits {
     pub requests: usize,
     /// Vantages whose bytes are accounted for; further ones are counted together.
     pub vantages: usize,
+    /// Addresses that the cluster says something of; further ones stay unknown.
+    pub addresses: usize,
     /// Pods that have series of their own; further ones share one.
     pub pods: usize,
 }
@@ -57,6 +61,7 @@ pub struct Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            ports: PortFilter::default(),
             max_header_bytes: 8192,
             redact_query: true,
             redact_headers: ["authorization", "cookie", "set-cookie"].map(str::to_owned).into(),
@@ -86,6 +91,7 @@ impl Default for Limits {
             waiting_exchanges: 16_384,
             requests: 131_072,
             vantages: 8192,
+            addresses: 65_536,
             pods: 4096,
         }
     }

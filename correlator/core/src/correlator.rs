@@ -92,7 +92,7 @@ impl Correlator {
             Input::Clock(ClockOffset(offset)) => meaning.attribution.set_clock_offset(offset),
             Input::Config(config) => {
                 meaning.configure(&config);
-                wire.configure(config);
+                wire.configure(config, &mut Downstage { meaning, sink });
             }
         }
     }
@@ -131,6 +131,7 @@ impl Correlator {
             flows: flows(&stats),
             records: records(&stats, causality.unused()),
             tables: self.tables(),
+            missing_identities: attribution.missing(),
             series_overflow: aggregate.overflow(),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Connection, Ktime, Link, Phases, Pod, Propagation};
+use crate::{Connection, Identity, Ktime, Link, Phases, Pod, Propagation};
 
 /// Which end of the exchange the pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,14 +259,18 @@ pub struct AttributedExchange {
     pub phases: Phases,
     /// `namespace/name` of the pod.
     pub pod: Option<Arc<str>>,
-    /// All that is known of the pod.
-    pub identity: Option<Arc<Pod>>,
+    /// The pod as its runtime told of it, where that was known in time.
+    pub owner: Option<Arc<Pod>>,
     /// What kind of thing its path asks for: bounded, however many paths there are.
     pub route: Option<Arc<str>>,
     /// Inode number of the pod's netns; 0 while unknown.
     pub netns_inode: u64,
-    /// `namespace/name` of the pod at the other end, where it is one of ours.
+    /// Who that pod is, as the cluster says: what its spans' resource is made of.
+    pub identity: Option<Arc<Identity>>,
+    /// `namespace/name` of the pod at the other end, where it is one of this node, or the cluster says so.
     pub peer_pod: Option<Arc<str>>,
+    /// `namespace/name` of the service at the other end, where the cluster says that the address is one's.
+    pub peer_service: Option<Arc<str>>,
     /// Name of the network that the other end is in, where it is no pod.
     pub peer_network: Option<Arc<str>>,
     /// What to add to `Ktime` for the time since the epoch, in ns.

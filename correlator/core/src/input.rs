@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use weft_abi::LOSS_REASONS;
 
-use crate::Config;
+use crate::{ClusterUpdate, Config};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub enum Input<'a> {
 #[serde(transparent)]
 pub struct ClockOffset(pub i64);
 
-/// A change in who is behind a netns.
+/// A change in who is behind a netns or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkloadUpdate {
@@ -59,6 +59,8 @@ pub enum WorkloadUpdate {
         /// Its cookie.
         netns: u64,
     },
+    /// The cluster says who pods are, and whose addresses.
+    Cluster(ClusterUpdate),
 }
 
 /// A change in what is known of the processes behind sockets.

@@ -41,6 +41,8 @@ impl AttributedExchange {
         map.serialize_entry("side", exchange.side.name())?;
         map.serialize_entry("vantage", vantage_name(exchange.vantage))?;
         optional(map, "pod", self.pod.as_deref())?;
+        let workload = self.identity.as_deref().and_then(|identity| identity.workload.as_ref());
+        optional(map, "workload", workload.map(|workload| workload.name.as_str()))?;
         optional(map, "netns", known(self.netns_inode))
     }
 
@@ -48,6 +50,7 @@ impl AttributedExchange {
         map.serialize_entry("local", &exchange.flow.local.socket_addr())?;
         map.serialize_entry("peer", &exchange.flow.peer.socket_addr())?;
         optional(map, "peer_pod", self.peer_pod.as_deref())?;
+        optional(map, "peer_service", self.peer_service.as_deref())?;
         optional(map, "peer_network", self.peer_network.as_deref())?;
         optional(map, "socket_cookie", known(exchange.socket_cookie))?;
         map.serialize_entry("stream_id", &exchange.stream_id)

@@ -16,11 +16,13 @@ mod correlator;
 mod exchange;
 mod histogram;
 mod id;
+mod identity;
 mod input;
 mod json;
 mod loss;
 mod packed;
 mod phase;
+mod ports;
 mod propagation;
 pub mod recording;
 pub mod redact;
@@ -44,6 +46,7 @@ pub use exchange::{
 };
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};
+pub use identity::{ClusterUpdate, Identity, Peer, Workload};
 pub use input::{
     ClockOffset, DirectionCount, GoProcess, Input, KernelCounters, Ktime, Pod, Probes, ProcessUpdate,
     VantageCounters, WorkloadUpdate,
@@ -51,6 +54,7 @@ pub use input::{
 pub use loss::{Balance, LossReport, VantageBalance};
 pub use packed::{Packed, Packer};
 pub use phase::Phases;
+pub use ports::PortFilter;
 pub use propagation::Propagation;
 pub use redact::StreamPlace;
 pub use route::{OTHER_ROUTE, RouteConfig, Template, TemplateError};

@@ -1,10 +1,10 @@
 //! Everything that the pipeline counts, at one moment, as plain data: the agent's metrics, its API and `weft top`
 //! are rendered from it. Counters never go backwards while a [`Correlator`](crate::Correlator) lives.
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::{Ktime, LossReport};
+use crate::{Identity, Ktime, LossReport};
 
 /// What the pipeline counted since it was made.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub records: RecordCounts,
     /// Tables and queues: how full, and what they had to let go.
     pub tables: Vec<TableSnapshot>,
+    /// Pods of which the cluster did not say in time who they are.
+    pub missing_identities: u64,
     /// How often an exchange or connection event had to share a series because there were `Limits::pods`.
     pub series_overflow: u64,
 }
@@ -112,11 +114,19 @@ pub struct PodSnapshot {
     pub uid: String,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Who it is, as the cluster says.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
+    pub identity: Option<Arc<Identity>>,
     /// Its netns is gone; the counters stay for a while.
     pub gone: bool,
     /// What was counted.
     #[serde(flatten)]
     pub series: PodSeries,
+}
+
+/// What many have, as if it were one's own.
+fn shared<S: Serializer>(identity: &Option<Arc<Identity>>, serializer: S) -> Result<S::Ok, S::Error> {
+    identity.as_deref().serialize(serializer)
 }
 
 /// What is counted for a pod.

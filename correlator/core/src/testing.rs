@@ -36,10 +36,12 @@ pub(crate) fn attributed(joined: JoinedExchange) -> AttributedExchange {
         joined,
         phases: Phases::default(),
         pod: None,
+        owner: None,
         identity: None,
         route: None,
         netns_inode: 0,
         peer_pod: None,
+        peer_service: None,
         peer_network: None,
         clock_offset: 0,
     }

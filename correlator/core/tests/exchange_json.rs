@@ -1,13 +1,13 @@
 //! The JSON of an exchange is what people's scripts read: compared with files, byte for byte.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use weft_abi::{VANTAGE_LO, VANTAGE_VETH};
 use weft_core::{
     Anomalies, Anomaly, App, AttributedExchange, Connection, Endpoint, ErrorCode, Evidence, Exchange,
-    FlowControl, FlowId, Grpc, JoinedExchange, Ktime, Link, MessageSpan, Messages, Phases, Protocol, Side,
-    SpanId, Tcp, Tls, TlsVersion,
+    FlowControl, FlowId, Grpc, Identity, JoinedExchange, Ktime, Link, MessageSpan, Messages, Phases,
+    Protocol, Side, SpanId, Tcp, Tls, TlsVersion, Workload,
 };
 
 fn endpoint(address: &str, port: u16) -> Endpoint {
@@ -78,9 +78,14 @@ fn full() -> AttributedExchange {
         joined: JoinedExchange { exchange, app },
         pod: Some("shop/orders-1".into()),
         netns_inode: 4_026_532_200,
+        identity: Some(Arc::new(Identity {
+            workload: Some(Workload { kind: "Deployment".into(), name: "orders".into() }),
+            ..Identity::default()
+        })),
         peer_pod: Some("shop/gateway-1".into()),
+        peer_service: None,
         peer_network: None,
-        identity: None,
+        owner: None,
         route: None,
         clock_offset: 1_700_000_000_000_000_000,
     }
@@ -124,9 +129,11 @@ fn minimal() -> AttributedExchange {
         joined: JoinedExchange { exchange, app: App::default() },
         pod: None,
         netns_inode: 0,
-        peer_pod: None,
-        peer_network: None,
         identity: None,
+        peer_pod: None,
+        peer_service: None,
+        peer_network: None,
+        owner: None,
         route: None,
         clock_offset: 0,
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proptest::{collection::vec, prelude::*};
 use weft_core::{
-    ClockOffset, Config, DirectionCount, Input, KernelCounters, Ktime, Pod, VantageCounters, WorkloadUpdate,
+    ClockOffset, ClusterUpdate, Config, DirectionCount, Identity, Input, KernelCounters, Ktime, Peer, Pod,
+    VantageCounters, Workload, WorkloadUpdate,
     recording::{self, Decoded, EncodeError, End, Reader, RecordingError},
 };
 
@@ -43,6 +44,19 @@ fn inputs() -> Vec<Input<'static>> {
         Input::KernelCounters(counters()),
         Input::Tick(Ktime(u64::MAX)),
         Input::Workload(WorkloadUpdate::Gone { netns: 4711 }),
+        Input::Workload(WorkloadUpdate::Cluster(ClusterUpdate::Pod {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            identity: Some(Identity {
+                workload: Some(Workload { kind: "Deployment".into(), name: "orders".into() }),
+                labels: [("tier".to_owned(), "\"front\"".to_owned())].into(),
+                ..Identity::default()
+            }),
+        })),
+        Input::Workload(WorkloadUpdate::Cluster(ClusterUpdate::Address {
+            address: "fd00::2".parse().unwrap(),
+            peer: Some(Peer::Service { namespace: "shop".into(), name: "stock".into() }),
+        })),
     ]
 }
 

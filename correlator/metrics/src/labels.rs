@@ -23,6 +23,8 @@ pub struct Labels {
     pub status: Status,
     /// `namespace/name` of the pod at the other end, or the name of its network.
     pub peer: Arc<str>,
+    /// `namespace/name` of the service at the other end.
+    pub service: Arc<str>,
     /// Whom a client asked for; a server's is empty.
     pub server: Arc<str>,
     /// `1.1` or `2`.
@@ -47,6 +49,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) route: &'a str,
     pub(crate) status: Status,
     pub(crate) peer: &'a str,
+    pub(crate) service: &'a str,
     pub(crate) server: &'a str,
     pub(crate) version: &'static str,
 }
@@ -55,6 +58,7 @@ impl<'a> Wanted<'a> {
     pub(crate) fn of(attributed: &'a AttributedExchange, family: Family) -> Self {
         let exchange = &attributed.joined.exchange;
         let peer = attributed.peer_pod.as_deref().or(attributed.peer_network.as_deref());
+        let service = attributed.peer_service.as_deref().unwrap_or("");
         let server = match exchange.side {
             Side::Server => "",
             Side::Client => {
@@ -70,7 +74,7 @@ impl<'a> Wanted<'a> {
         };
         let version = if exchange.protocol == Protocol::Http1 { "1.1" } else { "2" };
         let status = status.map_or(Status::Unknown, Status::Code);
-        Self { method, route, status, peer: peer.unwrap_or(""), server, version }
+        Self { method, route, status, peer: peer.unwrap_or(""), service, server, version }
     }
 
     /// With all that anybody could choose being one of too many.
@@ -80,37 +84,47 @@ impl<'a> Wanted<'a> {
             route: OTHER,
             status: Status::Other,
             peer: OTHER,
+            service: OTHER,
             server: OTHER,
             version: OTHER,
         }
     }
 
     pub(crate) fn to_labels(self) -> Labels {
-        let Self { method, route, status, peer, server, version } = self;
-        Labels { method, route: route.into(), status, peer: peer.into(), server: server.into(), version }
+        let Self { method, route, status, peer, service, server, version } = self;
+        Labels {
+            method,
+            route: route.into(),
+            status,
+            peer: peer.into(),
+            service: service.into(),
+            server: server.into(),
+            version,
+        }
     }
 }
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { method, route, status, peer, server, version } = self;
-        (*method, &**route, *status, &**peer, &**server, *version).hash(state);
+        let Self { method, route, status, peer, service, server, version } = self;
+        (*method, &**route, *status, &**peer, &**service, &**server, *version).hash(state);
     }
 }
 
 impl Hash for Wanted<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { method, route, status, peer, server, version } = *self;
-        (method, route, status, peer, server, version).hash(state);
+        let Self { method, route, status, peer, service, server, version } = *self;
+        (method, route, status, peer, service, server, version).hash(state);
     }
 }
 
 impl Equivalent<Labels> for Wanted<'_> {
     fn equivalent(&self, labels: &Labels) -> bool {
-        let Labels { method, route, status, peer, server, version } = labels;
+        let Labels { method, route, status, peer, service, server, version } = labels;
         self.route == &**route
             && self.status == *status
             && self.peer == &**peer
+            && self.service == &**service
             && self.server == &**server
             && self.method == *method
             && self.version == *version

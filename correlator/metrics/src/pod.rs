@@ -27,6 +27,7 @@ pub(crate) struct FamilySeries {
     pub(crate) bodies: Bodies,
     routes: Guard<Arc<str>>,
     peers: Guard<Arc<str>>,
+    services: Guard<Arc<str>>,
     servers: Guard<Arc<str>>,
     statuses: Guard<Status>,
 }
@@ -91,6 +92,7 @@ impl FamilySeries {
         let cut = [
             self.routes.bound(&mut labels.route, other, limit),
             self.peers.bound(&mut labels.peer, other, limit),
+            self.services.bound(&mut labels.service, other, limit),
             self.servers.bound(&mut labels.server, other, limit),
             self.statuses.bound(&mut labels.status, || Status::Other, limit),
         ];
@@ -109,11 +111,16 @@ impl FamilySeries {
     }
 
     fn rebuild_guards(&mut self) {
-        let Self { series, bodies: _, routes, peers, servers, statuses } = self;
-        [&mut *routes, &mut *peers, &mut *servers].into_iter().for_each(Guard::forget);
+        let Self { series, bodies: _, routes, peers, services, servers, statuses } = self;
+        [&mut *routes, &mut *peers, &mut *services, &mut *servers].into_iter().for_each(Guard::forget);
         statuses.forget();
-        for Labels { route, status, peer, server, .. } in series.keys() {
-            for (guard, value) in [(&mut *routes, route), (&mut *peers, peer), (&mut *servers, server)] {
+        for Labels { route, status, peer, service, server, .. } in series.keys() {
+            for (guard, value) in [
+                (&mut *routes, route),
+                (&mut *peers, peer),
+                (&mut *services, service),
+                (&mut *servers, server),
+            ] {
                 guard.note(Arc::clone(value));
             }
             statuses.note(*status);

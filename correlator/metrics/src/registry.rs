@@ -61,12 +61,18 @@ pub struct PodFamily<'a> {
 /// The series. One thread counts, any may look.
 #[derive(Debug)]
 pub struct Registry {
-    settings: Settings,
-    /// By netns cookie; [`SHARED`] is that of pods beyond the limit.
-    pods: Mutex<BTreeMap<u64, Arc<Mutex<Pod>>>>,
+    pods: Mutex<Pods>,
     series: AtomicUsize,
     expired: AtomicU64,
     overflow: [AtomicU64; Family::ALL.len()],
+}
+
+/// The pods, and the bounds in force: whoever counts asks for both.
+#[derive(Debug)]
+struct Pods {
+    settings: Settings,
+    /// [`SHARED`] is that of pods beyond the limit.
+    by_netns: BTreeMap<u64, Arc<Mutex<Pod>>>,
 }
 
 /// No netns has this cookie.
@@ -76,12 +82,16 @@ impl Registry {
     /// One without series.
     pub fn new(settings: Settings) -> Self {
         Self {
-            settings,
-            pods: Mutex::default(),
+            pods: Mutex::new(Pods { settings, by_netns: BTreeMap::new() }),
             series: AtomicUsize::new(0),
             expired: AtomicU64::new(0),
             overflow: Default::default(),
         }
+    }
+
+    /// Other bounds are in force. What is there stays until it is idle: smaller ones concern what is new.
+    pub fn configure(&self, settings: Settings) {
+        lock(&self.pods).settings = settings;
     }
 
     /// Counts an exchange, if it is a complete one.
@@ -93,8 +103,8 @@ impl Registry {
         };
         let last = response.last_byte;
         let duration = last.since(exchange.request.first_byte);
-        let (pod, shared) = self.pod(exchange.flow.netns);
-        let room = self.series.load(Ordering::Relaxed) < self.settings.series_limit;
+        let (pod, shared, settings) = self.pod(exchange.flow.netns);
+        let room = self.series.load(Ordering::Relaxed) < settings.series_limit;
         let mut pod = lock(&pod);
         if !shared && pod.name.as_deref() != attributed.pod.as_deref() {
             pod.name.clone_from(&attributed.pod);
@@ -102,7 +112,7 @@ impl Registry {
         let Counted { new, overflow } = pod.family_mut(family).record(
             (attributed, Wanted::of(attributed, family)),
             (duration, last),
-            self.settings.label_cardinality_limit,
+            settings.label_cardinality_limit,
             room,
         );
         self.series.fetch_add(usize::from(new), Ordering::Relaxed);
@@ -111,14 +121,15 @@ impl Registry {
 
     /// Forgets series that counted nothing for too long, and pods without any.
     pub fn expire(&self, now: Ktime) {
-        let since = Ktime(now.0.saturating_sub(self.settings.idle));
+        let idle = lock(&self.pods).settings.idle;
+        let since = Ktime(now.0.saturating_sub(idle));
         for (netns, pod) in self.all() {
             let gone = lock(&pod).expire(since);
             self.series.fetch_sub(gone, Ordering::Relaxed);
             self.expired.fetch_add(gone as u64, Ordering::Relaxed);
             let mut pods = lock(&self.pods);
             if lock(&pod).len() == 0 {
-                pods.remove(&netns);
+                pods.by_netns.remove(&netns);
             }
         }
     }
@@ -144,16 +155,17 @@ impl Registry {
         }
     }
 
-    /// The pod of a netns, and whether it is the one that many share.
-    fn pod(&self, netns: u64) -> (Arc<Mutex<Pod>>, bool) {
+    /// The pod of a netns, whether it is the one that many share, and the bounds.
+    fn pod(&self, netns: u64) -> (Arc<Mutex<Pod>>, bool, Settings) {
         let mut pods = lock(&self.pods);
-        let own = pods.len() < self.settings.pods || pods.contains_key(&netns);
+        let Pods { settings, by_netns } = &mut *pods;
+        let own = by_netns.len() < settings.pods || by_netns.contains_key(&netns);
         let key = if own { netns } else { SHARED };
-        (Arc::clone(pods.entry(key).or_default()), key == SHARED)
+        (Arc::clone(by_netns.entry(key).or_default()), key == SHARED, *settings)
     }
 
     fn all(&self) -> Vec<(u64, Arc<Mutex<Pod>>)> {
-        lock(&self.pods).iter().map(|(netns, pod)| (*netns, Arc::clone(pod))).collect()
+        lock(&self.pods).by_netns.iter().map(|(netns, pod)| (*netns, Arc::clone(pod))).collect()
     }
 }
 

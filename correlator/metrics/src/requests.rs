@@ -71,7 +71,7 @@ fn each(registry: &Registry, family: Family, mut show: impl FnMut(&[Label<'_>], 
         let own = labels_of(pod, netns);
         for (labels, series) in all {
             let status = status(labels.status, family);
-            let mut known = Vec::with_capacity(9);
+            let mut known = Vec::with_capacity(10);
             known.extend(own.labels());
             known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
             show(&known, series);
@@ -80,7 +80,8 @@ fn each(registry: &Registry, family: Family, mut show: impl FnMut(&[Label<'_>], 
 }
 
 /// What was asked for, of whom, and what came of it.
-fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 7] {
+fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 8] {
+    let is_server = family.side() == Side::Server;
     let error = if is_error(labels.status, family) { status } else { "" };
     let (route, code) = if family.is_rpc() {
         ("rpc_method", "rpc_response_status_code")
@@ -94,7 +95,8 @@ fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 
         ("error_type", error),
         ("network_protocol_version", labels.version),
         ("server_address", &labels.server),
-        (if family.side() == Side::Server { "source_pod" } else { "destination_pod" }, &labels.peer),
+        (if is_server { "source_service" } else { "destination_service" }, &labels.service),
+        (if is_server { "source_pod" } else { "destination_pod" }, &labels.peer),
     ]
 }
 

@@ -48,7 +48,9 @@ fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
         identity: None,
         route: Some(Arc::from(route)),
         netns_inode: 0,
+        owner: None,
         peer_pod: None,
+        peer_service: None,
         peer_network: None,
         clock_offset: 1000,
     }
@@ -195,4 +197,25 @@ fn idle_series_go_and_make_room() {
     assert_eq!(registry.counts().overflow[0], 0, "the value of the series that went is free");
     registry.expire(Ktime(9_000_000_000));
     assert_eq!((registry.counts().series, routes(&registry, Family::HttpServer)), (0, Vec::new()));
+}
+
+#[test]
+fn other_bounds_concern_what_is_new() {
+    let registry = registry(2, 1000);
+    for route in ["/a", "/b", "/c"] {
+        registry.record(&exchange(7, route, 5_000_000));
+    }
+    assert_eq!(registry.counts().overflow[0], 1);
+    registry.configure(Settings { label_cardinality_limit: 4, ..Settings::default() });
+    registry.record(&exchange(7, "/c", 5_000_000));
+    registry.configure(Settings { label_cardinality_limit: 1, series_limit: 1, ..Settings::default() });
+    for route in ["/a", "/d"] {
+        registry.record(&exchange(7, route, 5_000_000));
+    }
+    let expected = [("/a", 2), ("/b", 1), ("/c", 1), (OTHER, 2)];
+    assert_eq!(
+        routes(&registry, Family::HttpServer),
+        expected.map(|(route, count)| (route.to_owned(), count)),
+        "what is there goes on, and nothing is dropped"
+    );
 }

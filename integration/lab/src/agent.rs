@@ -1,5 +1,7 @@
 //! `weft agent` with a bpffs, a state folder and a listener of its own.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub struct Agent {
     lab: Lab,
     weft: PathBuf,
     config: PathBuf,
+    environment: BTreeMap<String, OsString>,
     process: Option<Process>,
 }
 
@@ -63,7 +66,13 @@ impl Agent {
     pub fn prepare(lab: &Lab, weft: &Path, config: Value) -> Result<Self> {
         mount_bpffs(&lab.bpffs())?;
         let path = lab.file("config", "agent.yaml")?;
-        let agent = Self { lab: lab.clone(), weft: weft.to_owned(), config: path, process: None };
+        let agent = Self {
+            lab: lab.clone(),
+            weft: weft.to_owned(),
+            config: path,
+            environment: BTreeMap::new(),
+            process: None,
+        };
         agent.write_config(config)?;
         Ok(agent)
     }
@@ -74,6 +83,16 @@ impl Agent {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_config(&self, config: Value) -> Result<()> {
+        let next = self.config.with_extension("next");
+        fs::write(&next, self.document(config)?)?;
+        fs::rename(&next, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+    }
+
+    /// `config` merged over the lab's own, as text.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn document(&self, config: Value) -> Result<String> {
         let mut document = json!({
             "paths": {
                 "bpffs": self.lab.bpffs(),
@@ -84,9 +103,12 @@ impl Agent {
         });
         merge(&mut document, config);
         // JSON is YAML.
-        let next = self.config.with_extension("next");
-        fs::write(&next, serde_json::to_vec_pretty(&document)?)?;
-        fs::rename(&next, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+        Ok(serde_json::to_string_pretty(&document)?)
+    }
+
+    /// Sets a variable of its environment, for when it is started next.
+    pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.insert(name.to_owned(), value.into());
     }
 
     /// The path of its configuration file.
@@ -113,6 +135,8 @@ impl Agent {
         let _ = fs::remove_file(self.listen_file());
         let mut command = Command::new(&self.weft);
         command.args(["agent", "--config"]).arg(&self.config).stdout(Stdio::null());
+        // The machine's own cluster is none of the lab's business.
+        command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").envs(&self.environment);
         self.process = Some(Process::start(&self.lab, None, "agent", &mut command)?);
         Ok(())
     }

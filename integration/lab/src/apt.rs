@@ -34,13 +34,19 @@ pub const PROMETHEUS: [Program; 2] = [
     Program { binary: "promtool", package: "prometheus", why: "to check metrics" },
 ];
 
+/// What makes keys.
+pub const OPENSSL: Program = Program { binary: "openssl", package: "openssl", why: "to make keys" };
+
+/// What asks an API server.
+pub const CURL: Program = Program { binary: "curl", package: "curl", why: "a client" };
+
 /// The peers that speak in front of weft and tshark, but for those that are built here.
 pub const PEERS: [Program; 7] = [
     Program { binary: "nginx", package: "nginx-light", why: "a server" },
     Program { binary: "haproxy", package: "haproxy", why: "a proxy" },
     Program { binary: "node", package: "nodejs", why: "a server" },
     Program { binary: "python3", package: "python3", why: "a server" },
-    Program { binary: "curl", package: "curl", why: "a client" },
+    CURL,
     Program { binary: "nghttp", package: "nghttp2-client", why: "a client" },
     Program { binary: "wrk", package: "wrk", why: "a client" },
 ];

@@ -22,6 +22,7 @@ pub mod agent;
 pub mod apt;
 pub mod capture;
 mod cni_cache;
+mod config_map;
 mod conflist;
 pub mod delayed;
 pub mod disorder;
@@ -60,6 +61,7 @@ pub mod wire_times;
 
 pub use agent::Agent;
 pub use capture::Capture;
+pub use config_map::ConfigMap;
 pub use conflist::WeftCni;
 pub use disorder::Disorder;
 pub use lab::{Lab, LabOptions};

@@ -69,9 +69,17 @@ impl Pod {
     /// # Errors
     /// What the chain said, word for word; what it had done until then is undone.
     pub fn create(lab: &Lab, namespace: &str, name: &str) -> Result<Self> {
+        Self::create_as(lab, namespace, name, &uid()?)
+    }
+
+    /// The same with the uid that a cluster has given it.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_as(lab: &Lab, namespace: &str, name: &str, uid: &str) -> Result<Self> {
         let netns = NetNs::create(&format!("{}-{namespace}-{name}", lab.id()))?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let (uid, result, add_took) = (uid()?, CniResult::default(), Duration::ZERO);
+        let (uid, result, add_took) = (uid.to_owned(), CniResult::default(), Duration::ZERO);
         let mut pod =
             Self { netns, namespace, name, uid, result, add_took, log: String::new(), lab: lab.clone() };
         let begin = Instant::now();

@@ -68,6 +68,23 @@ impl GoBinaries {
     }
 }
 
+/// Builds kube-apiserver and etcd (`server`) into `<target>/lab/kubernetes`, which takes minutes the first time; says where.
+///
+/// # Errors
+/// Without a Go toolchain, or what the build said.
+pub fn kubernetes_binaries() -> Result<PathBuf> {
+    let (bin, _lock) = bin_dir()?;
+    let dir = bin.with_file_name("kubernetes");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    // What it says it is decides which of its features are on.
+    let version = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 \
+                   -X k8s.io/component-base/version.gitMinor=36";
+    go_build("integration/kubernetes", "tool", &dir, |command| {
+        command.args(["-ldflags", version]);
+    })?;
+    Ok(dir)
+}
+
 /// Where the Go programs are, and a lock on them: of two labs at once, the second must not start a program that the first
 /// is writing.
 ///

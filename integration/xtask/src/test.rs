@@ -75,6 +75,7 @@ fn stages(options: &Options) -> Vec<Stage> {
     }
     if options.full {
         stages.push(Stage { name: "phases", hindrance: no_privileges(), run: phases });
+        stages.push(Stage { name: "a cluster's API", hindrance: no_privileges(), run: kubernetes });
         stages.push(Stage { name: "other kernels", hindrance: no_privileges(), run: kernels });
         stages.push(Stage { name: "dependencies (cargo-deny)", hindrance: None, run: dependencies });
     }
@@ -135,6 +136,21 @@ fn phases() -> Result<()> {
         "weft-lab",
         "--test",
         "phases",
+        "--",
+        "--ignored",
+        "--test-threads",
+        "1",
+    ]))
+}
+
+/// A real API server, which takes minutes to build the first time.
+fn kubernetes() -> Result<()> {
+    run(cargo().args([
+        "test",
+        "-p",
+        "weft-lab",
+        "--test",
+        "kubernetes",
         "--",
         "--ignored",
         "--test-threads",

@@ -19,6 +19,7 @@ mod parents;
 mod probe;
 mod process;
 mod reading;
+mod ring;
 mod run;
 mod runnable;
 mod segment;

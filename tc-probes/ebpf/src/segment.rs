@@ -1,6 +1,5 @@
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::BPF_RB_NO_WAKEUP,
     helpers::generated::{bpf_get_socket_cookie, bpf_skb_load_bytes},
     programs::TcContext,
 };
@@ -16,6 +15,7 @@ use crate::{
     maps::{PORT_FILTER, Parts, RECORDS, SCRATCH, Scratch, Seen},
     packet::{self, Packet, Reject},
     reading::forget,
+    ring,
     vantage::{self, Word},
 };
 
@@ -211,7 +211,7 @@ fn submit_record(scratch: *mut Scratch, captured: u32) -> bool {
     let size = size_of::<Segment>() + captured as usize;
     // SAFETY: the scratch is this CPU's, and `size` is within it: `captured` is at most MAX_CAPTURE.
     let record = unsafe { core::slice::from_raw_parts(addr_of_mut!((*scratch).segment).cast::<u8>(), size) };
-    let submitted = RECORDS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_ok();
+    let submitted = RECORDS.output::<[u8]>(record, ring::flags(size)).is_ok();
     if !submitted {
         loss::count(LossReason::RingFullSegment);
     }

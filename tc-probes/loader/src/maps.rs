@@ -1,9 +1,12 @@
 //! The pinned maps, each behind the few operations that user space has for it.
+use std::{mem::MaybeUninit, os::fd::OwnedFd, time::Duration};
+
 use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
     util::nr_cpus,
 };
+use rustix::{event::epoll, time::Timespec};
 use weft_abi::{
     Bank, CONTROL_FILTER_PORTS, Control, DirectionCounters, LOSS_REASONS, PORT_EXCLUDE, PORT_INCLUDE,
     Vantage, VantageKey,
@@ -144,6 +147,8 @@ impl Losses {
 pub struct Kernel {
     control: Array<MapData, Plain<Control>>,
     ports: Array<MapData, u8>,
+    /// The port filter as this process has written it; empty while it has not.
+    written: Vec<u8>,
     word: Control,
 }
 
@@ -156,7 +161,7 @@ impl Kernel {
         let control = Array::try_from(Map::Array(open(pins, "CONTROL")?)).map_err(failed("CONTROL"))?;
         let ports = Array::try_from(Map::Array(open(pins, "PORT_FILTER")?)).map_err(failed("PORT_FILTER"))?;
         let Plain(word) = control.get(&0, 0).map_err(failed("CONTROL"))?;
-        Ok(Self { control, ports, word })
+        Ok(Self { control, ports, written: Vec::new(), word })
     }
 
     /// The generation in force: of the agent in charge, or of the last one.
@@ -198,24 +203,34 @@ impl Kernel {
         if include.is_empty() && exclude.is_empty() {
             return Ok(());
         }
-        for port in 0..=u16::MAX {
-            let mut value = 0;
-            if include.is_empty() || include.contains(&port) {
-                value |= PORT_INCLUDE;
+        let filter = port_filter(include, exclude);
+        // Where writing fails, it is not known what is there.
+        let written = std::mem::take(&mut self.written);
+        for (port, value) in (0..).zip(&filter) {
+            if written.get(port as usize) != Some(value) {
+                self.ports.set(port, value, 0).map_err(failed("PORT_FILTER"))?;
             }
-            if exclude.contains(&port) {
-                value |= PORT_EXCLUDE;
-            }
-            self.ports.set(u32::from(port), value, 0).map_err(failed("PORT_FILTER"))?;
         }
+        self.written = filter;
         self.word.flags |= CONTROL_FILTER_PORTS;
         Ok(())
     }
 }
 
+/// A value for every port.
+fn port_filter(include: &[u16], exclude: &[u16]) -> Vec<u8> {
+    let mut filter = vec![if include.is_empty() { PORT_INCLUDE } else { 0 }; usize::from(u16::MAX) + 1];
+    for (ports, flag) in [(include, PORT_INCLUDE), (exclude, PORT_EXCLUDE)] {
+        ports.iter().for_each(|port| filter[usize::from(*port)] |= flag);
+    }
+    filter
+}
+
 /// The ring buffer's consumer. There must be one: whoever holds the agent's lock.
 pub struct ProbeRing {
     ring: RingBuf<MapData>,
+    /// Told when a program wakes the ring's consumer, once each time: what merely lies in the ring is no event.
+    wakes: OwnedFd,
 }
 
 impl ProbeRing {
@@ -224,7 +239,19 @@ impl ProbeRing {
     /// # Errors
     /// When it is not pinned, or cannot be mapped.
     pub fn open(pins: &Pins) -> Result<Self> {
-        Ok(Self { ring: open_ring(pins)? })
+        let ring = open_ring(pins)?;
+        let wakes = epoll::create(epoll::CreateFlags::CLOEXEC).at("epoll_create1")?;
+        let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&wakes, &ring, epoll::EventData::new_u64(0), edges).at("epoll_ctl")?;
+        Ok(Self { ring, wakes })
+    }
+
+    /// Returns when so much waits that a program asks for somebody, at the latest after `timeout`; says whether one asked.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut event = [MaybeUninit::uninit()];
+        // Interrupted: too early does no harm.
+        epoll::wait(&self.wakes, &mut event, timeout.as_ref()).is_ok_and(|(asked, _)| !asked.is_empty())
     }
 
     /// Hands over up to `limit` records, oldest first; gives how many there were.

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use weft_abi::{Bank, DirectionCounters, LOSS_REASONS, LossReason, MAX_CAPTURE, VANTAGE_SOCKETS, VantageKey};
-use weft_core::{DirectionCount, KernelCounters, Ktime, VantageCounters};
+use weft_core::{DirectionCount, KernelCounters, Ktime, PortFilter, VantageCounters};
 use weft_loader::{Counted, Kernel, Losses, Pins, Vantages, state::StateDir};
 
 use super::reported::{self, LossCounts, Unwritten, total, unrecorded};
@@ -41,12 +41,7 @@ impl Charge {
     ///
     /// # Errors
     /// When the maps are not pinned or cannot be written.
-    pub fn take(
-        pins: &Pins,
-        state: &StateDir,
-        ports: &[u16],
-        exclude_ports: &[u16],
-    ) -> Result<(Self, Undrained)> {
+    pub fn take(pins: &Pins, state: &StateDir, ports: &PortFilter) -> Result<(Self, Undrained)> {
         let mut kernel = Kernel::open(pins)?;
         let vantages = Vantages::open(pins)?;
         let losses = Losses::open(pins)?;
@@ -58,9 +53,19 @@ impl Charge {
         let now = Unwritten::now(&losses, &counted);
         let reported = Unwritten::reported(&reported_file, &now);
         let undrained = undrained(&reported.losses, &now.losses);
-        kernel.filter_ports(ports, exclude_ports)?;
+        kernel.filter_ports(&ports.include, &ports.exclude)?;
         kernel.take_charge(clock::monotonic().after(ALIVE).0, MAX_CAPTURE as u32)?;
         Ok((Self { kernel, vantages, losses, bank, base, reported, reported_file }, undrained))
+    }
+
+    /// Says which ports are wanted from now on.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    pub fn filter_ports(&mut self, ports: &PortFilter) -> Result<()> {
+        self.kernel.filter_ports(&ports.include, &ports.exclude)?;
+        self.kernel.beat(clock::monotonic().after(ALIVE).0)?;
+        Ok(())
     }
 
     /// The heartbeat. Gives the counters, and notes for the next agent what they report: from one look at the kernel's.

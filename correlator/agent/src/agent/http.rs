@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
 
-use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery, traces};
+use super::{listener::Bounded, metrics, pipeline::Published, reload, store::ExchangeQuery, traces};
 use crate::go::{GoHandle, view::View};
 
 /// The most exchanges of one answer.
@@ -38,6 +39,12 @@ pub struct Api {
     pub ready: Arc<AtomicBool>,
     /// What is known of Go processes.
     pub go: GoHandle,
+    /// What became of the configuration file.
+    pub configuration: Arc<ArcSwap<reload::Status>>,
+    /// How it is about the cluster's API.
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
 }
 
 impl Api {
@@ -81,14 +88,22 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::negotiate(accept);
     let registry = Arc::clone(&api.published.registry);
-    let spans = api.published.spans.by_decision();
-    let sources = metrics::Sources { registry, snapshot: api.snapshot(), spans, go: api.go.view() };
+    let configuration = api.configuration.load_full();
+    let sources = metrics::Sources {
+        registry,
+        snapshot: api.snapshot(),
+        spans: api.published.spans.by_decision(),
+        go: api.go.view(),
+        configuration,
+        cluster: Arc::clone(&api.cluster),
+        node: api.node.clone(),
+    };
     ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
     if api.ready.load(Ordering::Acquire) {
-        "ready\n".into_response()
+        format!("ready\n{}", api.configuration.load()).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "looking for pods\n").into_response()
     }

@@ -1,4 +1,6 @@
 //! What is known, under the names that dashboards ask for: docs/METRICS.md lists them.
+mod cluster;
+mod configuration;
 mod go;
 mod own;
 
@@ -11,6 +13,7 @@ use weft_metrics::{
     requests,
 };
 
+use super::reload;
 use crate::go::view::View;
 
 /// Where all of it comes from.
@@ -23,19 +26,28 @@ pub struct Sources {
     pub spans: [(&'static str, u64); 4],
     /// What is known of Go processes.
     pub go: Arc<View>,
+    /// What became of the configuration file.
+    pub configuration: Arc<reload::Status>,
+    /// How it is about the cluster's API.
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
 }
 
 /// The page for a scraper.
 pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let Sources { registry, snapshot, spans, go } = sources;
+    let Sources { registry, snapshot, spans, go, configuration, cluster, node } = sources;
     let mut page = Page::new(format);
     requests::write(&mut page, registry);
     own::write(&mut page, snapshot, registry);
     let help = "Exchanges by what sampling decided of their spans";
     labelled(&mut page, ("weft_spans_sampled", help, Kind::Counter), "decision", *spans);
     go::write(&mut page, go, snapshot);
+    cluster::write(&mut page, snapshot, cluster);
+    configuration::write(&mut page, configuration);
     // What scrapers join other metrics with: exactly one an instance.
-    let labels = [("service_name", "weft"), ("service_version", env!("CARGO_PKG_VERSION"))];
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = [("service_name", "weft"), ("service_version", version), ("k8s_node_name", node.as_str())];
     page.family("target", "What this instance is", Kind::Info).value(&labels, 1);
     page.finish()
 }

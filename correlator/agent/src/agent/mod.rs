@@ -4,12 +4,14 @@ mod discover;
 mod hints;
 mod http;
 mod known;
+mod kubernetes;
 mod listener;
 mod lock;
 mod metrics;
 mod pipeline;
 mod reconcile;
 mod recorder;
+mod reload;
 mod reported;
 mod store;
 pub mod tee;
@@ -17,6 +19,7 @@ mod traces;
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +30,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use weft_loader::{
     Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
@@ -34,28 +38,23 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 use self::{
-    charge::Charge,
-    http::Api,
-    lock::AgentLock,
-    pipeline::{Published, Results},
-    reconcile::Reconciler,
-    store::TraceStore,
+    charge::Charge, http::Api, lock::AgentLock, pipeline::Results, reconcile::Reconciler, store::TraceStore,
 };
 pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
-    go::{self, GoHandle},
+    go,
 };
 
 /// How often the pods are looked at when nobody said that anything changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. `file` is where the configuration is from, and is followed.
 ///
 /// # Errors
 /// When something that the agent needs is missing, each named with what to do; or when another agent is in charge.
-pub fn run(config: &Config) -> Result<()> {
+pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     refuse_without_means(config)?;
     let state = StateDir::new(&config.paths.state_dir);
     state.create().context("paths.state_dir cannot be used")?;
@@ -67,8 +66,8 @@ pub fn run(config: &Config) -> Result<()> {
     let _lock = AgentLock::take(&state, &pins)?;
     load_programs(config, &pins)?;
     weft_loader::give_back();
-    let (charge, undrained) =
-        Charge::take(&pins, &state, &config.capture.ports, &config.capture.exclude_ports)?;
+    let core_config = config.core();
+    let (charge, undrained) = Charge::take(&pins, &state, &core_config.ports)?;
     if undrained != charge::Undrained::default() {
         tracing::warn!(
             segments = undrained.segments,
@@ -78,7 +77,7 @@ pub fn run(config: &Config) -> Result<()> {
     }
     let (go, go_thread) = go::prepare();
     let (pipeline, published, core) = pipeline::start(
-        config.core(),
+        core_config,
         ProbeRing::open(&pins)?,
         Flows::take_over(&pins)?,
         charge,
@@ -91,7 +90,16 @@ pub fn run(config: &Config) -> Result<()> {
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published, go));
+    let configuration = Arc::new(ArcSwap::from_pointee(reload::Status::default()));
+    let appliers = reload::Appliers { pipeline: pipeline.clone(), go: go.clone() };
+    let status = Arc::clone(&configuration);
+    let reloader = file.map(|file| reload::Reloader::new(file, config.clone(), status, appliers));
+    runtime.spawn(reload::run(reloader));
+    let cluster = Arc::new(weft_kube::Status::default());
+    runtime.spawn(kubernetes::run(config.identity.clone(), Arc::clone(&cluster), pipeline.clone()));
+    let api =
+        Api { published, ready: Arc::default(), go, configuration, cluster, node: config.identity.node() };
+    let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
     runtime.shutdown_background();
     pipeline.stop();
     // A panic in the core has aborted the process already.
@@ -144,10 +152,8 @@ async fn serve(
     state: &StateDir,
     pins: Pins,
     pipeline: &PipelineHandle,
-    published: Published,
-    go: GoHandle,
+    api: Api,
 ) -> Result<()> {
-    let ready = Arc::new(AtomicBool::new(false));
     let (look, looks) = sync_channel(1);
     let reconciler = Reconciler::new(
         pins,
@@ -155,9 +161,9 @@ async fn serve(
         config.paths.cni_cache.clone(),
         config.attach_mode()?,
         pipeline.clone(),
-        go.clone(),
+        api.go.clone(),
     )?;
-    let first = Arc::clone(&ready);
+    let first = Arc::clone(&api.ready);
     thread::Builder::new()
         .name("weft-reconcile".into())
         .spawn(move || reconcile_loop(reconciler, &looks, &first))?;
@@ -172,7 +178,7 @@ async fn serve(
     }
     tracing::info!("listening on http://{address}");
     tokio::select! {
-        result = http::serve(listener, Api { published, ready, go }) => result,
+        result = http::serve(listener, api) => result,
         () = stop_signal() => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! The thread that owns the core: it drains the ring on a timer, and everything else comes to it through one bounded
 //! channel. What it knows leaves through the store of exchanges and the published snapshot.
+mod configure;
+
 use std::{
     sync::{
         Arc,
@@ -19,6 +21,7 @@ use weft_core::{
 use weft_loader::{Flows, GatheredRun, ProbeRing};
 use weft_metrics::Registry;
 
+pub use self::configure::Live;
 use super::{
     charge::Charge,
     known::Known,
@@ -28,8 +31,9 @@ use super::{
 };
 use crate::{clock, go::GoHandle};
 
-/// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each.
-const DRAIN_INTERVAL: Duration = Duration::from_millis(3);
+/// How long the thread sleeps when the ring is empty: a wake-up a record would cost the traced CPU an interrupt each, and
+/// each time the caches are somebody else's. A program that fills the ring faster ends the sleep.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Records between two looks at the channel.
 const BATCH: usize = 4096;
 /// How often the kernel's counters are read and the snapshot is published.
@@ -45,6 +49,11 @@ enum Command {
     /// Take what is left of a pod, then forget it.
     Retire {
         netns: u64,
+        done: SyncSender<()>,
+    },
+    /// Another configuration is in force.
+    Configure {
+        live: Box<Live>,
         done: SyncSender<()>,
     },
     Record(Tee),
@@ -79,6 +88,13 @@ impl PipelineHandle {
     pub fn publish(&self) {
         let (done, wait) = sync_channel(1);
         self.send(Command::Publish { done });
+        let _ = wait.recv();
+    }
+
+    /// Returns when this is in force.
+    pub fn configure(&self, live: Live) {
+        let (done, wait) = sync_channel(1);
+        self.send(Command::Configure { live: Box::new(live), done });
         let _ = wait.recv();
     }
 
@@ -142,13 +158,12 @@ pub fn start(
     };
     let pipeline = Pipeline {
         correlator,
-        config,
         ring,
         sink: AgentSink { flows, runs: left, recorder },
         charge,
         published: published.clone(),
         commands: receiver,
-        known: Known::default(),
+        known: Known::new(config),
         go,
         tee: None,
         publish_at: Ktime(0),
@@ -192,7 +207,6 @@ fn handle(input: Input<'_>, correlator: &mut Correlator, sink: &mut AgentSink, t
 
 struct Pipeline {
     correlator: Correlator,
-    config: Arc<weft_core::Config>,
     ring: ProbeRing,
     sink: AgentSink,
     charge: Charge,
@@ -222,7 +236,7 @@ impl Pipeline {
             }
             self.keep_time(drained < BATCH);
             if drained < BATCH {
-                thread::sleep(DRAIN_INTERVAL);
+                self.ring.wait(DRAIN_INTERVAL);
             }
         }
         // What was recorded until now is not lost: it waits in the ring for the next agent.
@@ -266,6 +280,10 @@ impl Pipeline {
                     self.retire(netns);
                     let _ = done.send(());
                 }
+                Ok(Command::Configure { live, done }) => {
+                    self.configure(*live);
+                    let _ = done.send(());
+                }
                 Ok(Command::Record(tee)) => self.begin(tee),
                 Ok(Command::Publish { done }) => {
                     self.publish();
@@ -299,7 +317,7 @@ impl Pipeline {
         self.drain_all();
         let counters = self.charge.counters();
         let mut writer = TeeWriter::new(tee, counters.clone());
-        writer.input(&Input::Config(Arc::clone(&self.config)));
+        writer.input(&self.known.config());
         writer.input(&Input::Clock(clock::offset()));
         writer.input(&Input::KernelCounters(counters));
         self.known.inputs().for_each(|input| writer.input(&input));

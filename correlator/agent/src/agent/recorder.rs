@@ -46,6 +46,11 @@ impl Recorder {
         }
     }
 
+    /// Decides by this from now on.
+    pub fn configure(&mut self, sampling: SamplingConfig) {
+        self.sampler.configure(sampling);
+    }
+
     /// What it has counted so far, now and later.
     pub fn counts(&self) -> Arc<SpanCounts> {
         Arc::clone(&self.counts)

@@ -11,6 +11,7 @@ use weft_abi::{KIND_PROCESS, Process, process};
 use zerocopy::FromBytes as _;
 
 use super::{pods::Pods, read::ReadFile, view::View};
+use crate::config::Go;
 
 /// Messages that wait.
 const MESSAGES: usize = 4096;
@@ -25,6 +26,8 @@ pub enum Message {
     Pods,
     /// A binary was read.
     Read(Box<ReadFile>),
+    /// Another configuration is in force.
+    Configure(Go),
 }
 
 /// The way to the thread, and what it publishes.
@@ -78,6 +81,12 @@ impl GoHandle {
     pub fn read(&self, read: ReadFile) {
         // The thread is gone only when the agent ends.
         let _ = self.messages.send(Message::Read(Box::new(read)));
+    }
+
+    /// Another configuration is in force. Waits for room.
+    pub fn configure(&self, go: Go) {
+        // Where the thread could not be started, nothing is listened at.
+        let _ = self.messages.send(Message::Configure(go));
     }
 
     /// What is known.

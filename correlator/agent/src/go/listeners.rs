@@ -35,6 +35,18 @@ impl Listeners {
         Self { loader, policy, by_file: BTreeMap::new(), short_lived: Recent::new(SHORT_LIVED) }
     }
 
+    /// Another configuration is in force: what it has no place for is detached at once. Gives the binaries of which it is to be
+    /// told.
+    pub fn configure(&mut self, go: Go, now: Instant) -> Vec<FileId> {
+        if !self.policy.configure(&mut self.loader, go) {
+            return Vec::new();
+        }
+        for listening in self.by_file.values_mut() {
+            listening.configure(self.policy, &self.loader, now);
+        }
+        self.files().collect()
+    }
+
     /// Tells the programs where the process's goroutines are found, and listens to it; or says why that cannot be.
     pub fn add(&mut self, process: &Process, now: Instant) -> Result<(), LoaderError> {
         if knows_goroutines(process) {

@@ -59,10 +59,8 @@ impl Listening {
     /// What the process executes. Nothing is attached yet, and will not be before `attach_at`.
     pub fn new(process: &Process, policy: Policy, attach_at: Instant) -> Self {
         let binary = Arc::clone(&process.binary);
-        let there = |group: &Group| binary.points.iter().any(|point| Group::of(point.function) == *group);
-        let groups: Vec<Group> = policy.groups().filter(there).collect();
         Self {
-            governor: Governor::new(policy.limit(), groups, attach_at),
+            governor: governor(&binary, policy, attach_at),
             binary,
             path: process.path.clone(),
             file: process.file,
@@ -72,6 +70,17 @@ impl Listening {
             failed: BTreeMap::new(),
             attach_at,
         }
+    }
+
+    /// Another policy is in force: what it has no place for is detached, what is new is attached in its turn, and what was too
+    /// dear under the other one gets another chance.
+    pub fn configure(&mut self, policy: Policy, loader: &GoProbes, now: Instant) {
+        self.policy = policy;
+        self.governor = governor(&self.binary, policy, now);
+        let Self { governor, attached, .. } = self;
+        attached.retain(|group, _| governor.on().any(|on| on == *group));
+        self.attach_at = self.attach_at.max(now);
+        self.follow_contexts(loader);
     }
 
     /// What is known of the binary.
@@ -232,6 +241,12 @@ impl Listening {
         };
         self.attached.get_mut(&group).into_iter().flatten().map(since).sum()
     }
+}
+
+/// All groups that the policy has a place for and the binary has a function of.
+fn governor(binary: &GoBinary, policy: Policy, now: Instant) -> Governor {
+    let there = |group: &Group| binary.points.iter().any(|point| Group::of(point.function) == *group);
+    Governor::new(policy.limit(), policy.groups().filter(there), now)
 }
 
 fn cpu(pid: u32) -> Option<Duration> {

@@ -20,16 +20,17 @@ const ASSUMED: ProbeCost = ProbeCost { emulated: 3_000, stepped: 50_000 };
 impl Policy {
     /// The configuration, and what is measured now.
     pub fn measured(loader: &mut Loader, go: Go) -> Self {
-        if go.probes == GoProbes::Off {
-            return Self { go, cost: ASSUMED };
-        }
-        let cost = loader.measure_cost().unwrap_or_else(|error| {
-            tracing::warn!("what a probe costs cannot be measured: {error}");
-            ASSUMED
-        });
-        let ProbeCost { emulated, stepped } = cost;
-        tracing::info!(emulated, stepped, probes = %go.probes, budget = %go.budget, "what a probe costs here, in ns");
+        let cost = if go.probes == GoProbes::Off { ASSUMED } else { measure(loader, go) };
         Self { go, cost }
+    }
+
+    /// Another configuration; says whether it is one. What a probe costs is measured when that is first of interest.
+    pub fn configure(&mut self, loader: &mut Loader, go: Go) -> bool {
+        let before = std::mem::replace(&mut self.go, go);
+        if before.probes == GoProbes::Off && go.probes != GoProbes::Off {
+            self.cost = measure(loader, go);
+        }
+        before != go
     }
 
     /// Groups that may be turned on, in the order of their value.
@@ -71,4 +72,14 @@ impl Policy {
             format!("it took all the CPU time of the processes: go.budget is {budget}")
         }
     }
+}
+
+fn measure(loader: &mut Loader, go: Go) -> ProbeCost {
+    let cost = loader.measure_cost().unwrap_or_else(|error| {
+        tracing::warn!("what a probe costs cannot be measured: {error}");
+        ASSUMED
+    });
+    let ProbeCost { emulated, stepped } = cost;
+    tracing::info!(emulated, stepped, probes = %go.probes, budget = %go.budget, "what a probe costs here, in ns");
+    cost
 }

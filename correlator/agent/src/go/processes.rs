@@ -23,7 +23,7 @@ use super::{
     sighting::{Look, Sighting},
     view::Counts,
 };
-use crate::agent::PipelineHandle;
+use crate::{agent::PipelineHandle, config::Go};
 
 /// Processes that may not be looked at and are remembered.
 const REFUSED: usize = 4096;
@@ -57,6 +57,13 @@ impl Processes {
             log: LogLimit::new(now),
             changed: true,
             look: false,
+        }
+    }
+
+    /// Another configuration is in force.
+    pub fn configure(&mut self, go: Go, now: Instant) {
+        for file in self.listeners.configure(go, now) {
+            self.tell_of(file);
         }
     }
 

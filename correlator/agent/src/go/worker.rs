@@ -96,6 +96,7 @@ impl Worker {
                 self.processes.gone(pid, now);
             }
             Message::Pods => self.due.look = now,
+            Message::Configure(go) => self.processes.configure(go, now),
             Message::Read(read) => self.processes.read(*read, &self.shared.pods(), now),
         }
     }

@@ -2,7 +2,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
 
-use crate::{Ktime, Pod, snapshot::TableSnapshot};
+use crate::{Identity, Ktime, Pod, snapshot::TableSnapshot};
 
 /// How long a pod is remembered after its netns is gone, in ns: exchanges that still wait get their name, and its
 /// counters can be read once more.
@@ -29,6 +29,10 @@ pub(crate) struct Entry {
     pub(crate) pod: Arc<Pod>,
     /// `namespace/name`; absent for a pod without a name.
     pub(crate) label: Option<Arc<str>>,
+    /// Who it is, as the cluster says.
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// The cluster has not said it in time: nothing waits for it any more.
+    pub(crate) missing: bool,
     /// Its netns is gone.
     pub(crate) gone: bool,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Entry {
 impl Entry {
     fn new(pod: Pod) -> Self {
         let label = pod.label().map(Into::into);
-        Self { pod: Arc::new(pod), label, gone: false }
+        Self { pod: Arc::new(pod), label, identity: None, missing: false, gone: false }
     }
 }
 
@@ -90,6 +94,16 @@ impl Pods {
     /// By netns cookie.
     pub(crate) fn get(&self, netns: u64) -> Option<&Entry> {
         self.by_netns.get(&netns)
+    }
+
+    /// By netns cookie, to be told who it is.
+    pub(crate) fn get_mut(&mut self, netns: u64) -> Option<&mut Entry> {
+        self.by_netns.get_mut(&netns)
+    }
+
+    /// All, to be told who they are.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.by_netns.values_mut()
     }
 
     /// By address.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Limits,
+    Limits, Peer, Workload,
     testing::{joined, pod, traced, v4},
 };
 
@@ -42,12 +42,13 @@ impl Bench {
 
 fn shown(exchange: &AttributedExchange) -> String {
     let name = |name: &Option<Arc<str>>| name.clone().unwrap_or("-".into());
-    let peer = exchange.peer_pod.as_ref().or(exchange.peer_network.as_ref());
-    format!("{} {} {}", exchange.joined.exchange.path, name(&exchange.pod), name(&peer.cloned()))
+    let service = exchange.peer_service.as_ref().map(|service| format!("service {service}").into());
+    let peer = exchange.peer_pod.clone().or(service).or(exchange.peer_network.clone());
+    format!("{} {} {}", exchange.joined.exchange.path, name(&exchange.pod), name(&peer))
 }
 
 fn waiting(bench: &Bench) -> (u64, u64) {
-    let [_, _, table] = bench.attribution.tables();
+    let [_, _, table, ..] = bench.attribution.tables();
     (table.entries, table.evicted)
 }
 
@@ -180,4 +181,96 @@ fn past_the_limit_those_that_are_gone_give_way_and_then_newcomers_stay_nameless(
     assert!(bench.attribution.pods().get(4).is_none() && bench.attribution.pods().get(3).is_some());
     let [table, ..] = bench.attribution.tables();
     assert_eq!((table.entries, table.evicted), (2, 2));
+}
+
+fn told(name: &str, uid: &str, workload: &str) -> WorkloadUpdate {
+    let workload = Some(Workload { kind: "Deployment".into(), name: workload.into() });
+    let identity = Some(Identity { uid: uid.into(), workload, ..Identity::default() });
+    WorkloadUpdate::Cluster(ClusterUpdate::Pod { namespace: "shop".into(), name: name.into(), identity })
+}
+
+fn address(last: u8, peer: Option<Peer>) -> WorkloadUpdate {
+    WorkloadUpdate::Cluster(ClusterUpdate::Address { address: v4(last), peer })
+}
+
+fn workload(bench: &Bench, netns: u64) -> Option<String> {
+    Some(bench.attribution.pods().get(netns)?.identity.as_ref()?.workload.as_ref()?.name.clone())
+}
+
+#[test]
+fn what_the_cluster_says_of_a_pod_may_come_before_it_or_after() {
+    let mut bench = Bench::new(Limits::default());
+    bench.workload(told("orders", "", "orders"), 0);
+    bench.workload(pod(1, "orders"), 0);
+    assert_eq!(workload(&bench, 1).as_deref(), Some("orders"));
+    bench.workload(pod(2, "gateway"), 0);
+    bench.exchange(2, 1, 1, 10);
+    assert_eq!(bench.left(), [""; 0], "it is waited for");
+    bench.workload(told("gateway", "", "edge"), 20);
+    assert_eq!(
+        (bench.left(), workload(&bench, 2).as_deref()),
+        (vec!["/1 shop/gateway shop/orders".into()], Some("edge"))
+    );
+}
+
+#[test]
+fn what_the_cluster_never_says_is_waited_for_once() {
+    let mut bench = Bench::new(Limits { identity_wait: 100, ..Limits::default() });
+    bench.workload(told("other", "", "other"), 0);
+    bench.workload(pod(1, "orders"), 0);
+    bench.exchange(1, 2, 1, 10);
+    bench.expire(110);
+    bench.exchange(1, 2, 2, 120);
+    assert_eq!(bench.left(), ["/1 shop/orders inside", "/2 shop/orders inside"]);
+    assert_eq!(bench.attribution.missing(), 1);
+}
+
+#[test]
+fn without_a_cluster_nothing_is_waited_for() {
+    let mut bench = Bench::new(Limits::default());
+    bench.workload(pod(1, "orders"), 0);
+    bench.exchange(1, 2, 1, 10);
+    assert_eq!((bench.left().len(), bench.attribution.missing()), (1, 0));
+}
+
+#[test]
+fn a_pod_of_the_same_name_is_another_one_by_its_uid() {
+    let mut bench = Bench::new(Limits::default());
+    bench.workload(told("db-0", "old", "old"), 0);
+    let WorkloadUpdate::Pod(mut new) = pod(1, "db-0") else { panic!("no pod") };
+    new.uid = "new".into();
+    bench.workload(WorkloadUpdate::Pod(new), 1);
+    assert_eq!(workload(&bench, 1), None);
+    bench.workload(told("db-0", "new", "new"), 2);
+    assert_eq!(workload(&bench, 1).as_deref(), Some("new"));
+    let gone = ClusterUpdate::Pod { namespace: "shop".into(), name: "db-0".into(), identity: None };
+    bench.workload(WorkloadUpdate::Cluster(gone), 3);
+    assert_eq!(workload(&bench, 1).as_deref(), Some("new"), "who is deleted stays who he was");
+}
+
+#[test]
+fn addresses_of_others_have_the_names_that_the_cluster_gives_them() {
+    let mut bench = Bench::new(Limits { addresses: 2, ..Limits::default() });
+    bench.workload(pod(1, "orders"), 0);
+    let name = |name: &str| ("shop".to_owned(), name.to_owned());
+    let (namespace, remote) = name("remote");
+    bench.workload(address(50, Some(Peer::Pod { namespace, name: remote })), 0);
+    let (namespace, service) = name("stock");
+    bench.workload(
+        address(60, Some(Peer::Service { namespace: namespace.clone(), name: service.clone() })),
+        0,
+    );
+    bench.workload(address(70, Some(Peer::Service { namespace, name: service })), 0);
+    for (number, peer) in [50, 60, 70].into_iter().enumerate() {
+        bench.exchange(1, peer, number as u32, 1);
+    }
+    assert_eq!(
+        bench.left(),
+        ["/0 shop/orders shop/remote", "/1 shop/orders service shop/stock", "/2 shop/orders inside"]
+    );
+    let [.., table] = bench.attribution.tables();
+    assert_eq!((table.entries, table.evicted), (2, 1));
+    bench.workload(address(60, None), 2);
+    bench.exchange(1, 60, 3, 3);
+    assert_eq!(bench.left(), ["/3 shop/orders inside"]);
 }

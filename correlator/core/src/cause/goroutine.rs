@@ -114,8 +114,10 @@ impl Workers {
         waits.push_back((from, to));
     }
 
-    pub(super) fn waits(&self, worker: Worker) -> impl Iterator<Item = (Ktime, Ktime)> {
-        self.known.get(&worker).into_iter().flat_map(|known| known.waits.iter().copied())
+    /// When it waited behind this time, the last time first.
+    pub(super) fn waits(&self, worker: Worker, since: Ktime) -> impl Iterator<Item = (Ktime, Ktime)> {
+        let waits = self.known.get(&worker).into_iter().flat_map(|known| known.waits.iter().rev().copied());
+        waits.take_while(move |(_, ended)| *ended > since)
     }
 
     pub(super) fn size(&self) -> TableSize {

@@ -107,7 +107,7 @@ impl Causality {
             self.headers.add(began.netns, said, key.id);
         }
         let connections = &mut self.connections;
-        self.requests.insert(key, request, &mut |key, gone| forget(connections, key, gone));
+        self.requests.insert(key, request, &mut |key, cookie| forget(connections, key, cookie));
         if began.cookie != 0 {
             self.begin_on_connection(began);
         }
@@ -199,10 +199,10 @@ impl Causality {
 }
 
 /// A request is not remembered any more.
-fn forget(connections: &mut HashMap<u64, Connection>, key: RequestKey, gone: &Request) {
-    let Some(connection) = connections.get_mut(&gone.cookie) else { return };
+fn forget(connections: &mut HashMap<u64, Connection>, key: RequestKey, cookie: u64) {
+    let Some(connection) = connections.get_mut(&cookie) else { return };
     connection.forget(key);
     if connection.is_idle() {
-        connections.remove(&gone.cookie);
+        connections.remove(&cookie);
     }
 }

@@ -66,9 +66,10 @@ impl Processes {
         known.stops.push_back((since, at));
     }
 
-    /// When its world stood still, at last.
-    pub(super) fn stops(&self, pid: u32) -> impl Iterator<Item = (Ktime, Ktime)> {
-        self.known.get(&pid).into_iter().flat_map(|known| known.stops.iter().copied())
+    /// When its world stood still behind this time, the last time first.
+    pub(super) fn stops(&self, pid: u32, since: Ktime) -> impl Iterator<Item = (Ktime, Ktime)> {
+        let stops = self.known.get(&pid).into_iter().flat_map(|known| known.stops.iter().rev().copied());
+        stops.take_while(move |(_, ended)| *ended > since)
     }
 
     pub(super) fn size(&self) -> TableSize {

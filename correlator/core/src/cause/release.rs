@@ -63,7 +63,7 @@ impl Causality {
             self.pop(out);
         }
         let connections = &mut self.connections;
-        self.requests.expire(now, &mut |key, gone| forget(connections, key, gone));
+        self.requests.expire(now, &mut |key, cookie| forget(connections, key, cookie));
     }
 
     /// Lets all go.
@@ -133,10 +133,11 @@ impl Causality {
 
     fn traced(&mut self, joined: JoinedExchange) -> TracedExchange {
         let link = self.link(&joined.exchange);
+        let phases = joined.phases(&self.windows(&joined));
         if let Some(request) = self.requests.get_mut(key(&joined.exchange)) {
             request.trace = Some(link.trace_id);
+            request.children = Vec::new();
         }
-        let phases = joined.phases(&self.windows(&joined));
         TracedExchange { joined, link, phases }
     }
 
@@ -178,11 +179,13 @@ impl Causality {
         let probes = self.processes.probes(pid);
         let knows_children = request.knows_children() && (probes.call || !request.children.is_empty());
         let children = || request.children.iter().map(|child| (child.began, child.ended)).collect();
-        let waits = || request.handler.into_iter().flat_map(|worker| self.workers.waits(worker)).collect();
+        let began = joined.exchange.request.first_byte;
+        let waits =
+            || request.handler.into_iter().flat_map(|worker| self.workers.waits(worker, began)).collect();
         let server = RequestKey { id: key.id, side: Side::Server };
         Windows {
             downstream: knows_children.then(children),
-            stops: probes.gc.then(|| self.processes.stops(pid).collect()),
+            stops: probes.gc.then(|| self.processes.stops(pid, began).collect()),
             waits: (probes.sched && request.handler.is_some()).then(waits),
             server_ns: self.requests.get(server).and_then(|request| request.duration),
         }

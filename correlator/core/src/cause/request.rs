@@ -1,7 +1,7 @@
 //! Requests that are open or were lately, at the ends where they were seen.
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{goroutine::Worker, link::Cause};
 use crate::{
@@ -35,6 +35,7 @@ pub(super) struct Request {
     pub(super) ended: Option<Ktime>,
     /// In ns; of a whole exchange.
     pub(super) duration: Option<u64>,
+    /// Until its own exchange has left.
     pub(super) children: Vec<Child>,
     /// How many it caused.
     caused: u32,
@@ -111,20 +112,50 @@ impl Request {
 }
 
 /// The requests. At the bound the one that ended first gives way, else the one that began first.
+///
+/// They are many and large, and cold when they are forgotten: so the table has their places only, what is over is forgotten
+/// without a look at it, and the place that was left last is taken next.
 pub(super) struct Requests {
     limit: usize,
-    requests: HashMap<RequestKey, Request>,
+    places: HashMap<RequestKey, Place>,
+    /// By place; what is at a free one is nobody's.
+    requests: Vec<Request>,
+    free: Vec<u32>,
+    /// Of the next place that is taken.
+    serial: u32,
     /// In order of coming; some are gone already.
     begun: VecDeque<RequestKey>,
-    /// In order of ending, with when.
-    ended: VecDeque<(Ktime, RequestKey)>,
+    ended: VecDeque<Ended>,
     evicted: u64,
+}
+
+/// Where a request is. Of two with the same id, one behind the other, the serial numbers differ.
+#[derive(Clone, Copy)]
+struct Place {
+    index: u32,
+    serial: u32,
+}
+
+/// One that is over, with what must be known of it to forget it.
+struct Ended {
+    at: Ktime,
+    key: RequestKey,
+    serial: u32,
+    cookie: u64,
 }
 
 impl Requests {
     pub(super) fn new(limit: usize) -> Self {
-        let (begun, ended) = (VecDeque::new(), VecDeque::new());
-        Self { limit, requests: HashMap::new(), begun, ended, evicted: 0 }
+        Self {
+            limit,
+            places: HashMap::new(),
+            requests: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            begun: VecDeque::new(),
+            ended: VecDeque::new(),
+            evicted: 0,
+        }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -132,59 +163,85 @@ impl Requests {
     }
 
     pub(super) fn get(&self, key: RequestKey) -> Option<&Request> {
-        self.requests.get(&key)
+        self.requests.get(self.places.get(&key)?.index as usize)
     }
 
     pub(super) fn get_mut(&mut self, key: RequestKey) -> Option<&mut Request> {
-        self.requests.get_mut(&key)
+        self.requests.get_mut(self.places.get(&key)?.index as usize)
     }
 
     pub(super) fn served(&self, id: ExchangeId) -> Option<&Request> {
         self.get(RequestKey { id, side: Side::Server })
     }
 
-    /// Takes one in; gives those that gave way.
+    /// Takes one in; gives those that gave way, with their sockets.
     pub(super) fn insert(
         &mut self,
         key: RequestKey,
         request: Request,
-        gone: &mut impl FnMut(RequestKey, &Request),
+        gone: &mut impl FnMut(RequestKey, u64),
     ) {
-        while self.requests.len() >= self.limit.max(1) {
-            let victim = self.ended.pop_front().map(|(_, key)| key).or_else(|| self.begun.pop_front());
+        while self.places.len() >= self.limit.max(1) {
+            let victim = self.ended.pop_front().map(|ended| ended.key).or_else(|| self.begun.pop_front());
             let Some(victim) = victim else { break };
-            if let Some(request) = self.requests.remove(&victim) {
+            if let Some(cookie) = self.remove(victim) {
                 self.evicted += 1;
-                gone(victim, &request);
+                gone(victim, cookie);
             }
         }
-        if self.requests.insert(key, request).is_none() {
-            self.begun.push_back(key);
+        if let Some(cookie) = self.remove(key) {
+            gone(key, cookie);
         }
+        self.serial = self.serial.wrapping_add(1);
+        let place = Place { index: self.place(request), serial: self.serial };
+        self.places.insert(key, place);
+        self.begun.push_back(key);
         self.trim();
+    }
+
+    fn place(&mut self, request: Request) -> u32 {
+        if let Some(index) = self.free.pop()
+            && let Some(left) = self.requests.get_mut(index as usize)
+        {
+            *left = request;
+            return index;
+        }
+        self.requests.push(request);
+        // As many as the limit, which is far below 2^32.
+        (self.requests.len() - 1) as u32
+    }
+
+    /// Gives its socket.
+    fn remove(&mut self, key: RequestKey) -> Option<u64> {
+        let index = self.places.remove(&key)?.index;
+        self.free.push(index);
+        self.requests.get(index as usize).map(|request| request.cookie)
     }
 
     /// Drops the names of those that are gone, before they are more than those that are there.
     fn trim(&mut self) {
-        if self.begun.len() > 2 * self.requests.len() + 64 {
-            let requests = &self.requests;
-            self.begun.retain(|key| requests.contains_key(key));
+        if self.begun.len() > 2 * self.places.len() + 64 {
+            let places = &self.places;
+            self.begun.retain(|key| places.contains_key(key));
         }
     }
 
     /// It is over.
     pub(super) fn end(&mut self, key: RequestKey, at: Ktime, duration: Option<u64>) {
-        let Some(request) = self.requests.get_mut(&key) else { return };
+        let Some(Place { index, serial }) = self.places.get(&key).copied() else { return };
+        let Some(request) = self.requests.get_mut(index as usize) else { return };
         request.ended = Some(at);
         request.duration = duration;
-        self.ended.push_back((at, key));
+        self.ended.push_back(Ended { at, key, serial, cookie: request.cookie });
     }
 
     /// Forgets what ended long ago.
-    pub(super) fn expire(&mut self, now: Ktime, gone: &mut impl FnMut(RequestKey, &Request)) {
-        while let Some((_, key)) = self.ended.pop_front_if(|(ended, _)| ended.after(MEMORY) < now) {
-            if let Some(request) = self.requests.remove(&key) {
-                gone(key, &request);
+    pub(super) fn expire(&mut self, now: Ktime, gone: &mut impl FnMut(RequestKey, u64)) {
+        while let Some(ended) = self.ended.pop_front_if(|ended| ended.at.after(MEMORY) < now) {
+            let Entry::Occupied(place) = self.places.entry(ended.key) else { continue };
+            if place.get().serial == ended.serial {
+                self.free.push(place.remove().index);
+                gone(ended.key, ended.cookie);
             }
         }
     }
@@ -192,9 +249,44 @@ impl Requests {
     pub(super) fn size(&self) -> TableSize {
         TableSize {
             name: "requests",
-            entries: self.requests.len() as u64,
+            entries: self.places.len() as u64,
             limit: self.limit as u64,
             evicted: self.evicted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(key: RequestKey, cookie: u64) -> Request {
+        Request::new(&Began {
+            key,
+            netns: 1,
+            cookie,
+            stream_id: 0,
+            time: Ktime(0),
+            byte: 0,
+            first: true,
+            moved: None,
+            propagation: None,
+        })
+    }
+
+    #[test]
+    fn of_two_with_one_id_the_first_ones_end_is_not_the_second_ones() {
+        let key = RequestKey { id: ExchangeId(7), side: Side::Server };
+        let (mut requests, mut gone) = (Requests::new(8), Vec::new());
+        let mut note = |key: RequestKey, cookie| gone.push((key.id, cookie));
+        requests.insert(key, request(key, 1), &mut note);
+        requests.end(key, Ktime(10), None);
+        requests.insert(key, request(key, 2), &mut note);
+        requests.expire(Ktime(11 + MEMORY), &mut note);
+        assert_eq!(requests.get(key).map(|request| request.cookie), Some(2));
+        requests.end(key, Ktime(20 + MEMORY), None);
+        requests.expire(Ktime(21 + 2 * MEMORY), &mut note);
+        assert!(requests.get(key).is_none());
+        assert_eq!(gone, [(ExchangeId(7), 1), (ExchangeId(7), 2)]);
     }
 }

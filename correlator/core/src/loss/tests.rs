@@ -25,6 +25,7 @@ fn pods(updates: &[WorkloadUpdate]) -> Pods {
         match update {
             WorkloadUpdate::Pod(pod) => pods.insert(pod.clone()),
             WorkloadUpdate::Gone { netns } => pods.mark_gone(*netns, Ktime(0)),
+            WorkloadUpdate::Cluster(_) => None,
         };
     }
     pods

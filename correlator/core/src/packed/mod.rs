@@ -2,7 +2,7 @@
 //! them. Nothing is lost: unpacked it is the exchange that it was.
 use std::sync::Arc;
 
-use crate::{AttributedExchange, JoinedExchange, Pod};
+use crate::{AttributedExchange, Identity, JoinedExchange, Pod};
 
 mod code;
 mod parts;
@@ -15,7 +15,8 @@ use code::{Pack, Reader, Writer};
 #[derive(Clone, Debug)]
 pub struct Packed {
     bytes: Arc<[u8]>,
-    identity: Option<Arc<Pod>>,
+    owner: Option<Arc<Pod>>,
+    identity: Option<Arc<Identity>>,
 }
 
 /// Packs exchanges, with room that it needs for each.
@@ -32,10 +33,12 @@ impl Packer {
             link,
             phases,
             pod,
+            owner,
             identity,
             route,
             netns_inode,
             peer_pod,
+            peer_service,
             peer_network,
             clock_offset,
         } = exchange;
@@ -45,14 +48,15 @@ impl Packer {
         app.pack(to);
         link.pack(to);
         phases.pack(to);
-        // The identity knows the name.
-        pod.as_ref().filter(|_| identity.is_none()).cloned().pack(to);
+        // Its owner knows the name.
+        pod.as_ref().filter(|_| owner.is_none()).cloned().pack(to);
         route.pack(to);
         netns_inode.pack(to);
         peer_pod.pack(to);
+        peer_service.pack(to);
         peer_network.pack(to);
         clock_offset.pack(to);
-        Packed { bytes: to.bytes().into(), identity: identity.clone() }
+        Packed { bytes: to.bytes().into(), owner: owner.clone(), identity: identity.clone() }
     }
 }
 
@@ -63,17 +67,19 @@ impl Packed {
         let joined = JoinedExchange { exchange: Pack::unpack(from)?, app: Pack::unpack(from)? };
         let (link, phases) = (Pack::unpack(from)?, Pack::unpack(from)?);
         let unnamed: Option<Arc<str>> = Pack::unpack(from)?;
-        let identity = self.identity.clone();
-        let named = identity.as_deref().and_then(Pod::label).map(Into::into);
+        let owner = self.owner.clone();
+        let named = owner.as_deref().and_then(Pod::label).map(Into::into);
         Some(AttributedExchange {
             joined,
             link,
             phases,
             pod: unnamed.or(named),
-            identity,
+            owner,
+            identity: self.identity.clone(),
             route: Pack::unpack(from)?,
             netns_inode: Pack::unpack(from)?,
             peer_pod: Pack::unpack(from)?,
+            peer_service: Pack::unpack(from)?,
             peer_network: Pack::unpack(from)?,
             clock_offset: Pack::unpack(from)?,
         })
@@ -86,7 +92,7 @@ impl Packed {
     }
 
     /// Its pod, where that was known in time.
-    pub fn identity(&self) -> Option<&Arc<Pod>> {
-        self.identity.as_ref()
+    pub fn owner(&self) -> Option<&Arc<Pod>> {
+        self.owner.as_ref()
     }
 }

@@ -132,12 +132,14 @@ impl Drawn {
         exchange.link.parent_span_id = self.maybe(|drawn| SpanId(drawn.u64()));
         exchange.link.evidence = self.of(Evidence::ALL);
         exchange.phases = self.phases();
-        exchange.identity = self.maybe(|_| Pod { name: "orders-1".into(), ..Pod::default() }).map(Arc::new);
-        exchange.pod = match exchange.identity.as_deref() {
+        exchange.owner = self.maybe(|_| Pod { name: "orders-1".into(), ..Pod::default() }).map(Arc::new);
+        exchange.identity = self.maybe(|_| Arc::default());
+        exchange.pod = match exchange.owner.as_deref() {
             Some(pod) => pod.label().map(Into::into),
             None => self.maybe(|drawn| drawn.text().into()),
         };
         exchange.route = self.maybe(|drawn| drawn.text().into());
+        exchange.peer_service = self.maybe(|drawn| drawn.text().into());
         exchange.peer_pod = self.maybe(|drawn| drawn.text().into());
         exchange.peer_network = self.maybe(|drawn| drawn.text().into());
         (exchange.netns_inode, exchange.clock_offset) = (self.u64(), self.u64().cast_signed());
@@ -162,13 +164,13 @@ proptest! {
 
     #[test]
     fn other_bytes_are_no_exchange_or_one(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Packed { bytes: bytes.into(), identity: None }.unpack();
+        let _ = Packed { bytes: bytes.into(), owner: None, identity: None }.unpack();
     }
 
     #[test]
     fn a_beginning_is_no_exchange(mut drawn in drawn(), part in 0_usize..100) {
-        let Packed { bytes, identity } = Packer::default().pack(&drawn.exchange());
-        let beginning = Packed { bytes: bytes[..bytes.len() * part / 100].into(), identity };
+        let Packed { bytes, owner, identity } = Packer::default().pack(&drawn.exchange());
+        let beginning = Packed { bytes: bytes[..bytes.len() * part / 100].into(), owner, identity };
         prop_assert!(beginning.unpack().is_none());
     }
 }
@@ -177,7 +179,7 @@ proptest! {
 #[test]
 fn it_is_short() {
     let mut exchange = attributed(joined(5000, 2, 1_700_000_000));
-    exchange.identity = Some(Arc::new(Pod { name: "orders-1".into(), ..Pod::default() }));
+    exchange.owner = Some(Arc::new(Pod { name: "orders-1".into(), ..Pod::default() }));
     exchange.joined.app = App {
         read: Some(Ktime(5200)),
         write_returned: Some(Ktime(7000)),
@@ -187,5 +189,5 @@ fn it_is_short() {
     };
     exchange.clock_offset = 1_700_000_000_000_000_000;
     let packed = Packer::default().pack(&exchange);
-    assert!(packed.size() < 160 && size_of::<Packed>() == 24, "{} bytes", packed.size());
+    assert!(packed.size() < 160 && size_of::<Packed>() == 32, "{} bytes", packed.size());
 }

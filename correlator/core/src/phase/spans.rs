@@ -1,23 +1,25 @@
 //! Sets of moments.
+use smallvec::SmallVec;
+
 use crate::Ktime;
 
-/// Spans of time in order that do not touch, each up to, and not with, its end.
+/// Spans of time in order that do not touch, each up to, and not with, its end. Nearly always there is one at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spans(Vec<(Ktime, Ktime)>);
+pub(super) struct Spans(SmallVec<[(Ktime, Ktime); 2]>);
 
 impl Spans {
     /// The moments that are in any of these.
     pub(super) fn of(spans: impl IntoIterator<Item = (Ktime, Ktime)>) -> Self {
-        let mut spans: Vec<_> = spans.into_iter().filter(|(from, to)| from < to).collect();
+        let mut spans: SmallVec<[_; 2]> = spans.into_iter().filter(|(from, to)| from < to).collect();
         spans.sort_unstable();
-        let mut merged: Vec<(Ktime, Ktime)> = Vec::with_capacity(spans.len());
-        for (from, to) in spans {
-            match merged.last_mut() {
-                Some((_, end)) if from <= *end => *end = to.max(*end),
-                _ => merged.push((from, to)),
+        spans.dedup_by(|(from, to), (_, end)| {
+            let touches = *from <= *end;
+            if touches {
+                *end = (*end).max(*to);
             }
-        }
-        Self(merged)
+            touches
+        });
+        Self(spans)
     }
 
     /// In either.
@@ -35,7 +37,7 @@ impl Spans {
 
     /// In this, and not in the other.
     pub(super) fn without(&self, other: &Self) -> Self {
-        let mut left = Vec::new();
+        let mut left = SmallVec::<[_; 2]>::new();
         for (from, to) in self.0.iter().copied() {
             let mut at = from;
             for (start, end) in other.0.iter().copied().filter(|(start, end)| *start < to && from < *end) {

@@ -40,10 +40,16 @@ pub mod key {
     pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
     pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
     pub const HTTP_ROUTE: &str = "http.route";
+    pub const K8S_CRONJOB_NAME: &str = "k8s.cronjob.name";
+    pub const K8S_DAEMONSET_NAME: &str = "k8s.daemonset.name";
+    pub const K8S_DEPLOYMENT_NAME: &str = "k8s.deployment.name";
+    pub const K8S_JOB_NAME: &str = "k8s.job.name";
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
     pub const K8S_POD_UID: &str = "k8s.pod.uid";
+    pub const K8S_REPLICASET_NAME: &str = "k8s.replicaset.name";
+    pub const K8S_STATEFULSET_NAME: &str = "k8s.statefulset.name";
     pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
     pub const NETWORK_PEER_PORT: &str = "network.peer.port";
     pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
@@ -67,6 +73,7 @@ pub mod key {
     pub const WEFT_MESSAGE: &str = "weft.message";
     pub const WEFT_PEER_NETWORK: &str = "weft.peer.network";
     pub const WEFT_PEER_POD: &str = "weft.peer.pod";
+    pub const WEFT_PEER_SERVICE: &str = "weft.peer.service";
 }
 
 /// Attributes as they are collected, and how many of their values had to be cut.

@@ -4,7 +4,7 @@
 //! There are no span links: the pipeline either knows a parent, and by what evidence, or names none.
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{AttributedExchange, OTHER_ROUTE, Pod, Protocol, Side, SpanId, TraceId, semconv};
+use crate::{AttributedExchange, Identity, OTHER_ROUTE, Pod, Protocol, Side, SpanId, TraceId, semconv};
 
 mod attribute;
 mod event;
@@ -49,6 +49,8 @@ pub struct Span {
     pub netns: u64,
     /// Its pod, where that was known in time.
     pub pod: Option<Arc<Pod>>,
+    /// Who that is, where a cluster says so.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// In the order of [`Phases::by_name`](crate::Phases::by_name); in ns.
@@ -89,7 +91,8 @@ impl Span {
             cut: attributes.cut,
             attributes: attributes.list,
             netns: exchange.flow.netns,
-            pod: attributed.identity.clone(),
+            pod: attributed.owner.clone(),
+            identity: attributed.identity.clone(),
         })
     }
 }
@@ -139,6 +142,7 @@ fn name(attributed: &AttributedExchange) -> Cow<'static, str> {
 fn place(attributed: &AttributedExchange, attributes: &mut Attributes) {
     let exchange = &attributed.joined.exchange;
     attributes.text(key::WEFT_PEER_POD, attributed.peer_pod.as_deref().unwrap_or(""));
+    attributes.text(key::WEFT_PEER_SERVICE, attributed.peer_service.as_deref().unwrap_or(""));
     attributes.text(key::WEFT_PEER_NETWORK, attributed.peer_network.as_deref().unwrap_or(""));
     if attributed.link.parent_span_id.is_some() && attributed.link.evidence != crate::Evidence::None {
         attributes.name(key::WEFT_EVIDENCE, attributed.link.evidence.name());

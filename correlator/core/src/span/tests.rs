@@ -2,7 +2,7 @@ use opentelemetry_semantic_conventions::attribute as published;
 
 use super::*;
 use crate::{
-    Anomalies, Anomaly, ErrorCode, Evidence, FlowControl, Grpc, Phases,
+    Anomalies, Anomaly, ErrorCode, Evidence, FlowControl, Grpc, Phases, Workload,
     testing::{attributed, joined},
 };
 
@@ -103,10 +103,16 @@ fn every_key_is_published_or_ours() {
         published::HTTP_RESPONSE_BODY_SIZE,
         published::HTTP_RESPONSE_STATUS_CODE,
         published::HTTP_ROUTE,
+        published::K8S_CRONJOB_NAME,
+        published::K8S_DAEMONSET_NAME,
+        published::K8S_DEPLOYMENT_NAME,
+        published::K8S_JOB_NAME,
         published::K8S_NAMESPACE_NAME,
         published::K8S_NODE_NAME,
         published::K8S_POD_NAME,
         published::K8S_POD_UID,
+        published::K8S_REPLICASET_NAME,
+        published::K8S_STATEFULSET_NAME,
         published::NETWORK_PEER_ADDRESS,
         published::NETWORK_PEER_PORT,
         published::NETWORK_PROTOCOL_VERSION,
@@ -129,8 +135,16 @@ fn every_key_is_published_or_ours() {
     let said = spans.iter().flat_map(|span| {
         span.attributes.iter().chain(span.events.iter().flat_map(|event| &event.attributes))
     });
-    let resource = resource(1, Some(&pod), Some("node-1"));
-    let mut keys: Vec<_> = said.chain(&resource).map(|attribute| attribute.key).collect();
+    let kinds = ["CronJob", "DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet", "Rollout"];
+    let resources: Vec<_> = kinds
+        .into_iter()
+        .flat_map(|kind| {
+            let workload = Some(Workload { kind: kind.into(), name: "orders".into() });
+            let identity = Identity { workload, ..Identity::default() };
+            resource(1, Some(&pod), Some(&identity), Some("node-1"))
+        })
+        .collect();
+    let mut keys: Vec<_> = said.chain(&resources).map(|attribute| attribute.key).collect();
     keys.sort_unstable();
     keys.dedup();
     assert!(keys.iter().all(|key| key.starts_with("weft.") || published.contains(key)), "{keys:?}");
@@ -302,8 +316,30 @@ fn a_connection_is_no_span() {
 }
 
 #[test]
+fn a_cluster_knows_better_what_a_service_is_called() {
+    let pod = Pod { namespace: "shop".into(), name: "orders-5d8f".into(), ..Pod::default() };
+    let identity = Identity {
+        uid: "u".into(),
+        node: "node-2".into(),
+        service_name: "orders".into(),
+        ..Identity::default()
+    };
+    let said = resource(1, Some(&pod), Some(&identity), Some("node-1"));
+    let get =
+        |key| said.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.clone());
+    for (key, value) in [
+        (key::SERVICE_NAME, "orders"),
+        (key::K8S_POD_NAME, "orders-5d8f"),
+        (key::K8S_POD_UID, "u"),
+        (key::K8S_NODE_NAME, "node-2"),
+    ] {
+        assert_eq!(get(key), Some(Value::Text(value.into())), "{key}");
+    }
+}
+
+#[test]
 fn a_netns_without_a_name_is_a_service_of_its_own() {
-    let name = |pod: Option<&Pod>| resource(77, pod, None).swap_remove(0);
+    let name = |pod: Option<&Pod>| resource(77, pod, None, None).swap_remove(0);
     let named = Pod { namespace: "shop".into(), name: "orders-1".into(), ..Pod::default() };
     assert_eq!(name(Some(&named)).value, Value::Text("orders-1".into()));
     assert_eq!(name(None).value, Value::Text("netns-77".into()));

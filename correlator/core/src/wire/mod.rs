@@ -181,10 +181,20 @@ impl Wire {
         self.out.findings = Some(Box::default());
     }
 
-    /// Another configuration is in force. Tables shrink to smaller limits as they are used.
-    pub(crate) fn configure(&mut self, config: Arc<Config>) {
+    /// Another configuration is in force. Tables shrink to smaller limits as they are used. Connections that are not wanted any
+    /// more end here: what passes until they are wanted again is no gap.
+    pub(crate) fn configure(&mut self, config: Arc<Config>, down: &mut impl Downstream) {
         self.accounts.set_limit(config.limits.vantages);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        if before.ports == self.config.ports {
+            return;
+        }
+        for key in self.table.keys() {
+            let ports = self.table.peek(key).map(|flow| [flow.id.local.port, flow.id.peer.port]);
+            if ports.is_some_and(|ports| !self.config.ports.wants(ports)) {
+                self.end_flow(key, None, down);
+            }
+        }
     }
 
     /// The bank of the kernel's counters that is in force (`KernelCounters::bank`).

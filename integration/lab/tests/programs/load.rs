@@ -31,7 +31,7 @@ pub struct Programs {
     pub netns: NetNs,
     pub cookie: u64,
     pub kernel: Kernel,
-    ring: ProbeRing,
+    pub ring: ProbeRing,
     vantages: Vantages,
     losses: Losses,
     bpffs: PathBuf,

@@ -15,4 +15,5 @@ mod packets;
 mod processes;
 mod runs;
 mod slots;
+mod wakes;
 mod whole;

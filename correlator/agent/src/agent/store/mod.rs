@@ -123,8 +123,8 @@ impl TraceStore {
 
 /// Whether it is an exchange of the pod `namespace/name`.
 fn is_of(packed: &Packed, pod: &str) -> bool {
-    let identity = packed.identity().filter(|identity| !identity.name.is_empty());
-    identity.is_some_and(|identity| pod.split_once('/') == Some((&identity.namespace, &identity.name)))
+    let owner = packed.owner().filter(|owner| !owner.name.is_empty());
+    owner.is_some_and(|owner| pod.split_once('/') == Some((&owner.namespace, &owner.name)))
 }
 
 fn id_of(packed: &Packed) -> Option<u64> {

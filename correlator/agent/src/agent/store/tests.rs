@@ -35,16 +35,18 @@ pub(crate) fn exchange(number: u32, trace: u128, pod: &str) -> AttributedExchang
         complete: true,
         anomalies: Anomalies::default(),
     };
-    let identity = Pod { namespace: "shop".into(), name: pod.into(), ..Pod::default() };
+    let owner = Pod { namespace: "shop".into(), name: pod.into(), ..Pod::default() };
     AttributedExchange {
         joined: JoinedExchange { exchange, app: App::default() },
         link: Link { trace_id: TraceId(trace), parent_span_id: None, evidence: Evidence::None },
         phases: Phases::default(),
-        pod: identity.label().map(Into::into),
-        identity: Some(Arc::new(identity)),
+        pod: owner.label().map(Into::into),
+        owner: Some(Arc::new(owner)),
+        identity: None,
         route: None,
         netns_inode: 0,
         peer_pod: None,
+        peer_service: None,
         peer_network: None,
         clock_offset: 0,
     }

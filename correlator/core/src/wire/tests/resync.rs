@@ -1,6 +1,8 @@
 //! What is paired when records are lost: nothing that could be wrong.
+use std::sync::Arc;
+
 use super::{Bench, Talk, response, run};
-use crate::{Anomaly, Side};
+use crate::{Anomaly, Config, PortFilter, Side};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -230,4 +232,30 @@ fn a_request_behind_a_lost_beginning_is_not_the_first() {
     let bench = run(&talk.client_fin().server_fin().records);
     assert_right(&bench);
     assert!(bench.notes.exchanges.iter().all(|joined| !joined.exchange.complete), "{:?}", bench.lines());
+}
+
+#[test]
+fn what_passes_while_a_port_is_left_out_is_no_gap() {
+    let config =
+        |exclude| Arc::new(Config { ports: PortFilter { include: vec![], exclude }, ..Config::default() });
+    let mut talk = Talk::new(Side::Server);
+    talk.client(get("/1")).server(answer("/1"));
+    let before = talk.records.len();
+    talk.client(get("/2")).server(answer("/2"));
+    let without = talk.records.len();
+    talk.client(get("/3")).server(answer("/3")).client(get("/4")).server(answer("/4"));
+    talk.client_fin().server_fin();
+    let mut bench = Bench::new(Config::default());
+    bench.records(&talk.records[..before]);
+    bench.wire.configure(config(vec![80, 8080]), &mut bench.notes);
+    assert_eq!(bench.wire.tables()[0].entries, 0, "what is not wanted is forgotten");
+    bench.wire.configure(config(vec![]), &mut bench.notes);
+    bench.records(&talk.records[without..]);
+    bench.finish();
+    assert_eq!(bench.total().gap, 0);
+    let lines = bench.lines();
+    assert!(
+        lines[0].starts_with("GET /1 200") && lines.iter().any(|line| line.starts_with("GET /4 200")),
+        "{lines:?}"
+    );
 }
