@@ -8,7 +8,7 @@ use weft_core::{
 };
 use weft_metrics::{
     Registry, Settings,
-    exposition::{Format, Page},
+    exposition::{Format, Page, Scrape},
     requests,
 };
 
@@ -53,9 +53,9 @@ pub fn measure(pods: u32) -> Value {
 fn page(registry: &Registry, format: Format) -> Value {
     let one = || {
         let began = cpu_time();
-        let mut page = Page::new(format);
-        requests::write(&mut page, registry);
-        let bytes = page.finish().len();
+        let mut scrape = Scrape::new(format);
+        requests::write(&mut Page::new(&mut scrape), registry);
+        let bytes = scrape.finish().len();
         ((cpu_time() - began).as_millis() as u64, bytes)
     };
     let (ms, bytes) = (0..PAGES).map(|_| one()).min().unwrap_or_default();
