@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
+use weft_otlp::Counts;
 
 use super::{listener::Bounded, metrics, pipeline::Published, store::ExchangeQuery, traces};
 use crate::go::{GoHandle, view::View};
@@ -38,6 +39,8 @@ pub struct Api {
     pub ready: Arc<AtomicBool>,
     /// What is known of Go processes.
     pub go: GoHandle,
+    /// What became of what was exported, where anything is.
+    pub export: Option<Arc<Counts>>,
 }
 
 impl Api {
@@ -81,8 +84,9 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::negotiate(accept);
     let registry = Arc::clone(&api.published.registry);
+    let (snapshot, go, export) = (api.snapshot(), api.go.view(), api.export.clone());
     let spans = api.published.spans.by_decision();
-    let sources = metrics::Sources { registry, snapshot: api.snapshot(), spans, go: api.go.view() };
+    let sources = metrics::Sources { registry, snapshot, spans, go, export };
     ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }
 

@@ -10,6 +10,7 @@ use weft_metrics::{
     exposition::{Format, Kind, Metric, Page, Point, Scrape, Unit},
     requests,
 };
+use weft_otlp::Counts;
 
 use crate::go::view::View;
 
@@ -23,6 +24,8 @@ pub struct Sources {
     pub spans: [(&'static str, u64); 4],
     /// What is known of Go processes.
     pub go: Arc<View>,
+    /// What became of what was exported, where anything is.
+    pub export: Option<Arc<Counts>>,
 }
 
 /// The page for a scraper.
@@ -38,12 +41,15 @@ pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
 
 /// Everything.
 pub fn write(page: &mut Page<'_>, sources: &Sources) {
-    let Sources { registry, snapshot, spans, go } = sources;
+    let Sources { registry, snapshot, spans, go, export } = sources;
     requests::write(page, registry);
     own::write(page, snapshot, registry);
     let help = "Exchanges by what sampling decided of their spans";
     labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);
     go::write(page, go, snapshot);
+    if let Some(export) = export {
+        export.write(page);
+    }
 }
 
 /// A family of things that are counted.

@@ -1,6 +1,7 @@
 //! `weft agent`: puts the parts together.
 mod charge;
 mod discover;
+mod export;
 mod hints;
 mod http;
 mod known;
@@ -34,18 +35,14 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 use self::{
-    charge::Charge,
-    http::Api,
-    lock::AgentLock,
-    pipeline::{Published, Results},
-    reconcile::Reconciler,
+    charge::Charge, export::Export, http::Api, lock::AgentLock, pipeline::Results, reconcile::Reconciler,
     store::TraceStore,
 };
 pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
     config::Config,
     doctor::{Verdict, examine},
-    go::{self, GoHandle},
+    go,
 };
 
 /// How often the pods are looked at when nobody said that anything changed.
@@ -56,6 +53,7 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 /// # Errors
 /// When something that the agent needs is missing, each named with what to do; or when another agent is in charge.
 pub fn run(config: &Config) -> Result<()> {
+    let export = export::prepare(config)?;
     refuse_without_means(config)?;
     let state = StateDir::new(&config.paths.state_dir);
     state.create().context("paths.state_dir cannot be used")?;
@@ -87,15 +85,26 @@ pub fn run(config: &Config) -> Result<()> {
             store: Arc::new(TraceStore::new(config.store())),
             registry: Arc::new(Registry::new(config.registry())),
             sampling: config.sampling.core(),
+            export: export.as_ref().map(Export::spans),
         },
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let served = runtime.block_on(serve(config, &state, pins, &pipeline, published, go));
-    runtime.shutdown_background();
+    let counts = export.as_ref().map(Export::counts);
+    let exporting = export.map(|export| {
+        let _entered = runtime.enter();
+        export.start(published.clone(), go.clone())
+    });
+    let api = Api { published, ready: Arc::default(), go: go.clone(), export: counts };
+    let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
     pipeline.stop();
     // A panic in the core has aborted the process already.
     let _ = core.join();
+    // Behind the core: what it counted last is sent, too.
+    if let Some(exporting) = exporting {
+        runtime.block_on(exporting.stop());
+    }
+    runtime.shutdown_background();
     let _ = fs::remove_file(state.listen());
     served
 }
@@ -144,10 +153,8 @@ async fn serve(
     state: &StateDir,
     pins: Pins,
     pipeline: &PipelineHandle,
-    published: Published,
-    go: GoHandle,
+    api: Api,
 ) -> Result<()> {
-    let ready = Arc::new(AtomicBool::new(false));
     let (look, looks) = sync_channel(1);
     let reconciler = Reconciler::new(
         pins,
@@ -155,9 +162,9 @@ async fn serve(
         config.paths.cni_cache.clone(),
         config.attach_mode()?,
         pipeline.clone(),
-        go.clone(),
+        api.go.clone(),
     )?;
-    let first = Arc::clone(&ready);
+    let first = Arc::clone(&api.ready);
     thread::Builder::new()
         .name("weft-reconcile".into())
         .spawn(move || reconcile_loop(reconciler, &looks, &first))?;
@@ -172,7 +179,7 @@ async fn serve(
     }
     tracing::info!("listening on http://{address}");
     tokio::select! {
-        result = http::serve(listener, Api { published, ready, go }) => result,
+        result = http::serve(listener, api) => result,
         () = stop_signal() => Ok(()),
     }
 }
