@@ -63,7 +63,7 @@ fn page(registry: &Registry, format: Format) -> Value {
 }
 
 /// One exchange of each series.
-fn series(pods: u32) -> impl Iterator<Item = AttributedExchange> {
+pub fn series(pods: u32) -> impl Iterator<Item = AttributedExchange> {
     (0..pods).flat_map(|pod| {
         (0..ROUTES).flat_map(move |route| STATUSES.map(|status| exchange(pod, route, status)).into_iter())
     })

@@ -78,11 +78,23 @@ impl Collector {
     /// # Errors
     /// Without Go, when the modules are not to be had, or when it does not start.
     pub fn start(lab: &Lab) -> Result<Self> {
+        Self::with(lab, &["file/spans", "spanmetrics", "servicegraph"])
+    }
+
+    /// The same for more spans than are worth writing down: it counts them, see [`Self::counted`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn counting(lab: &Lab) -> Result<Self> {
+        Self::with(lab, &["spanmetrics"])
+    }
+
+    fn with(lab: &Lab, takers_of_spans: &[&str]) -> Result<Self> {
         let program = program()?;
-        let config = lab.file("otelcol", "config.yaml")?;
+        let config = lab.file(&format!("otelcol-{:08x}", crate::lab::random()?), "config.yaml")?;
         let folder = config.parent().unwrap_or(&config).to_owned();
         let (grpc, http) = (free_address()?, free_address()?);
-        fs::write(&config, serde_json::to_vec_pretty(&document(&folder, grpc, http))?)?;
+        fs::write(&config, serde_json::to_vec_pretty(&document(&folder, grpc, http, takers_of_spans))?)?;
         let mut collector = Self { lab: lab.clone(), program, config, folder, grpc, http, process: None };
         collector.resume()?;
         Ok(collector)
@@ -134,6 +146,19 @@ impl Collector {
         points(&self.folder.join("derived.jsonl"))
     }
 
+    /// How many spans it counted, by the connector `spanmetrics`.
+    ///
+    /// # Errors
+    /// When it wrote something else.
+    pub fn counted(&self) -> Result<u64> {
+        let derived = self.derived()?;
+        let mut last = BTreeMap::new();
+        for point in derived.iter().filter(|point| point.metric == "traces.span.metrics.calls") {
+            last.insert(point.series(), point.count());
+        }
+        Ok(last.values().sum())
+    }
+
     /// All spans that it was sent.
     ///
     /// # Errors
@@ -157,8 +182,9 @@ fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn document(folder: &Path, grpc: SocketAddr, http: SocketAddr) -> Value {
+fn document(folder: &Path, grpc: SocketAddr, http: SocketAddr, takers_of_spans: &[&str]) -> Value {
     let file = |name: &str| json!({"path": folder.join(name), "append": true, "flush_interval": "100ms"});
+    let connectors: Vec<_> = takers_of_spans.iter().filter(|taker| !taker.starts_with("file/")).collect();
     json!({
         "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": grpc}, "http": {"endpoint": http}}}},
         "connectors": {
@@ -174,8 +200,8 @@ fn document(folder: &Path, grpc: SocketAddr, http: SocketAddr) -> Value {
             "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {
                 "metrics": {"receivers": ["otlp"], "exporters": ["file/metrics"]},
-                "traces": {"receivers": ["otlp"], "exporters": ["file/spans", "spanmetrics", "servicegraph"]},
-                "metrics/derived": {"receivers": ["spanmetrics", "servicegraph"], "exporters": ["file/derived"]},
+                "traces": {"receivers": ["otlp"], "exporters": takers_of_spans},
+                "metrics/derived": {"receivers": connectors, "exporters": ["file/derived"]},
             },
         },
     })
