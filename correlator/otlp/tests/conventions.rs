@@ -80,7 +80,8 @@ fn keys_of(metric: &opentelemetry_proto::tonic::metrics::v1::Metric) -> Vec<Stri
 /// One that failed, and of which everything is known.
 fn exchange(side: Side, protocol: Protocol) -> AttributedExchange {
     let endpoint = |port| Endpoint { address: [0; 16], port };
-    let message = |at| MessageSpan { first_byte: Ktime(at), last_byte: Ktime(at), bytes: 100, body_bytes: 10 };
+    let message =
+        |at| MessageSpan { first_byte: Ktime(at), last_byte: Ktime(at), bytes: 100, body_bytes: 10 };
     let exchange = Exchange {
         flow: FlowId { netns: 1, ifindex: 1, local: endpoint(1), peer: endpoint(2) },
         vantage: 0,

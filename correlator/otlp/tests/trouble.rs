@@ -121,7 +121,8 @@ async fn what_is_refused_for_good_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_partial_success_is_counted_and_an_answer_without_sense_is_a_success() {
-    let backend = Backend::start([Say::Partial(4), Say::Partial(i64::MAX), Say::Partial(-1), Say::Nonsense]).await;
+    let backend =
+        Backend::start([Say::Partial(4), Say::Partial(i64::MAX), Say::Partial(-1), Say::Nonsense]).await;
     let exporting = Exporting::start(settings(&backend.endpoint));
     for (spans, expected) in [(10, [6, 4, 0, 0]), (2, [6, 6, 0, 0]), (3, [9, 6, 0, 0]), (1, [10, 6, 0, 0])] {
         exporting.push(spans);

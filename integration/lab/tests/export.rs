@@ -1,13 +1,13 @@
 //! What the real OpenTelemetry Collector is told of real traffic, against what the load generator counted. Needs root and Go; the
 //! Collector is built the first time, which takes some minutes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use weft_lab::load::LoadReport;
-use weft_lab::otelcol::{Collector, DataPoint};
+use weft_lab::otelcol::{Collector, DataPoint, SpanRead};
 use weft_lab::shop::NAMESPACE;
 use weft_lab::{Agent, Lab, Shop, tools};
 
@@ -20,7 +20,9 @@ fn open(lab: &Lab, endpoint: String, more: Value) -> Result<Shop> {
     if let (Some(otlp), Value::Object(more)) = (otlp.as_object_mut(), more) {
         otlp.extend(more);
     }
-    let agent = Agent::start(lab, &tools::rust_binaries()?.weft, json!({"export": {"otlp": otlp}}))?;
+    // Every span: it is not sampling that is looked at.
+    let config = json!({"export": {"otlp": otlp}, "sampling": {"default": 1.0}});
+    let agent = Agent::start(lab, &tools::rust_binaries()?.weft, config)?;
     Shop::with_agent(lab, agent)
 }
 
@@ -91,6 +93,174 @@ fn the_collector_counts_what_the_clients_count() -> Result<()> {
         assert_eq!(gateway.attributes.get(key).map(String::as_str), Some(value), "{key}");
     }
     assert!(gateway.start < gateway.time && gateway.start > 0, "{gateway:?}");
+    Ok(())
+}
+
+/// Spans of the shop, once there are six for each of so many requests.
+fn spans(collector: &Collector, sent: u64) -> Result<Vec<SpanRead>> {
+    wait(|| collector.spans(), |spans| spans.len() as u64 == 6 * sent)
+}
+
+#[test]
+fn the_collector_has_whole_trees_and_draws_the_graph() -> Result<()> {
+    let lab = lab()?;
+    let collector = Collector::start(&lab)?;
+    let shop = open(&lab, collector.grpc(), json!({}))?;
+    let pids: Vec<_> = shop.services.iter().map(|service| service.process.pid()).collect();
+    shop.agent.wait_processes(&pids)?;
+    let sent = answered(&shop.run(&shop.load().rate(50).seconds(3).connections(4))?)?;
+    let spans = spans(&collector, sent)?;
+    assert_eq!(spans.len() as u64, 6 * sent, "{}", shop.agent.stderr());
+    let mut traces: BTreeMap<&str, Vec<&SpanRead>> = BTreeMap::new();
+    for span in &spans {
+        traces.entry(&span.trace).or_default().push(span);
+    }
+    for (trace, spans) in &traces {
+        let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+        let roots = spans.iter().filter(|span| span.parent.is_empty()).count();
+        let orphans = spans.iter().filter(|span| !span.parent.is_empty() && !ids.contains(&span.parent));
+        assert_eq!((spans.len(), ids.len(), roots, orphans.count()), (6, 6, 1, 0), "{trace}: {spans:#?}");
+    }
+    assert_eq!(traces.len() as u64, sent);
+    let kinds = |kind: u64, service: &str| {
+        let of = |span: &&SpanRead| span.kind == kind && span.resource["service.name"] == service;
+        spans.iter().filter(of).count() as u64
+    };
+    for (service, server, client) in
+        [("client", 0, sent), ("gateway", sent, sent), ("orders", sent, sent), ("inventory", sent, 0)]
+    {
+        assert_eq!((kinds(2, service), kinds(3, service)), (server, client), "{service}");
+    }
+    // What its own connectors make of them.
+    let edges = wait(|| Ok(edges(&collector.derived()?)), |edges| *edges == graph(sent))?;
+    assert_eq!(edges, graph(sent));
+    assert_eq!(wait(|| collector.counted(), |calls| *calls == 6 * sent)?, 6 * sent);
+    assert_eq!(outcomes(&shop)?, Outcomes { sent: 6 * sent, ..Outcomes::default() });
+    Ok(())
+}
+
+/// Who asks whom, and how often.
+type Edges = BTreeMap<(String, String), u64>;
+
+fn graph(sent: u64) -> Edges {
+    let edges = [("client", "gateway"), ("gateway", "orders"), ("orders", "inventory")];
+    edges.map(|(client, server)| ((client.to_owned(), server.to_owned()), sent)).into()
+}
+
+/// Of the connector `servicegraph`.
+fn edges(derived: &[DataPoint]) -> Edges {
+    let mut edges = Edges::new();
+    for point in derived.iter().filter(|point| point.metric == "traces_service_graph_request_total") {
+        let end = |key: &str| point.attributes.get(key).cloned().unwrap_or_default();
+        edges.insert((end("client"), end("server")), point.count());
+    }
+    edges
+}
+
+/// The Collector is away under load. What it missed it gets when it is back: spans from the queue, and of metrics, as they are
+/// told by what is added, everything since the last that it took.
+#[test]
+fn what_the_collector_missed_it_gets_when_it_is_back() -> Result<()> {
+    let lab = lab()?;
+    let mut collector = Collector::start(&lab)?;
+    let shop = open(&lab, collector.http(), json!({"protocol": "http", "temporality": "delta"}))?;
+    let mut sent = answered(&shop.run(&shop.load().rate(50).seconds(2).connections(4))?)?;
+    collector.stop();
+    sent += answered(&shop.run(&shop.load().rate(50).seconds(4).connections(4))?)?;
+    collector.resume()?;
+    sent += answered(&shop.run(&shop.load().rate(50).seconds(2).connections(4))?)?;
+    let points = wait(|| collector.points(), |points| added(points) == everywhere(sent))?;
+    assert_eq!(added(&points), everywhere(sent), "{}", shop.agent.stderr());
+    assert!(points.iter().filter(|point| point.metric == SERVER).all(|point| point.temporality == Some(1)));
+    contiguous(&points)?;
+    let spans = spans(&collector, sent)?;
+    assert_eq!(spans.len() as u64, 6 * sent, "{}", shop.agent.stderr());
+    assert_eq!(spans.iter().map(|span| &span.id).collect::<BTreeSet<_>>().len() as u64, 6 * sent);
+    assert_eq!(outcomes(&shop)?, Outcomes { sent: 6 * sent, ..Outcomes::default() });
+    Ok(())
+}
+
+/// What all points of a pod add up to.
+fn added(points: &[DataPoint]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for point in points.iter().filter(|point| point.metric == SERVER) {
+        let pod = point.resource.get("k8s.pod.name").cloned().unwrap_or_default();
+        *counts.entry(pod).or_default() += point.count();
+    }
+    counts
+}
+
+/// Each point of a series begins when the one before ended, at the earliest.
+fn contiguous(points: &[DataPoint]) -> Result<()> {
+    let mut ends = BTreeMap::new();
+    for point in points.iter().filter(|point| point.metric == SERVER) {
+        ensure!(point.start < point.time, "{point:?}");
+        let before = ends.insert(point.series(), point.time).unwrap_or(0);
+        ensure!(point.start >= before, "{point:?} overlaps the one before, which ended at {before}");
+    }
+    Ok(())
+}
+
+/// What the agent says became of spans.
+#[derive(Debug, Default, PartialEq)]
+struct Outcomes {
+    sent: u64,
+    rejected: u64,
+    queue_full: u64,
+    given_up: u64,
+}
+
+fn outcomes(shop: &Shop) -> Result<Outcomes> {
+    let page = String::from_utf8(shop.agent.get("/metrics")?.body)?;
+    let of = |outcome: &str| {
+        let series = format!("weft_export_items_total{{signal=\"spans\",outcome=\"{outcome}\"}} ");
+        let value = page.lines().find_map(|line| line.strip_prefix(&series)).context(series.clone())?;
+        value.parse::<u64>().context(series)
+    };
+    Ok(Outcomes {
+        sent: of("sent")?,
+        rejected: of("rejected")?,
+        queue_full: of("queue_full")?,
+        given_up: of("given_up")?,
+    })
+}
+
+/// With a queue that is too small for that: what found no room is counted, and the rest arrives.
+#[test]
+fn what_finds_no_room_is_counted() -> Result<()> {
+    let lab = lab()?;
+    let mut collector = Collector::start(&lab)?;
+    let shop = open(&lab, collector.grpc(), json!({"queue": 100}))?;
+    collector.stop();
+    let sent = answered(&shop.run(&shop.load().rate(100).seconds(3).connections(4))?)?;
+    let full = |outcomes: &Outcomes| outcomes.queue_full == 6 * sent - 100;
+    let away = wait(|| outcomes(&shop), full)?;
+    assert_eq!(away, Outcomes { queue_full: 6 * sent - 100, ..Outcomes::default() });
+    collector.resume()?;
+    let spans = wait(|| collector.spans(), |spans| spans.len() == 100)?;
+    assert_eq!(spans.len(), 100);
+    let back = wait(|| outcomes(&shop), |outcomes| outcomes.sent == 100)?;
+    assert_eq!(back, Outcomes { sent: 100, ..away });
+    Ok(())
+}
+
+/// Nothing was sent until then: metrics have an hour.
+#[test]
+fn an_agent_that_ends_says_what_it_has() -> Result<()> {
+    let lab = lab()?;
+    let collector = Collector::start(&lab)?;
+    let mut shop = open(&lab, collector.grpc(), json!({"interval": "1h"}))?;
+    let sent = answered(&shop.run(&shop.load().rate(100).seconds(2).connections(4))?)?;
+    let counted = |pods: &Value| {
+        let pods = pods["pods"].as_array().into_iter().flatten();
+        pods.filter(|pod| pod["server"]["latency"]["count"] == sent).count()
+    };
+    wait(|| shop.agent.json("/api/v1/pods"), |pods| counted(pods) == 3)?;
+    assert!(collector.points()?.is_empty());
+    shop.agent.detach();
+    let points = wait(|| collector.points(), |points| by_pod(points, SERVER) == everywhere(sent))?;
+    assert_eq!(by_pod(&points, SERVER), everywhere(sent));
+    assert_eq!(spans(&collector, sent)?.len() as u64, 6 * sent);
     Ok(())
 }
 

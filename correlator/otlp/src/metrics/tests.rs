@@ -96,7 +96,8 @@ fn latency(histogram: &Histogram, since: u64, exemplar: Option<Exemplar>) -> imp
             ..Distribution::of(histogram.count(), seconds(histogram.sum()), &buckets)
         };
         let pod = PodLabels::new("shop", "orders", 7);
-        page.family(&LATENCY).distribution(&Point { since: Some(since), ..Point::of(&pod, &[]) }, &distribution);
+        page.family(&LATENCY)
+            .distribution(&Point { since: Some(since), ..Point::of(&pod, &[]) }, &distribution);
     }
 }
 
@@ -117,9 +118,12 @@ fn histogram(durations: &[u64]) -> Histogram {
 fn everything_since_the_beginning_or_what_was_added() {
     let mut cumulative = Backend::new(Temporality::Cumulative);
     let mut delta = Backend::new(Temporality::Delta);
-    for (count, expected_cumulative, expected_delta) in
-        [(3, (3, 50), Some((3, 50))), (5, (5, 50), Some((2, 110))), (5, (5, 50), None), (9, (9, 50), Some((4, 120)))]
-    {
+    for (count, expected_cumulative, expected_delta) in [
+        (3, (3, 50), Some((3, 50))),
+        (5, (5, 50), Some((2, 110))),
+        (5, (5, 50), None),
+        (9, (9, 50), Some((4, 120))),
+    ] {
         let batches = cumulative.collect(lost(count));
         assert_eq!(sum(&cumulative.take(batches)), Some(expected_cumulative));
         let batches = delta.collect(lost(count));
@@ -191,7 +195,8 @@ fn explicit_buckets_for_those_who_know_no_others() {
 
 #[test]
 fn an_exemplar_is_told_once() {
-    let exemplar = Exemplar { trace_id: TraceId(1), span_id: SpanId(2), duration_ns: 1_500_000, time_ns: 105 };
+    let exemplar =
+        Exemplar { trace_id: TraceId(1), span_id: SpanId(2), duration_ns: 1_500_000, time_ns: 105 };
     let mut backend = Backend::new(Temporality::Cumulative);
     let histogram = histogram(&[1_500_000]);
     let batches = backend.collect(latency(&histogram, 60, Some(exemplar)));

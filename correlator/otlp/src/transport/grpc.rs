@@ -34,7 +34,11 @@ impl Grpc {
         let origin = settings.endpoint.uri().clone();
         let client = client::Grpc::with_origin(client, origin).max_decoding_message_size(ANSWER);
         let client = match settings.compression {
-            Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
+            // grpc-go answers as it was asked.
+            Compression::Gzip => {
+                let gzip = CompressionEncoding::Gzip;
+                client.send_compressed(gzip).accept_compressed(gzip)
+            }
             Compression::None => client,
         };
         Self { client, headers: settings.headers.clone(), timeout: settings.timeout }

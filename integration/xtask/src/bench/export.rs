@@ -47,7 +47,11 @@ pub fn execute(options: &Options) -> Result<()> {
     if options.check {
         runs.iter().try_for_each(check)?;
     }
-    if options.json { print(&json!({ "rate": options.rate, "seconds": options.seconds, "runs": runs })) } else { Ok(()) }
+    if options.json {
+        print(&json!({ "rate": options.rate, "seconds": options.seconds, "runs": runs }))
+    } else {
+        Ok(())
+    }
 }
 
 fn run(lab: &Lab, protocol: &str, options: &Options) -> Result<Value> {
