@@ -1,4 +1,6 @@
 //! Backends that misbehave, on a real socket: what they say is scripted, what they were told is decoded.
+pub mod grpc;
+
 use std::{
     collections::VecDeque,
     convert::Infallible,
