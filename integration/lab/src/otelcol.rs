@@ -169,7 +169,11 @@ impl Collector {
     }
 }
 
-fn program() -> Result<PathBuf> {
+/// Builds it where it is not up to date.
+///
+/// # Errors
+/// Without Go, when the modules are not to be had, or what the build said.
+pub fn program() -> Result<PathBuf> {
     if let Some(dir) = tools::built() {
         return Ok(dir.join("otelcol"));
     }

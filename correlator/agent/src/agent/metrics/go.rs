@@ -3,7 +3,7 @@
 use weft_core::Snapshot;
 use weft_metrics::{
     PodLabels,
-    exposition::{Distribution, Kind, Metric, Page, Point, Unit},
+    exposition::{Distribution, Kind, Label, Metric, Page, Point, Unit},
     seconds,
 };
 
@@ -65,8 +65,8 @@ impl Go<'_> {
 
     fn values(&self, page: &mut Page<'_>, metric: &Metric<'_>, of: impl Fn(&Counted) -> Option<u64>) {
         let mut family = page.family(metric);
-        for ((pod, pid), value) in self.known(of) {
-            family.value(&Point::of(&pod, &[("process.pid", &pid)]), value);
+        for (process, value) in self.known(of) {
+            family.value(&process.point(&process.labels()), value);
         }
     }
 
@@ -77,26 +77,41 @@ impl Go<'_> {
         of: impl Fn(&Counted) -> Option<&Durations>,
     ) {
         let mut family = page.family(metric);
-        for ((pod, pid), durations) in self.known(of) {
+        for (process, durations) in self.known(of) {
             let bounds = BOUNDS_NS.into_iter().map(seconds);
             let buckets: Vec<(f64, u64)> = bounds.zip(durations.up_to).collect();
             let (count, sum) = (durations.count, seconds(durations.sum_ns));
-            let labels = [("process.pid", pid.as_str())];
-            family.distribution(&Point::of(&pod, &labels), &Distribution::of(count, sum, &buckets));
+            let distribution = Distribution::of(count, sum, &buckets);
+            family.distribution(&process.point(&process.labels()), &distribution);
         }
     }
 
-    /// What is known of each process, with its pod and its id: a pod may have several, and others come and go.
-    fn known<'a, T>(
-        &'a self,
-        of: impl Fn(&'a Counted) -> Option<T>,
-    ) -> impl Iterator<Item = ((PodLabels, String), T)> {
-        let known = move |process: &'a ProcessView| Some((self.labels(process)?, of(&process.counted)?));
+    /// What is known of each process, with what tells it from others: a pod may have several.
+    fn known<'a, T>(&'a self, of: impl Fn(&'a Counted) -> Option<T>) -> impl Iterator<Item = (Identity, T)> {
+        let known = move |process: &'a ProcessView| Some((self.identity(process)?, of(&process.counted)?));
         self.view.processes.iter().filter_map(known)
     }
 
-    fn labels(&self, process: &ProcessView) -> Option<(PodLabels, String)> {
+    fn identity(&self, process: &ProcessView) -> Option<Identity> {
         let pod = self.snapshot.pods.iter().find(|pod| pod.netns == process.netns)?;
-        Some((PodLabels::new(&pod.namespace, &pod.name, pod.netns), process.pid.to_string()))
+        let pod = PodLabels::new(&pod.namespace, &pod.name, pod.netns);
+        Some(Identity { pod, pid: process.pid.to_string(), began: process.began })
+    }
+}
+
+/// Which process it is. Its runtime counts since it began, not since weft knows it.
+struct Identity {
+    pod: PodLabels,
+    pid: String,
+    began: u64,
+}
+
+impl Identity {
+    fn labels(&self) -> [Label<'_>; 1] {
+        [("process.pid", &self.pid)]
+    }
+
+    fn point<'a>(&'a self, labels: &'a [Label<'a>]) -> Point<'a> {
+        Point { since: Some(self.began), ..Point::of(&self.pod, labels) }
     }
 }
