@@ -129,7 +129,8 @@ impl<S: Source> MetricsTask<S> {
                 _ = ticks.tick() => false,
                 _ = stop.began() => true,
             };
-            self.export(Instant::now() + interval).await;
+            // At least one attempt, also where these come faster.
+            self.export(Instant::now() + interval.max(self.settings.timeout)).await;
             if last {
                 return;
             }

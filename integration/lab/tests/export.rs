@@ -92,7 +92,35 @@ fn the_collector_counts_what_the_clients_count() -> Result<()> {
     ] {
         assert_eq!(gateway.attributes.get(key).map(String::as_str), Some(value), "{key}");
     }
-    assert!(gateway.start < gateway.time && gateway.start > 0, "{gateway:?}");
+    steady(&points)?;
+    exemplars_lead_to_spans(&points, &spans(&collector, sent)?)
+}
+
+/// A cumulative series begins once, before all of its points; also one that weft did not see begin, a Go runtime's.
+fn steady(points: &[DataPoint]) -> Result<()> {
+    let mut starts = BTreeMap::new();
+    let cumulative = points.iter().filter(|point| point.temporality == Some(2));
+    for point in cumulative {
+        ensure!(0 < point.start && point.start < point.time, "{point:?}");
+        let start = *starts.entry(point.series()).or_insert(point.start);
+        ensure!(start == point.start, "{point:?} began at {start} before");
+    }
+    for metric in [SERVER, "go.memory.gc.cycles", "weft.exchanges"] {
+        ensure!(starts.keys().any(|(name, ..)| name == metric), "{metric} is missing");
+    }
+    Ok(())
+}
+
+/// Each stands for an exchange of which there is a span.
+fn exemplars_lead_to_spans(points: &[DataPoint], spans: &[SpanRead]) -> Result<()> {
+    let known: BTreeSet<_> = spans.iter().map(|span| (span.trace.as_str(), span.id.as_str())).collect();
+    let of = |point: &DataPoint| point.json["exemplars"].as_array().cloned().unwrap_or_default();
+    let exemplars: Vec<_> = points.iter().filter(|point| point.metric == SERVER).flat_map(of).collect();
+    ensure!(!exemplars.is_empty(), "there is no exemplar");
+    for exemplar in &exemplars {
+        let id = |key: &str| exemplar[key].as_str().unwrap_or_default();
+        ensure!(known.contains(&(id("traceId"), id("spanId"))), "{exemplar} leads nowhere");
+    }
     Ok(())
 }
 
