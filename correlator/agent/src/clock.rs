@@ -16,6 +16,15 @@ pub fn offset() -> ClockOffset {
     ClockOffset(epoch - before.midpoint(after))
 }
 
+/// The time since the epoch, in ns, that was so many clock ticks after the machine's start (`starttime` of proc_pid_stat(5)).
+pub fn of_boot(ticks: u64) -> u64 {
+    let hz = rustix::param::clock_ticks_per_second().max(1);
+    let (boot, epoch) = (clock_gettime(ClockId::Boottime), clock_gettime(ClockId::Realtime));
+    let up = u128::from(ticks) * 1_000_000_000 / u128::from(hz);
+    let since = i128::from(nanoseconds(epoch) - nanoseconds(boot)) + i128::try_from(up).unwrap_or(i128::MAX);
+    u64::try_from(since).unwrap_or(0)
+}
+
 fn nanoseconds(time: Timespec) -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

@@ -3,6 +3,7 @@ mod change;
 mod go;
 mod identity;
 mod locate;
+mod otlp;
 mod sampling;
 mod span;
 
@@ -27,6 +28,7 @@ use self::go::Budget;
 pub use self::{
     go::{Go, GoProbes},
     identity::{Identity, Kubernetes},
+    otlp::Otlp,
     sampling::Sampling,
     span::Span,
 };
@@ -116,6 +118,8 @@ pub struct Routes {
 pub struct Export {
     /// What the listener's API shows.
     pub store: Store,
+    /// A backend that speaks OTLP; absent: none. There is no default, because nobody may listen there.
+    pub otlp: Option<Otlp>,
 }
 
 /// In memory.
@@ -247,6 +251,9 @@ impl Config {
         if !STORE_BYTES.contains(&bytes) {
             let (least, most) = STORE_BYTES.into_inner();
             bail!("export.store.bytes is {bytes}: {least} to {most} is allowed");
+        }
+        if let Some(otlp) = &self.export.otlp {
+            otlp.settings()?;
         }
         self.attach_mode().map(drop)
     }
@@ -383,6 +390,21 @@ mod tests {
             ("go: { budget: -1% }", "go.budget is \"-1%\""),
             ("go: { budget: NaN% }", "go.budget is \"NaN%\""),
             ("export: { store: { spans: 0 } }", "export.store.spans is 0"),
+            ("export: { otlp: {} }", "endpoint"),
+            ("export: { otlp: { endpoint: 'localhost:4317' } }", "http:// or https:// is allowed"),
+            ("export: { otlp: { endpoint: 'ftp://host' } }", "http:// or https:// is allowed"),
+            ("export: { otlp: { endpoint: 'http://a b' } }", "export.otlp.endpoint is \"http://a b\""),
+            ("export: { otlp: { endpoint: 'http://h', protocol: thrift } }", "grpc or http is allowed"),
+            (
+                "export: { otlp: { endpoint: 'http://h', temporality: both } }",
+                "cumulative or delta is allowed",
+            ),
+            ("export: { otlp: { endpoint: 'http://h', compression: zstd } }", "gzip or none is allowed"),
+            ("export: { otlp: { endpoint: 'http://h', interval: 10ms } }", "export.otlp.interval is 10ms"),
+            ("export: { otlp: { endpoint: 'http://h', queue: 0 } }", "export.otlp.queue is 0"),
+            ("export: { otlp: { endpoint: 'http://h', headers: { a b: c } } }", "export.otlp.headers.a b"),
+            ("export: { otlp: { endpoint: 'http://h', headers: { te: c } } }", "te is the transport's own"),
+            ("export: { otlp: { endpoint: 'http://h', headers: { x: { env: WEFT_NONE } } } }", "WEFT_NONE"),
             ("export: { store: { bytes: 1000 } }", "export.store.bytes is 1000"),
             ("export: { store: { byte: 1000 } }", "byte"),
             ("sampling: { default: 1.5 }", "1.5 is no share"),

@@ -28,13 +28,22 @@ impl Family {
         })
     }
 
-    /// The histogram of durations, as Prometheus writes the conventions' `http.server.request.duration` and its like.
+    /// The histogram of durations, as the conventions name it.
     pub const fn duration(self) -> &'static str {
         match self {
-            Self::HttpServer => "http_server_request_duration_seconds",
-            Self::HttpClient => "http_client_request_duration_seconds",
-            Self::RpcServer => "rpc_server_call_duration_seconds",
-            Self::RpcClient => "rpc_client_call_duration_seconds",
+            Self::HttpServer => "http.server.request.duration",
+            Self::HttpClient => "http.client.request.duration",
+            Self::RpcServer => "rpc.server.call.duration",
+            Self::RpcClient => "rpc.client.call.duration",
+        }
+    }
+
+    /// The histograms of bodies' sizes, of requests and of responses: HTTP has them.
+    pub const fn bodies(self) -> Option<[&'static str; 2]> {
+        match self {
+            Self::HttpServer => Some(["http.server.request.body.size", "http.server.response.body.size"]),
+            Self::HttpClient => Some(["http.client.request.body.size", "http.client.response.body.size"]),
+            Self::RpcServer | Self::RpcClient => None,
         }
     }
 

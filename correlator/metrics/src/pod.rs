@@ -71,6 +71,9 @@ impl FamilySeries {
         room: bool,
     ) -> Counted {
         let exchange = &attributed.joined.exchange;
+        if self.bodies.request.count == 0 {
+            self.bodies.since_ns = last.0.saturating_add_signed(attributed.clock_offset);
+        }
         self.bodies.request.record(exchange.request.body_bytes);
         self.bodies.response.record(exchange.response.map_or(0, |response| response.body_bytes));
         if let Some(series) = self.series.get_mut(&wanted) {

@@ -7,17 +7,19 @@ pub struct PodLabels {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its netns cookie.
+    pub netns: u64,
 }
 
 impl PodLabels {
     /// Of the pod with this netns cookie.
     pub fn new(namespace: &str, name: &str, netns: u64) -> Self {
         let name = if name.is_empty() { format!("netns-{netns}") } else { name.to_owned() };
-        Self { namespace: namespace.to_owned(), name }
+        Self { namespace: namespace.to_owned(), name, netns }
     }
 
     /// Under the conventions' names.
     pub fn labels(&self) -> [Label<'_>; 2] {
-        [("k8s_namespace_name", &self.namespace), ("k8s_pod_name", &self.name)]
+        [("k8s.namespace.name", &self.namespace), ("k8s.pod.name", &self.name)]
     }
 }

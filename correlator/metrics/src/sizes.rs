@@ -20,6 +20,8 @@ pub struct Bodies {
     pub request: Sizes,
     /// The responses'.
     pub response: Sizes,
+    /// When the first exchange ended, in ns since the epoch.
+    pub since_ns: u64,
 }
 
 impl Sizes {

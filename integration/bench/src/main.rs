@@ -1,10 +1,11 @@
-//! Measurements of the pipeline over recordings. One process measures one thing, so that the allocator's and the
+//! Measurements of the pipeline and what is behind it. One process measures one thing, so that the allocator's and the
 //! caches' state is nobody else's; each prints one JSON document.
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
+mod export;
 mod heap;
 mod idle;
 mod metrics;
@@ -45,6 +46,21 @@ enum Measurement {
         #[arg(long, default_value_t = 1000)]
         pods: u32,
     },
+    /// Spans at a rate to a backend of OTLP.
+    Export {
+        /// Where it is.
+        #[arg(long)]
+        endpoint: String,
+        /// `grpc` or `http`.
+        #[arg(long, default_value = "grpc")]
+        protocol: String,
+        /// Spans a second.
+        #[arg(long, default_value_t = 10_000)]
+        rate: u32,
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
 }
 
 fn main() -> Result<()> {
@@ -52,6 +68,9 @@ fn main() -> Result<()> {
         Measurement::Throughput { file, rounds } => throughput::measure(&read(&file)?, rounds)?,
         Measurement::Idle { file, connections } => idle::Idle::measure(&read(&file)?, connections)?.json(),
         Measurement::Metrics { pods } => metrics::measure(pods),
+        Measurement::Export { endpoint, protocol, rate, seconds } => {
+            export::measure(&export::Load { endpoint, http: protocol == "http", rate, seconds })?
+        }
     };
     #[expect(clippy::print_stdout, reason = "the result is the one document on stdout")]
     {

@@ -8,7 +8,7 @@ use weft_core::{
 };
 use weft_metrics::{
     Registry, Settings,
-    exposition::{Format, Page},
+    exposition::{Format, Page, Scrape},
     requests,
 };
 
@@ -53,9 +53,9 @@ pub fn measure(pods: u32) -> Value {
 fn page(registry: &Registry, format: Format) -> Value {
     let one = || {
         let began = cpu_time();
-        let mut page = Page::new(format);
-        requests::write(&mut page, registry);
-        let bytes = page.finish().len();
+        let mut scrape = Scrape::new(format);
+        requests::write(&mut Page::new(&mut scrape), registry);
+        let bytes = scrape.finish().len();
         ((cpu_time() - began).as_millis() as u64, bytes)
     };
     let (ms, bytes) = (0..PAGES).map(|_| one()).min().unwrap_or_default();
@@ -63,7 +63,7 @@ fn page(registry: &Registry, format: Format) -> Value {
 }
 
 /// One exchange of each series.
-fn series(pods: u32) -> impl Iterator<Item = AttributedExchange> {
+pub fn series(pods: u32) -> impl Iterator<Item = AttributedExchange> {
     (0..pods).flat_map(|pod| {
         (0..ROUTES).flat_map(move |route| STATUSES.map(|status| exchange(pod, route, status)).into_iter())
     })
@@ -109,11 +109,14 @@ fn exchange(pod: u32, route: u32, status: u16) -> AttributedExchange {
         link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
         phases: Phases::default(),
         joined: JoinedExchange { exchange, app: App::default() },
-        pod: Some(format!("shop/things-{pod}")),
+        pod: Some(format!("shop/things-{pod}").into()),
+        identity: None,
         route: Some(Arc::from(format!("/api/things-{route}/{{id}}/parts"))),
         netns_inode: 0,
+        owner: None,
         peer_pod: Some("shop/gateway".into()),
         peer_network: None,
+        peer_service: None,
         clock_offset: 0,
     }
 }

@@ -37,6 +37,7 @@ mod nfqueue;
 pub mod observed;
 pub mod odd;
 pub mod oracle;
+pub mod otelcol;
 pub mod pair;
 pub mod pcap;
 pub mod phases;

@@ -124,6 +124,6 @@ pub fn check(page: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

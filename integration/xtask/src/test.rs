@@ -4,7 +4,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args;
 use nix::unistd::geteuid;
-use weft_lab::{apt, tools};
+use weft_lab::{apt, otelcol, tools};
 
 use crate::{
     ebpf, fuzz,
@@ -124,6 +124,8 @@ fn ebpf_check() -> Result<()> {
 fn privileged() -> Result<()> {
     apt::ensure_programs(&[apt::PEERS.as_slice(), &[apt::TCPDUMP, apt::TSHARK]].concat())?;
     tools::rust_binaries()?;
+    // The first time it takes minutes, which no test should wait for.
+    otelcol::program()?;
     // Two at a time: each has a load of its own, and the machine is not large.
     run(cargo().args(["test", "--no-fail-fast", "-p", "weft-lab", "--tests", "--", "--test-threads", "2"]))
 }

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
+use weft_otlp::Counts;
 
 use super::{listener::Bounded, metrics, pipeline::Published, reload, store::ExchangeQuery, traces};
 use crate::go::{GoHandle, view::View};
@@ -45,6 +46,8 @@ pub struct Api {
     pub cluster: Arc<weft_kube::Status>,
     /// The node's name.
     pub node: String,
+    /// What became of what was exported, where anything is.
+    pub export: Option<Arc<Counts>>,
 }
 
 impl Api {
@@ -97,6 +100,7 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
         configuration,
         cluster: Arc::clone(&api.cluster),
         node: api.node.clone(),
+        export: api.export.clone(),
     };
     ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use weft_core::Snapshot;
 use weft_metrics::{
     Registry,
-    exposition::{Format, Kind, Page},
+    exposition::{Format, Kind, Metric, Page, Point, Scrape, Unit},
     requests,
 };
+use weft_otlp::Counts;
 
 use super::reload;
 use crate::go::view::View;
@@ -32,35 +33,57 @@ pub struct Sources {
     pub cluster: Arc<weft_kube::Status>,
     /// The node's name.
     pub node: String,
+    /// What became of what was exported, where anything is.
+    pub export: Option<Arc<Counts>>,
 }
 
 /// The page for a scraper.
 pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let Sources { registry, snapshot, spans, go, configuration, cluster, node } = sources;
-    let mut page = Page::new(format);
-    requests::write(&mut page, registry);
-    own::write(&mut page, snapshot, registry);
-    let help = "Exchanges by what sampling decided of their spans";
-    labelled(&mut page, ("weft_spans_sampled", help, Kind::Counter), "decision", *spans);
-    go::write(&mut page, go, snapshot);
-    cluster::write(&mut page, snapshot, cluster);
-    configuration::write(&mut page, configuration);
+    let mut scrape = Scrape::new(format);
+    let mut page = Page::new(&mut scrape);
+    write(&mut page, sources);
     // What scrapers join other metrics with: exactly one an instance.
     let version = env!("CARGO_PKG_VERSION");
-    let labels = [("service_name", "weft"), ("service_version", version), ("k8s_node_name", node.as_str())];
-    page.family("target", "What this instance is", Kind::Info).value(&labels, 1);
-    page.finish()
+    let labels =
+        [("service.name", "weft"), ("service.version", version), ("k8s.node.name", sources.node.as_str())];
+    page.family(&count("target", "What this instance is", Kind::Info)).value(&Point::own(&labels), 1);
+    scrape.finish()
+}
+
+/// Everything.
+pub fn write(page: &mut Page<'_>, sources: &Sources) {
+    let Sources { registry, snapshot, spans, go, configuration, cluster, node: _, export } = sources;
+    requests::write(page, registry);
+    own::write(page, snapshot, registry);
+    let help = "Exchanges by what sampling decided of their spans";
+    labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);
+    go::write(page, go, snapshot);
+    cluster::write(page, snapshot, cluster);
+    configuration::write(page, configuration);
+    if let Some(export) = export {
+        export.write(page);
+    }
+}
+
+/// A family of things that are counted.
+const fn count<'a>(name: &'a str, help: &'a str, kind: Kind) -> Metric<'a> {
+    Metric { name, unit: Unit::Count, help, kind }
+}
+
+/// A histogram of durations.
+const fn durations<'a>(name: &'a str, help: &'a str) -> Metric<'a> {
+    Metric { name, unit: Unit::Seconds, help, kind: Kind::Histogram }
 }
 
 /// A family of which every series has one label.
 fn labelled<'a>(
-    page: &mut Page,
-    (name, help, kind): (&str, &str, Kind),
+    page: &mut Page<'_>,
+    metric: &Metric<'_>,
     label: &str,
     values: impl IntoIterator<Item = (&'a str, u64)>,
 ) {
-    let mut family = page.family(name, help, kind);
+    let mut family = page.family(metric);
     for (value, count) in values {
-        family.value(&[(label, value)], count);
+        family.value(&Point::own(&[(label, value)]), count);
     }
 }

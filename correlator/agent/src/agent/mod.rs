@@ -1,6 +1,7 @@
 //! `weft agent`: puts the parts together.
 mod charge;
 mod discover;
+mod export;
 mod hints;
 mod http;
 mod known;
@@ -38,7 +39,13 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 use self::{
-    charge::Charge, http::Api, lock::AgentLock, pipeline::Results, reconcile::Reconciler, store::TraceStore,
+    charge::Charge,
+    export::{Everything, Export},
+    http::Api,
+    lock::AgentLock,
+    pipeline::Results,
+    reconcile::Reconciler,
+    store::TraceStore,
 };
 pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
@@ -55,6 +62,7 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 /// # Errors
 /// When something that the agent needs is missing, each named with what to do; or when another agent is in charge.
 pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
+    let export = export::prepare(config)?;
     refuse_without_means(config)?;
     let state = StateDir::new(&config.paths.state_dir);
     state.create().context("paths.state_dir cannot be used")?;
@@ -86,6 +94,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
             store: Arc::new(TraceStore::new(config.store())),
             registry: Arc::new(Registry::new(config.registry())),
             sampling: config.sampling.core(),
+            export: export.as_ref().map(Export::spans),
         },
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);
@@ -97,13 +106,28 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     runtime.spawn(reload::run(reloader));
     let cluster = Arc::new(weft_kube::Status::default());
     runtime.spawn(kubernetes::run(config.identity.clone(), Arc::clone(&cluster), pipeline.clone()));
-    let api =
-        Api { published, ready: Arc::default(), go, configuration, cluster, node: config.identity.node() };
+    let node = config.identity.node();
+    let counts = export.as_ref().map(Export::counts);
+    let exporting = export.map(|export| {
+        let _entered = runtime.enter();
+        export.start(Everything {
+            published: published.clone(),
+            go: go.clone(),
+            configuration: Arc::clone(&configuration),
+            cluster: Arc::clone(&cluster),
+            node: node.clone(),
+        })
+    });
+    let api = Api { published, ready: Arc::default(), go, configuration, cluster, node, export: counts };
     let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
-    runtime.shutdown_background();
     pipeline.stop();
     // A panic in the core has aborted the process already.
     let _ = core.join();
+    // Behind the core: what it counted last is sent, too.
+    if let Some(exporting) = exporting {
+        runtime.block_on(exporting.stop());
+    }
+    runtime.shutdown_background();
     let _ = fs::remove_file(state.listen());
     served
 }

@@ -20,6 +20,7 @@ use weft_core::{
 };
 use weft_loader::{Flows, GatheredRun, ProbeRing};
 use weft_metrics::Registry;
+use weft_otlp::Spans;
 
 pub use self::configure::Live;
 use super::{
@@ -132,6 +133,8 @@ pub struct Results {
     pub store: Arc<TraceStore>,
     pub registry: Arc<Registry>,
     pub sampling: SamplingConfig,
+    /// Where spans leave the node, where they do.
+    pub export: Option<Spans>,
 }
 
 /// Starts the thread.
@@ -148,8 +151,8 @@ pub fn start(
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
-    let Results { store, registry, sampling } = results;
-    let recorder = Recorder::new(Arc::clone(&registry), Arc::clone(&store), sampling);
+    let Results { store, registry, sampling, export } = results;
+    let recorder = Recorder::new(Arc::clone(&registry), Arc::clone(&store), sampling, export);
     let published = Published {
         store,
         spans: recorder.counts(),

@@ -4,8 +4,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use weft_core::{AttributedExchange, Decision, Packer, Sampler, SamplingConfig, TraceId};
+use weft_core::{AttributedExchange, Decision, Packed, Packer, Sampler, SamplingConfig, TraceId, span::Span};
 use weft_metrics::Registry;
+use weft_otlp::Spans;
 
 use super::store::{Kept, TraceStore};
 
@@ -20,6 +21,8 @@ pub struct Recorder {
     waiting: Vec<Kept>,
     /// Traces of which what was dropped is wanted after all.
     wanted: Vec<TraceId>,
+    /// Where spans leave the node, where they do.
+    export: Option<Spans>,
 }
 
 /// What became of spans.
@@ -34,7 +37,12 @@ pub struct SpanCounts {
 
 impl Recorder {
     /// One that decides by this configuration.
-    pub fn new(registry: Arc<Registry>, store: Arc<TraceStore>, sampling: SamplingConfig) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        store: Arc<TraceStore>,
+        sampling: SamplingConfig,
+        export: Option<Spans>,
+    ) -> Self {
         Self {
             registry,
             store,
@@ -43,6 +51,7 @@ impl Recorder {
             packer: Packer::default(),
             waiting: Vec::new(),
             wanted: Vec::new(),
+            export,
         }
     }
 
@@ -62,6 +71,9 @@ impl Recorder {
         let wire = &exchange.joined.exchange;
         // A row that is a connection is no span.
         let sampled = !wire.protocol.is_connection() && self.sample(exchange);
+        if sampled {
+            self.export(exchange);
+        }
         self.waiting.push(Kept {
             packed: self.packer.pack(exchange),
             trace: exchange.link.trace_id,
@@ -73,9 +85,20 @@ impl Recorder {
     /// Hands on what was taken.
     pub fn flush(&mut self) {
         self.store.extend(&mut self.waiting);
-        for trace in self.wanted.drain(..) {
-            let brought = self.store.bring(trace).len() as u64;
-            self.counts.brought.fetch_add(brought, Ordering::Relaxed);
+        for trace in std::mem::take(&mut self.wanted) {
+            let brought = self.store.bring(trace);
+            self.counts.brought.fetch_add(brought.len() as u64, Ordering::Relaxed);
+            if self.export.is_some() {
+                brought.iter().filter_map(Packed::unpack).for_each(|exchange| self.export(&exchange));
+            }
+        }
+    }
+
+    fn export(&self, exchange: &AttributedExchange) {
+        if let Some(export) = &self.export
+            && let Some(span) = Span::of(exchange)
+        {
+            export.push(Arc::new(span));
         }
     }
 

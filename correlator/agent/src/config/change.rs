@@ -1,12 +1,12 @@
 //! What of another configuration can be in force while the agent runs, and what waits for a restart.
-use super::{Capture, Config, Identity, Metrics, Paths};
+use super::{Capture, Config, Export, Identity, Metrics, Paths};
 
 impl Config {
     /// What of it can be in force in an agent that was started with `started`, and the keys whose values need a restart: of
     /// these the running ones stay.
     pub fn adopt(mut self, started: &Self) -> (Self, Vec<&'static str>) {
         let mut waiting = Waiting(Vec::new());
-        let Self { paths, capture, identity, metrics, routes: _, redact: _, sampling: _, go: _, export: _ } =
+        let Self { paths, capture, identity, metrics, routes: _, redact: _, sampling: _, go: _, export } =
             &mut self;
         let Paths { bpffs, state_dir, cgroup, cni_cache } = paths;
         waiting.keep("paths.bpffs", bpffs, &started.paths.bpffs);
@@ -22,6 +22,8 @@ impl Config {
         waiting.keep("identity.labels", labels, &started.identity.labels);
         let Metrics { listen, label_cardinality_limit: _, series_limit: _, idle_series: _ } = metrics;
         waiting.keep("metrics.listen", listen, &started.metrics.listen);
+        let Export { store: _, otlp } = export;
+        waiting.keep("export.otlp", otlp, &started.export.otlp);
         (self, waiting.0)
     }
 }

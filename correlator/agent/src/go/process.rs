@@ -11,6 +11,7 @@ use super::{
     proc::ProcDir,
     sighting::Sighting,
 };
+use crate::clock;
 
 /// What is known of it.
 pub struct Process {
@@ -24,6 +25,8 @@ pub struct Process {
     pub binary: Arc<GoBinary>,
     /// Since when it is known.
     pub since: Instant,
+    /// When it started, in ns since the epoch, by what the clocks said when it was found: always the same.
+    pub began: u64,
     /// Where it was loaded; nothing where it may not be asked.
     bias: Option<LoadBias>,
     /// What its runtime counted when it was last asked.
@@ -43,6 +46,7 @@ impl Process {
             path: path.unwrap_or_default(),
             binary,
             since: now,
+            began: clock::of_boot(*started),
             bias: LoadBias::of(folder, executable).ok(),
             counted: Counted::default(),
         }

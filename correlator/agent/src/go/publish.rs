@@ -34,6 +34,7 @@ fn view(process: &Process, listeners: &Listeners) -> ProcessView {
     ProcessView {
         pid: process.pid,
         netns: process.pod.netns,
+        began: process.began,
         go_version: process.binary.version.to_string(),
         executable: process.path.clone(),
         probes: states.map(|(group, state)| (group.name(), state.view())).collect(),

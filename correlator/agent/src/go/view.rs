@@ -24,6 +24,9 @@ pub struct ProcessView {
     /// Cookie of its netns: its pod's.
     #[serde(skip)]
     pub netns: u64,
+    /// When it started, in ns since the epoch: since then its runtime counts.
+    #[serde(skip)]
+    pub began: u64,
     /// Go's version.
     pub go_version: String,
     /// The path of what it executes, in its own root.

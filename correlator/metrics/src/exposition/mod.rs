@@ -1,30 +1,81 @@
-//! Metrics as scrapers read them: Prometheus' text and protobuf formats, and OpenMetrics (the same text with exemplars). The
-//! one who scrapes says which. Written family by family, series by series: nothing but the page is held.
-use std::fmt::Write as _;
-
+//! Metrics as others read them. What there is to show is said once, family by family and series by series, under the names of
+//! OpenTelemetry; an [`Output`] writes it down: [`Scrape`] as Prometheus' text and protobuf formats and OpenMetrics have it,
+//! and others elsewhere.
 mod format;
+mod name;
 mod protobuf;
+mod scrape;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use format::Format;
+pub use scrape::Scrape;
+
+use crate::{PodLabels, series::Exemplar};
 
 /// What kind of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows; the name is given without `_total`.
+    /// Only grows.
     Counter,
     /// Goes up and down.
     Gauge,
     /// A distribution.
     Histogram,
-    /// Labels that say what something is; the name is given without `_info`.
+    /// Labels that say what the instance is.
     Info,
 }
 
-/// A label's name and its value.
+/// What is counted or measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things, which the name says.
+    Count,
+    /// Durations.
+    Seconds,
+    /// Sizes.
+    Bytes,
+}
+
+/// A family of series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric<'a> {
+    /// As OpenTelemetry has it: `http.server.request.duration`.
+    pub name: &'a str,
+    /// Of its values.
+    pub unit: Unit,
+    /// What it means, in one line.
+    pub help: &'a str,
+    /// Which it is.
+    pub kind: Kind,
+}
+
+/// A label's name, as OpenTelemetry has it, and its value.
 pub type Label<'a> = (&'a str, &'a str);
+
+/// Whose series it is, and which of its family.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Point<'a> {
+    /// The pod that it tells of; absent: this instance.
+    pub pod: Option<&'a PodLabels>,
+    /// What tells it from the pod's others.
+    pub labels: &'a [Label<'a>],
+    /// When its first was counted, in ns since the epoch; absent: as long ago as this instance is.
+    pub since: Option<u64>,
+}
+
+impl<'a> Point<'a> {
+    /// This instance's own.
+    pub fn own(labels: &'a [Label<'a>]) -> Self {
+        Self { labels, ..Self::default() }
+    }
+
+    /// A pod's.
+    pub fn of(pod: &'a PodLabels, labels: &'a [Label<'a>]) -> Self {
+        Self { pod: Some(pod), labels, since: None }
+    }
+}
 
 /// A histogram's series as it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -35,24 +86,24 @@ pub struct Distribution<'a> {
     pub sum: f64,
     /// Upper bounds, inclusive, with how many are at most so large; without `+Inf`.
     pub buckets: &'a [(f64, u64)],
-    /// The same as a native histogram, for the format that has it.
-    pub native: Option<Native<'a>>,
+    /// The same in exponential buckets, for the formats that have them.
+    pub exponential: Option<Exponential<'a>>,
     /// One of them, for the formats that have exemplars.
-    pub exemplar: Option<Sample<'a>>,
+    pub exemplar: Option<&'a Exemplar>,
 }
 
 impl<'a> Distribution<'a> {
     /// One that has nothing but its bounds.
     pub fn of(count: u64, sum: f64, buckets: &'a [(f64, u64)]) -> Self {
-        Self { count, sum, buckets, native: None, exemplar: None }
+        Self { count, sum, buckets, exponential: None, exemplar: None }
     }
 }
 
-/// Exponential buckets of base `2^(2^-schema)`.
+/// Exponential buckets of base `2^(2^-scale)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Native<'a> {
-    /// Prometheus' schema, OpenTelemetry's scale.
-    pub schema: i32,
+pub struct Exponential<'a> {
+    /// OpenTelemetry's scale, Prometheus' schema.
+    pub scale: i32,
     /// How many are 0.
     pub zero_count: u64,
     /// OpenTelemetry's index of the first bucket: Prometheus' is one more.
@@ -61,100 +112,55 @@ pub struct Native<'a> {
     pub counts: &'a [u64],
 }
 
-/// One of those that a series counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
-    /// What leads to it.
-    pub labels: &'a [Label<'a>],
-    /// Its value.
-    pub value: f64,
-    /// Ns since the epoch.
-    pub time_ns: u64,
+/// Where metrics are written. Series belong to the family that began last.
+pub trait Output {
+    /// A family begins; each has a name of its own.
+    fn begin(&mut self, metric: &Metric<'_>);
+    /// A series of a counter, a gauge or an info (whose value is 1).
+    fn value(&mut self, point: &Point<'_>, value: u64);
+    /// A series of a histogram.
+    fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>);
+    /// The family is complete.
+    fn end(&mut self);
 }
 
-/// What is scraped.
-#[derive(Debug)]
-pub struct Page {
-    format: Format,
-    text: String,
-    bytes: Vec<u8>,
+/// What is to be shown, on its way to an output.
+pub struct Page<'o> {
+    output: &'o mut dyn Output,
 }
 
 /// A family of a page, to which series are added.
-#[derive(Debug)]
 pub struct Family<'p> {
-    page: &'p mut Page,
-    name: String,
-    kind: Kind,
-    /// Of the protobuf format: the family so far.
-    message: protobuf::Family,
-    /// Of the text formats.
-    lines: text::Lines,
+    output: &'p mut dyn Output,
 }
 
-impl Page {
-    /// An empty one.
-    pub fn new(format: Format) -> Self {
-        Self { format, text: String::new(), bytes: Vec::new() }
+impl<'o> Page<'o> {
+    /// One that is written there.
+    pub fn new(output: &'o mut dyn Output) -> Self {
+        Self { output }
     }
 
-    /// Begins a family; each has a name of its own. What it means is one line.
-    pub fn family(&mut self, name: &str, help: &str, kind: Kind) -> Family<'_> {
-        let openmetrics = self.format == Format::OpenMetrics;
-        let full = text::sample_name(name, kind);
-        if self.format == Format::Protobuf {
-            let message = protobuf::Family::new(&full, help, kind);
-            return Family { page: self, name: full, kind, message, lines: text::Lines::default() };
-        }
-        let family = if openmetrics { name } else { &full };
-        text::header(&mut self.text, (family, help), kind, openmetrics);
-        let (message, lines) = Default::default();
-        Family { page: self, name: full, kind, message, lines }
-    }
-
-    /// The whole page.
-    pub fn finish(mut self) -> Vec<u8> {
-        match self.format {
-            Format::Protobuf => self.bytes,
-            Format::Text => self.text.into_bytes(),
-            Format::OpenMetrics => {
-                self.text.push_str("# EOF\n");
-                self.text.into_bytes()
-            }
-        }
+    /// Begins a family.
+    pub fn family(&mut self, metric: &Metric<'_>) -> Family<'_> {
+        self.output.begin(metric);
+        Family { output: self.output }
     }
 }
 
 impl Family<'_> {
     /// A series of a counter, a gauge or an info (whose value is 1).
-    pub fn value(&mut self, labels: &[Label<'_>], value: u64) {
-        if self.page.format == Format::Protobuf {
-            return self.message.value(labels, self.kind, value);
-        }
-        let text = &mut self.page.text;
-        text.push_str(&self.name);
-        text::labels(text, labels);
-        // Writing to a string does not fail.
-        let _ = writeln!(text, " {value}");
+    pub fn value(&mut self, point: &Point<'_>, value: u64) {
+        self.output.value(point, value);
     }
 
     /// A series of a histogram.
-    pub fn distribution(&mut self, labels: &[Label<'_>], distribution: &Distribution<'_>) {
-        match self.page.format {
-            Format::Protobuf => self.message.distribution(labels, distribution),
-            format => {
-                let sample = distribution.exemplar.as_ref().filter(|_| format == Format::OpenMetrics);
-                let out = (&mut self.page.text, &mut self.lines);
-                text::distribution(out, &self.name, labels, distribution, sample);
-            }
-        }
+    pub fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>) {
+        self.output.distribution(point, distribution);
     }
 }
 
 impl Drop for Family<'_> {
     fn drop(&mut self) {
-        if self.page.format == Format::Protobuf {
-            self.message.write(&mut self.page.bytes);
-        }
+        self.output.end();
     }
 }

@@ -1,7 +1,8 @@
 //! `io.prometheus.client.MetricFamily` (metrics.proto of prometheus/client_model): what weft says of it, under its numbers.
 use prost::{Message, encoding};
 
-use super::{Distribution, Kind, Label, Native, Sample};
+use super::{Distribution, Exponential, Kind, Label, name};
+use crate::{seconds, series};
 
 #[derive(Clone, PartialEq, Message)]
 struct LabelPair {
@@ -143,28 +144,33 @@ impl Family {
 }
 
 fn pairs(labels: &[Label<'_>]) -> Vec<LabelPair> {
-    labels.iter().map(|(name, value)| LabelPair { name: (*name).into(), value: (*value).into() }).collect()
+    let pair = |(name, value): &Label<'_>| {
+        let mut own = String::with_capacity(name.len());
+        name::label(name, &mut own);
+        LabelPair { name: own, value: (*value).into() }
+    };
+    labels.iter().map(pair).collect()
 }
 
 fn histogram(distribution: &Distribution<'_>) -> Histogram {
-    let Distribution { count, sum, buckets, native, exemplar } = distribution;
+    let Distribution { count, sum, buckets, exponential, exemplar } = distribution;
     let mut lower = f64::NEG_INFINITY;
     let bucket = buckets.iter().copied().chain([(f64::INFINITY, *count)]).map(|(upper, up_to)| {
-        let own = exemplar.as_ref().filter(|sample| sample.value > lower && sample.value <= upper);
+        let own = exemplar.filter(|exemplar| exemplar.is_within(lower, upper));
         lower = upper;
         Bucket { cumulative_count: up_to, upper_bound: upper, exemplar: own.map(example) }
     });
     let bucket = bucket.collect();
     let classic = Histogram { sample_count: *count, sample_sum: *sum, bucket, ..Histogram::default() };
-    let Some(Native { schema, zero_count, offset, counts }) = *native else { return classic };
+    let Some(Exponential { scale, zero_count, offset, counts }) = *exponential else { return classic };
     let length = u32::try_from(counts.len()).unwrap_or(u32::MAX);
     Histogram {
-        schema,
+        schema: scale,
         zero_count,
         // An empty span tells a native histogram without buckets from a classic one.
         positive_span: vec![BucketSpan { offset: offset + 1, length }],
         positive_delta: deltas(counts),
-        exemplars: exemplar.iter().map(example).collect(),
+        exemplars: exemplar.iter().copied().map(example).collect(),
         ..classic
     }
 }
@@ -178,12 +184,13 @@ fn deltas(counts: &[u64]) -> Vec<i64> {
         .collect()
 }
 
-fn example(sample: &Sample<'_>) -> Exemplar {
-    let seconds = (sample.time_ns / 1_000_000_000).cast_signed();
-    let nanos = i32::try_from(sample.time_ns % 1_000_000_000).unwrap_or(0);
+fn example(exemplar: &series::Exemplar) -> Exemplar {
+    let seconds_of = |ns: u64| (ns / 1_000_000_000).cast_signed();
+    let nanos = i32::try_from(exemplar.time_ns % 1_000_000_000).unwrap_or(0);
+    let ids = exemplar.ids();
     Exemplar {
-        label: pairs(sample.labels),
-        value: sample.value,
-        timestamp: Some(Timestamp { seconds, nanos }),
+        label: pairs(&ids.each_ref().map(|(name, id)| (*name, id.as_str()))),
+        value: seconds(exemplar.duration_ns),
+        timestamp: Some(Timestamp { seconds: seconds_of(exemplar.time_ns), nanos }),
     }
 }

@@ -1,23 +1,35 @@
+use weft_core::{SpanId, TraceId};
+
 use super::*;
 
 /// Two durations, 2 ms and 30 ms, and what one of them was.
 fn page(format: Format) -> Vec<u8> {
-    let mut page = Page::new(format);
-    page.family("weft_events_lost", "Records lost", Kind::Counter).value(&[("reason", "a\"b\\c\nd")], 3);
-    page.family("weft_go_processes", "Go processes", Kind::Gauge).value(&[], 2);
-    let trace = [("trace_id", "0102")];
-    page.family("took_seconds", "How long", Kind::Histogram).distribution(
-        &[("pod", "a")],
+    let mut scrape = Scrape::new(format);
+    let mut page = Page::new(&mut scrape);
+    let metric = |name, unit, help, kind| Metric { name, unit, help, kind };
+    page.family(&metric("weft.events.lost", Unit::Count, "Records lost", Kind::Counter))
+        .value(&Point::own(&[("reason", "a\"b\\c\nd")]), 3);
+    page.family(&metric("weft.go.processes", Unit::Count, "Go processes", Kind::Gauge))
+        .value(&Point::default(), 2);
+    let exemplar = Exemplar {
+        trace_id: TraceId(0x0102),
+        span_id: SpanId(0x03),
+        duration_ns: 30_000_000,
+        time_ns: 1_500_000_000,
+    };
+    page.family(&metric("took", Unit::Seconds, "How long", Kind::Histogram)).distribution(
+        &Point::own(&[("pod.name", "a")]),
         &Distribution {
             count: 2,
             sum: 0.032,
             buckets: &[(0.005, 1), (1.0, 2)],
-            native: Some(Native { schema: 4, zero_count: 0, offset: -144, counts: &[1, 0, 1] }),
-            exemplar: Some(Sample { labels: &trace, value: 0.03, time_ns: 1_500_000_000 }),
+            exponential: Some(Exponential { scale: 4, zero_count: 0, offset: -144, counts: &[1, 0, 1] }),
+            exemplar: Some(&exemplar),
         },
     );
-    page.family("target", "What this is", Kind::Info).value(&[("service_name", "weft")], 1);
-    page.finish()
+    page.family(&metric("target", Unit::Count, "What this is", Kind::Info))
+        .value(&Point::own(&[("service.name", "weft")]), 1);
+    scrape.finish()
 }
 
 #[test]
@@ -31,11 +43,11 @@ weft_events_lost_total{reason=\"a\\\"b\\\\c\\nd\"} 3
 weft_go_processes 2
 # HELP took_seconds How long
 # TYPE took_seconds histogram
-took_seconds_bucket{pod=\"a\",le=\"0.005\"} 1
-took_seconds_bucket{pod=\"a\",le=\"1.0\"} 2
-took_seconds_bucket{pod=\"a\",le=\"+Inf\"} 2
-took_seconds_sum{pod=\"a\"} 0.032
-took_seconds_count{pod=\"a\"} 2
+took_seconds_bucket{pod_name=\"a\",le=\"0.005\"} 1
+took_seconds_bucket{pod_name=\"a\",le=\"1.0\"} 2
+took_seconds_bucket{pod_name=\"a\",le=\"+Inf\"} 2
+took_seconds_sum{pod_name=\"a\"} 0.032
+took_seconds_count{pod_name=\"a\"} 2
 # HELP target_info What this is
 # TYPE target_info gauge
 target_info{service_name=\"weft\"} 1
@@ -49,7 +61,7 @@ fn openmetrics() {
     for line in [
         "# TYPE weft_events_lost counter",
         "weft_events_lost_total{reason=\"a\\\"b\\\\c\\nd\"} 3",
-        "took_seconds_bucket{pod=\"a\",le=\"1.0\"} 2 # {trace_id=\"0102\"} 0.03 1.500",
+        "took_seconds_bucket{pod_name=\"a\",le=\"1.0\"} 2 # {trace_id=\"00000000000000000000000000000102\",span_id=\"0000000000000003\"} 0.03 1.500",
         "# TYPE target info",
         "target_info{service_name=\"weft\"} 1",
     ] {

@@ -1,17 +1,8 @@
 //! Prometheus' text format, and OpenMetrics.
 use std::{borrow::Cow, fmt::Write as _};
 
-use super::{Distribution, Kind, Label, Sample};
-
-/// The name that a family's samples have.
-pub(super) fn sample_name(name: &str, kind: Kind) -> String {
-    let suffix = match kind {
-        Kind::Counter => "_total",
-        Kind::Info => "_info",
-        Kind::Gauge | Kind::Histogram => "",
-    };
-    format!("{name}{suffix}")
-}
+use super::{Distribution, Kind, Label, name};
+use crate::{seconds, series::Exemplar};
 
 pub(super) fn header(text: &mut String, (name, help): (&str, &str), kind: Kind, openmetrics: bool) {
     let kind = match kind {
@@ -37,7 +28,7 @@ pub(super) fn labels(text: &mut String, labels: &[Label<'_>]) {
 fn list(text: &mut String, labels: &[Label<'_>]) {
     for (index, (name, value)) in labels.iter().enumerate() {
         text.push_str(if index == 0 { "" } else { "," });
-        text.push_str(name);
+        name::label(name, text);
         text.push_str("=\"");
         text.push_str(&escaped(value, true));
         text.push('"');
@@ -53,13 +44,13 @@ pub(super) struct Lines {
     bounds: Vec<(f64, String)>,
 }
 
-/// The lines of a histogram's series; with `sample` behind the bucket that it is in.
+/// The lines of a histogram's series; with `exemplar` behind the bucket that it is in.
 pub(super) fn distribution(
     (text, lines): (&mut String, &mut Lines),
     name: &str,
     labels: &[Label<'_>],
     distribution: &Distribution<'_>,
-    sample: Option<&Sample<'_>>,
+    exemplar: Option<&Exemplar>,
 ) {
     let Distribution { count, sum, buckets, .. } = distribution;
     lines.begin(name, labels);
@@ -69,8 +60,8 @@ pub(super) fn distribution(
         text.push_str(&lines.beginning);
         text.push_str(lines.bound(index, upper));
         text.push_str(digits.format(up_to));
-        if let Some(sample) = sample.filter(|sample| sample.value > lower && sample.value <= upper) {
-            exemplar(text, sample);
+        if let Some(exemplar) = exemplar.filter(|exemplar| exemplar.is_within(lower, upper)) {
+            example(text, exemplar);
         }
         text.push('\n');
         lower = upper;
@@ -108,11 +99,12 @@ impl Lines {
     }
 }
 
-fn exemplar(text: &mut String, sample: &Sample<'_>) {
+fn example(text: &mut String, exemplar: &Exemplar) {
     text.push_str(" # {");
-    list(text, sample.labels);
-    let (seconds, ms) = (sample.time_ns / 1_000_000_000, sample.time_ns / 1_000_000 % 1000);
-    let _ = write!(text, "}} {:?} {seconds}.{ms:03}", sample.value);
+    let ids = exemplar.ids();
+    list(text, &ids.each_ref().map(|(name, id)| (*name, id.as_str())));
+    let (whole, ms) = (exemplar.time_ns / 1_000_000_000, exemplar.time_ns / 1_000_000 % 1000);
+    let _ = write!(text, "}} {:?} {whole}.{ms:03}", seconds(exemplar.duration_ns));
 }
 
 /// Without what ends a value or a line.

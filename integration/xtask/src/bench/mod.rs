@@ -9,6 +9,7 @@ use weft_lab::tools;
 use crate::run::{cargo, output, run};
 
 mod accuracy;
+mod export;
 mod kernel;
 mod metrics;
 mod overhead;
@@ -29,6 +30,8 @@ enum Bench {
     Replay(replay::Options),
     /// Whole traces of a mesh of Go services against the services' own logs.
     Accuracy(accuracy::Options),
+    /// Spans at a rate to a real OpenTelemetry Collector: how many arrive, and what each costs.
+    Export(export::Options),
     /// What it costs to count exchanges by what was asked for, and to be scraped.
     Metrics(metrics::Options),
     /// What tracing costs a service: the same process with and without it, in turns.
@@ -39,6 +42,7 @@ pub fn execute(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Replay(options) => replay::execute(options),
         Bench::Accuracy(options) => accuracy::execute(options),
+        Bench::Export(options) => export::execute(options),
         Bench::Metrics(options) => metrics::execute(options),
         Bench::Overhead(options) => overhead::execute(options),
     }

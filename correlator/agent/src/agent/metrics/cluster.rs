@@ -3,39 +3,40 @@ use weft_core::{Identity, PodSnapshot, Snapshot};
 use weft_kube::{Resource, Status};
 use weft_metrics::{
     PodLabels,
-    exposition::{Kind, Page},
+    exposition::{Kind, Page, Point},
 };
 
-use super::labelled;
+use super::{count, labelled};
 
-pub(super) fn write(page: &mut Page, snapshot: &Snapshot, status: &Status) {
+pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, status: &Status) {
     let help = "Who a pod is: to be joined on k8s_namespace_name and k8s_pod_name";
-    let mut family = page.family("weft_pod", help, Kind::Info);
+    let mut family = page.family(&count("weft.pod", help, Kind::Info));
     let told = |pod: &PodSnapshot| {
         Some((PodLabels::new(&pod.namespace, &pod.name, pod.netns), pod.identity.clone()?))
     };
     // Of two of one name the one that lives.
     for (own, identity) in snapshot.pods.iter().filter(|pod| !pod.gone).filter_map(told) {
-        let labels = labels(&own, &identity);
-        family.value(&labels.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>(), 1);
+        let labels = labels(&identity);
+        let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        family.value(&Point::of(&own, &labels), 1);
     }
     drop(family);
     watches(page, snapshot, status);
 }
 
 /// Under the conventions' names.
-fn labels<'a>(own: &'a PodLabels, identity: &'a Identity) -> Vec<(String, &'a str)> {
+fn labels(identity: &Identity) -> Vec<(String, &str)> {
     let Identity { uid, node, workload, service_name, labels } = identity;
     let (kind, name) =
         workload.as_ref().map(|workload| (&*workload.kind, &*workload.name)).unwrap_or_default();
     let known = [
-        ("k8s_pod_uid", uid.as_str()),
-        ("k8s_node_name", node),
-        ("k8s_workload_kind", kind),
-        ("k8s_workload_name", name),
-        ("service_name", service_name),
+        ("k8s.pod.uid", uid.as_str()),
+        ("k8s.node.name", node),
+        ("k8s.workload.kind", kind),
+        ("k8s.workload.name", name),
+        ("service.name", service_name),
     ];
-    let known = own.labels().into_iter().chain(known).filter(|(_, value)| !value.is_empty());
+    let known = known.into_iter().filter(|(_, value)| !value.is_empty());
     let known = known.map(|(name, value)| (name.to_owned(), value));
     known.chain(labels.iter().map(|(key, value)| (label_name(key), value.as_str()))).collect()
 }
@@ -43,25 +44,30 @@ fn labels<'a>(own: &'a PodLabels, identity: &'a Identity) -> Vec<(String, &'a st
 /// `k8s.pod.label.<key>` as Prometheus writes it.
 fn label_name(key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    format!("k8s_pod_label_{}", key.chars().map(plain).collect::<String>())
+    format!("k8s.pod.label.{}", key.chars().map(plain).collect::<String>())
 }
 
-fn watches(page: &mut Page, snapshot: &Snapshot, status: &Status) {
+fn watches(page: &mut Page<'_>, snapshot: &Snapshot, status: &Status) {
     let resources = status.resources();
     let each = || Resource::ALL.iter().map(|resource| resource.name()).zip(&resources);
     let help = "1 where the resource was listed whole and is watched";
     let up = each().map(|(name, status)| (name, status.up.into()));
-    labelled(page, ("weft_kubernetes_watch_up", help, Kind::Gauge), "resource", up);
+    labelled(page, &count("weft.kubernetes.watch_up", help, Kind::Gauge), "resource", up);
     let objects = each().map(|(name, status)| (name, status.objects));
-    labelled(page, ("weft_kubernetes_objects", "Objects that are known", Kind::Gauge), "resource", objects);
+    labelled(
+        page,
+        &count("weft.kubernetes.objects", "Objects that are known", Kind::Gauge),
+        "resource",
+        objects,
+    );
     let help = "Answers of the API server that were errors, and connections that failed";
     let errors = each().map(|(name, status)| (name, status.errors));
-    labelled(page, ("weft_kubernetes_errors", help, Kind::Counter), "resource", errors);
+    labelled(page, &count("weft.kubernetes.errors", help, Kind::Counter), "resource", errors);
     let (_, no_room) = status.addresses();
     let help = "Objects and addresses that found no room";
     let left_out = each().map(|(name, status)| (name, status.left_out)).chain([("addresses", no_room)]);
-    labelled(page, ("weft_kubernetes_left_out", help, Kind::Counter), "resource", left_out);
+    labelled(page, &count("weft.kubernetes.left_out", help, Kind::Counter), "resource", left_out);
     let help = "Pods of which the cluster did not say in time who they are";
-    page.family("weft_kubernetes_missing_identities", help, Kind::Counter)
-        .value(&[], snapshot.missing_identities);
+    page.family(&count("weft.kubernetes.missing_identities", help, Kind::Counter))
+        .value(&Point::default(), snapshot.missing_identities);
 }

@@ -1,0 +1,97 @@
+//! What is sent to a backend of OTLP, where one is configured.
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
+use weft_metrics::exposition::Page;
+use weft_otlp::{Counts, Exporter, Handle, Identity, Resources, Source, Spans};
+
+use super::{
+    metrics::{self, Sources},
+    pipeline::Published,
+    reload,
+};
+use crate::{clock, config::Config, go::GoHandle};
+
+/// An exporter that does not run yet.
+pub struct Export {
+    exporter: Exporter,
+    spans: Spans,
+    counts: Arc<Counts>,
+}
+
+/// Where what is exported comes from.
+pub struct Everything {
+    pub published: Published,
+    pub go: GoHandle,
+    pub configuration: Arc<ArcSwap<reload::Status>>,
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
+}
+
+/// Who has the metrics.
+struct Metrics {
+    of: Everything,
+    counts: Arc<Counts>,
+}
+
+/// Prepares the one that the configuration wants.
+///
+/// # Errors
+/// When there cannot be a way to the backend: which key, and why.
+pub fn prepare(config: &Config) -> Result<Option<Export>> {
+    let Some(otlp) = &config.export.otlp else { return Ok(None) };
+    let counts = Arc::new(Counts::default());
+    let (exporter, spans) = Exporter::new(otlp.settings()?, Arc::clone(&counts)).context("export.otlp")?;
+    Ok(Some(Export { exporter, spans, counts }))
+}
+
+impl Export {
+    /// Where spans go.
+    pub fn spans(&self) -> Spans {
+        self.spans.clone()
+    }
+
+    /// What becomes of everything.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Starts it on the current runtime.
+    pub fn start(self, of: Everything) -> Handle {
+        let began = clock::monotonic().0.saturating_add_signed(clock::offset().0);
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let own = vec![
+            ("service.name", "weft".to_owned()),
+            ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("service.instance.id", name.clone()),
+            ("host.name", name),
+            ("k8s.node.name", of.node.clone()),
+        ];
+        let Self { exporter, spans: _, counts } = self;
+        let node = Some(of.node.clone());
+        exporter.start(Identity { began, own, node }, Metrics { of, counts })
+    }
+}
+
+impl Source for Metrics {
+    fn identify(&mut self, resources: &mut Resources) {
+        resources.update(&self.of.published.snapshot.load());
+    }
+
+    fn write(&mut self, page: &mut Page<'_>) {
+        let Everything { published, go, configuration, cluster, node } = &self.of;
+        let sources = Sources {
+            registry: Arc::clone(&published.registry),
+            snapshot: published.snapshot.load_full(),
+            spans: published.spans.by_decision(),
+            go: go.view(),
+            configuration: configuration.load_full(),
+            cluster: Arc::clone(cluster),
+            node: node.clone(),
+            export: Some(Arc::clone(&self.counts)),
+        };
+        metrics::write(page, &sources);
+    }
+}

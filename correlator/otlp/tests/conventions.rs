@@ -1,0 +1,123 @@
+//! Names of metrics and attributes, against the published conventions: constants that were generated of them.
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+use std::{collections::BTreeSet, sync::Arc};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_semantic_conventions::{attribute, metric};
+use prost::Message as _;
+use weft_core::{
+    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, Grpc, JoinedExchange, Ktime,
+    Link, MessageSpan, Phases, Protocol, Side,
+};
+use weft_metrics::{Registry, Settings, exposition::Page, requests};
+use weft_otlp::{Collection, Histograms, Resources, Streams, Temporality, Times};
+
+const METRICS: [&str; 8] = [
+    metric::HTTP_SERVER_REQUEST_DURATION,
+    metric::HTTP_CLIENT_REQUEST_DURATION,
+    metric::RPC_SERVER_CALL_DURATION,
+    metric::RPC_CLIENT_CALL_DURATION,
+    metric::HTTP_SERVER_REQUEST_BODY_SIZE,
+    metric::HTTP_SERVER_RESPONSE_BODY_SIZE,
+    metric::HTTP_CLIENT_REQUEST_BODY_SIZE,
+    metric::HTTP_CLIENT_RESPONSE_BODY_SIZE,
+];
+
+const ATTRIBUTES: [&str; 8] = [
+    attribute::HTTP_REQUEST_METHOD,
+    attribute::HTTP_ROUTE,
+    attribute::HTTP_RESPONSE_STATUS_CODE,
+    attribute::RPC_METHOD,
+    attribute::RPC_RESPONSE_STATUS_CODE,
+    attribute::ERROR_TYPE,
+    attribute::NETWORK_PROTOCOL_VERSION,
+    attribute::SERVER_ADDRESS,
+];
+
+/// The other end's pod and service: the conventions have no names for them.
+const OWN: [&str; 4] = ["source.pod", "destination.pod", "source.service", "destination.service"];
+
+#[test]
+fn requests_and_calls_have_the_conventions_names() {
+    let registry = Registry::new(Settings::default());
+    for side in [Side::Server, Side::Client] {
+        for protocol in [Protocol::Http1, Protocol::Grpc] {
+            registry.record(&exchange(side, protocol));
+        }
+    }
+    let (resources, mut streams) = (Resources::new(&[], None), Streams::default());
+    let times = Times { began: 1, previous: 1, now: 2 };
+    let how = (Temporality::default(), Histograms::default());
+    let mut collection = Collection::new(how, times, &resources, &mut streams);
+    requests::write(&mut Page::new(&mut collection), &registry);
+    let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    for batch in collection.finish() {
+        let message = ExportMetricsServiceRequest::decode(batch.request.bytes).unwrap();
+        let scopes = message.resource_metrics.iter().flat_map(|of| &of.scope_metrics);
+        for metric in scopes.flat_map(|scope| &scope.metrics) {
+            names.insert((metric.name.clone(), metric.unit.clone()));
+            keys.extend(keys_of(metric));
+        }
+    }
+    let unit = |name: &str| if name.ends_with("size") { "By" } else { "s" };
+    assert_eq!(names, METRICS.map(|name| (name.to_owned(), unit(name).to_owned())).into());
+    assert_eq!(keys, ATTRIBUTES.into_iter().chain(OWN).map(str::to_owned).collect());
+}
+
+fn keys_of(metric: &opentelemetry_proto::tonic::metrics::v1::Metric) -> Vec<String> {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    let attributes: Vec<_> = match metric.data.as_ref().unwrap() {
+        Data::ExponentialHistogram(histogram) => {
+            histogram.data_points.iter().flat_map(|point| &point.attributes).collect()
+        }
+        Data::Histogram(histogram) => {
+            histogram.data_points.iter().flat_map(|point| &point.attributes).collect()
+        }
+        other => panic!("{other:?}"),
+    };
+    attributes.into_iter().map(|attribute| attribute.key.clone()).collect()
+}
+
+/// One that failed, and of which everything is known.
+fn exchange(side: Side, protocol: Protocol) -> AttributedExchange {
+    let endpoint = |port| Endpoint { address: [0; 16], port };
+    let message =
+        |at| MessageSpan { first_byte: Ktime(at), last_byte: Ktime(at), bytes: 100, body_bytes: 10 };
+    let exchange = Exchange {
+        flow: FlowId { netns: 1, ifindex: 1, local: endpoint(1), peer: endpoint(2) },
+        vantage: 0,
+        side,
+        protocol,
+        method: "GET".into(),
+        path: "/shop.Orders/Get".into(),
+        authority: Some("orders".into()),
+        status: Some(500),
+        stream_id: 0,
+        socket_cookie: 0,
+        request_seq: 1,
+        request_ack: 1,
+        request: message(1000),
+        response: Some(message(2000)),
+        grpc: Some(Box::new(Grpc { status: Some(13), ..Grpc::default() })),
+        propagation: None,
+        flow_control: None,
+        reset: None,
+        connection: None,
+        complete: true,
+        anomalies: Anomalies::default(),
+    };
+    AttributedExchange {
+        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
+        phases: Phases::default(),
+        joined: JoinedExchange { exchange, app: App::default() },
+        pod: Some("shop/orders".into()),
+        identity: None,
+        route: Some(Arc::from("/orders/{id}")),
+        netns_inode: 0,
+        owner: None,
+        peer_pod: Some("shop/gateway".into()),
+        peer_network: None,
+        peer_service: Some("shop/orders".into()),
+        clock_offset: 0,
+    }
+}
