@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn what_needs_a_restart_stays_and_the_rest_changes() {
         let started = Config::parse("capture: { ring_bytes: 65536 }").unwrap();
-        let next =
-            "capture: { ring_bytes: 131072, ports: [80] }\nmetrics: { listen: 127.0.0.1:1, series_limit: 7 }";
+        let next = "capture: { ring_bytes: 131072, ports: [80] }\nmetrics: { listen: 127.0.0.1:1, series_limit: 7 }\n\
+             export: { otlp: { endpoint: 'http://h:4317' } }";
         let (adopted, waiting) = Config::parse(next).unwrap().adopt(&started);
-        assert_eq!(waiting, ["capture.ring_bytes", "metrics.listen"]);
+        assert_eq!(waiting, ["capture.ring_bytes", "metrics.listen", "export.otlp"]);
         assert_eq!(adopted.capture.ring_bytes, 65536);
         assert_eq!(adopted.metrics.listen, started.metrics.listen);
         assert_eq!((adopted.capture.ports, adopted.metrics.series_limit), (vec![80], 7));
