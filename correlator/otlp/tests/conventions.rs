@@ -1,5 +1,6 @@
 //! Names of metrics and attributes, against the published conventions: constants that were generated of them.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
