@@ -34,7 +34,8 @@ fn exchanges(records: &[Vec<u8>]) -> Vec<String> {
     lines.0
 }
 
-fn redacted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+/// As a redacted recording has them.
+pub(super) fn redacted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut survey = Survey::new();
     records.iter().for_each(|record| survey.input(Input::Probe(record)));
     let mut redactor = survey.finish();

@@ -52,7 +52,7 @@ pub(super) struct Received {
 }
 
 /// What the ends say, by request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Said {
     /// Of requests.
     pub(super) server: BTreeMap<usize, Received>,
