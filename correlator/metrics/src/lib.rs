@@ -23,7 +23,7 @@ mod tests;
 pub use family::Family;
 pub use labels::{Labels, OTHER, Status};
 pub use pod_labels::PodLabels;
-pub use registry::{PodFamily, Registry, RegistryCounts, Settings};
+pub use registry::{PodFamily, PodSeries, Registry, RegistryCounts, Settings};
 pub use series::{Exemplar, Series};
 pub use sizes::{Bodies, SIZE_BOUNDS, Sizes};
 

@@ -58,6 +58,24 @@ pub struct PodFamily<'a> {
     pub bodies: &'a Bodies,
 }
 
+/// The series of a pod. While they are looked at, nothing is counted for it.
+#[derive(Debug)]
+pub struct PodSeries {
+    netns: u64,
+    pod: Arc<Mutex<Pod>>,
+}
+
+impl PodSeries {
+    /// Shows what there is of a family: the netns cookie and `namespace/name`, and the series, if there are any.
+    pub fn show(&self, family: Family, show: impl FnOnce(u64, Option<&str>, PodFamily<'_>)) {
+        let pod = lock(&self.pod);
+        let FamilySeries { series, bodies, .. } = pod.family(family);
+        if !series.is_empty() {
+            show(self.netns, pod.name.as_deref(), PodFamily { series, bodies });
+        }
+    }
+}
+
 /// The series. One thread counts, any may look.
 #[derive(Debug)]
 pub struct Registry {
@@ -134,16 +152,9 @@ impl Registry {
         }
     }
 
-    /// Shows every pod that has series of a family: its netns cookie and `namespace/name`, and the series. While a pod is
-    /// shown, nothing is counted for it.
-    pub fn visit(&self, family: Family, mut show: impl FnMut(u64, Option<&str>, PodFamily<'_>)) {
-        for (netns, pod) in self.all() {
-            let pod = lock(&pod);
-            let FamilySeries { series, bodies, .. } = pod.family(family);
-            if !series.is_empty() {
-                show(netns, pod.name.as_deref(), PodFamily { series, bodies });
-            }
-        }
+    /// The pods in the order of their netns cookies, each to be looked at by itself.
+    pub fn pods(&self) -> impl Iterator<Item = PodSeries> {
+        self.all().into_iter().map(|(netns, pod)| PodSeries { netns, pod })
     }
 
     /// What it says of itself.

@@ -2,7 +2,7 @@
 use weft_core::{CLASSIC_BOUNDS_NS, Histogram, Side, semconv};
 
 use crate::{
-    Bodies, Family, Labels, OTHER, PodFamily, PodLabels, Registry, Series, Sizes, Status,
+    Bodies, Family, Labels, OTHER, PodFamily, PodLabels, PodSeries, Registry, Series, Sizes, Status,
     exposition::{Distribution, Exponential, Kind, Label, Metric, Page, Point, Unit},
     seconds,
 };
@@ -26,14 +26,17 @@ pub fn write(page: &mut Page<'_>, registry: &Registry) {
 fn durations(page: &mut Page<'_>, registry: &Registry, family: Family) {
     let (name, unit, kind) = (family.duration(), Unit::Seconds, Kind::Histogram);
     let mut out = page.family(&Metric { name, unit, help: DURATION, kind });
-    each(registry, family, |point, series| {
-        let duration = &series.duration;
-        let buckets: Vec<(f64, u64)> =
-            CLASSIC_BOUNDS_NS.into_iter().map(seconds).zip(duration.classic()).collect();
-        let classic = Distribution::of(duration.count(), seconds(duration.sum()), &buckets);
-        let (exponential, exemplar) = (Some(exponential(duration)), series.exemplar.as_ref());
-        out.distribution(point, &Distribution { exponential, exemplar, ..classic });
-    });
+    for pod in registry.pods() {
+        each(&pod, family, |point, series| {
+            let duration = &series.duration;
+            let mut buckets = CLASSIC_BOUNDS_NS.map(|bound| (seconds(bound), 0));
+            buckets.iter_mut().zip(duration.classic()).for_each(|((_, up_to), count)| *up_to = count);
+            let classic = Distribution::of(duration.count(), seconds(duration.sum()), &buckets);
+            let (exponential, exemplar) = (Some(exponential(duration)), series.exemplar.as_ref());
+            out.distribution(point, &Distribution { exponential, exemplar, ..classic });
+        });
+        out.rest();
+    }
 }
 
 fn exponential(histogram: &Histogram) -> Exponential<'_> {
@@ -49,12 +52,15 @@ fn sizes(
     of: impl Fn(&Bodies) -> &Sizes,
 ) {
     let mut out = page.family(&Metric { name, unit: Unit::Bytes, help, kind: Kind::Histogram });
-    registry.visit(family, |netns, pod, PodFamily { bodies, .. }| {
-        let (count, sum, buckets) = of(bodies).cumulative();
-        let (pod, since) = (labels_of(pod, netns), Some(bodies.since_ns));
-        let point = Point { pod: Some(&pod), labels: &[], since };
-        out.distribution(&point, &Distribution::of(count, sum, &buckets));
-    });
+    for pod in registry.pods() {
+        pod.show(family, |netns, pod, PodFamily { bodies, .. }| {
+            let (count, sum, buckets) = of(bodies).cumulative();
+            let (pod, since) = (labels_of(pod, netns), Some(bodies.since_ns));
+            let point = Point { pod: Some(&pod), labels: &[], since };
+            out.distribution(&point, &Distribution::of(count, sum, &buckets));
+        });
+        out.rest();
+    }
 }
 
 fn labels_of(pod: Option<&str>, netns: u64) -> PodLabels {
@@ -62,9 +68,9 @@ fn labels_of(pod: Option<&str>, netns: u64) -> PodLabels {
     PodLabels::new(namespace, name, netns)
 }
 
-/// Shows every series of a family with all its labels.
-fn each(registry: &Registry, family: Family, mut show: impl FnMut(&Point<'_>, &Series)) {
-    registry.visit(family, |netns, pod, PodFamily { series: all, .. }| {
+/// Shows a pod's series of a family, each with all its labels.
+fn each(pod: &PodSeries, family: Family, mut show: impl FnMut(&Point<'_>, &Series)) {
+    pod.show(family, |netns, pod, PodFamily { series: all, .. }| {
         let own = labels_of(pod, netns);
         for (labels, series) in all {
             let status = status(labels.status, family);

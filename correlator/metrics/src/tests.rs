@@ -56,10 +56,15 @@ fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
     }
 }
 
+/// Shows all pods that have series of a family.
+fn visit(registry: &Registry, family: Family, mut show: impl FnMut(u64, Option<&str>, PodFamily<'_>)) {
+    registry.pods().for_each(|pod| pod.show(family, &mut show));
+}
+
 /// Routes with how many exchanges, in order.
 fn routes(registry: &Registry, family: Family) -> Vec<(String, u64)> {
     let mut routes = Vec::new();
-    registry.visit(family, |_, _, pod| {
+    visit(registry, family, |_, _, pod| {
         for (labels, series) in pod.series {
             routes.push((labels.route.to_string(), series.duration.count()));
         }
@@ -78,7 +83,7 @@ fn an_exchange_is_counted_under_its_labels() {
     registry.record(&exchange(7, "/a", 5_000_000));
     registry.record(&exchange(7, "/a", 9_000_000));
     let mut seen = 0;
-    registry.visit(Family::HttpServer, |netns, pod, PodFamily { series, bodies }| {
+    visit(&registry, Family::HttpServer, |netns, pod, PodFamily { series, bodies }| {
         seen += 1;
         assert_eq!((netns, pod), (7, Some("shop/orders")));
         assert_eq!((bodies.request.sum, bodies.response.sum), (20, 10_000));
@@ -115,7 +120,7 @@ fn a_call_of_grpc_has_its_method_and_its_own_status() {
     (wire.protocol, wire.side, wire.path) = (Protocol::Grpc, Side::Client, "/shop.Orders/Get".into());
     wire.grpc = Some(Box::new(Grpc { status: Some(14), ..Grpc::default() }));
     registry.record(&call);
-    registry.visit(Family::RpcClient, |_, _, pod| {
+    visit(&registry, Family::RpcClient, |_, _, pod| {
         for labels in pod.series.keys() {
             assert_eq!((&*labels.route, labels.status), ("shop.Orders/Get", Status::Code(14)));
             assert_eq!((labels.method, &*labels.server, labels.version), ("", "orders", "2"));
@@ -178,7 +183,7 @@ fn pods_beyond_the_limit_share_their_series() {
         registry.record(&exchange(netns, "/a", 5_000_000));
     }
     let mut pods = Vec::new();
-    registry.visit(Family::HttpServer, |netns, name, pod| {
+    visit(&registry, Family::HttpServer, |netns, name, pod| {
         pods.extend(pod.series.values().map(|series| (netns, name.is_some(), series.duration.count())));
     });
     assert_eq!(pods, [(0, false, 3), (1, true, 1), (2, true, 1)]);

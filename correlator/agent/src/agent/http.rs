@@ -1,5 +1,6 @@
 //! The listener: metrics, health, and the API of docs/ARCHITECTURE.md.
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
+    body::{Body, Bytes},
     extract::{Query, State},
     http::{
         HeaderMap, StatusCode,
@@ -19,9 +21,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
 use weft_otlp::Counts;
@@ -31,6 +34,8 @@ use crate::go::{GoHandle, view::View};
 
 /// The most exchanges of one answer.
 const MAX_LIMIT: usize = 100_000;
+/// Pieces of a page that wait for a scraper.
+const PIECES: usize = 4;
 
 /// What the handlers see.
 #[derive(Clone)]
@@ -102,7 +107,18 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
         node: api.node.clone(),
         export: api.export.clone(),
     };
-    ([(CONTENT_TYPE, format.content_type())], metrics::render(&sources, format)).into_response()
+    let (send, pieces) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        metrics::render(&sources, format, &mut |piece| {
+            // Fails when the scraper is gone: then the rest is for nobody.
+            let _ = send.blocking_send(Bytes::copy_from_slice(piece));
+        });
+    });
+    let next = async |mut pieces: mpsc::Receiver<Bytes>| {
+        pieces.recv().await.map(|piece| (Ok::<_, Infallible>(piece), pieces))
+    };
+    let body = Body::from_stream(stream::unfold(pieces, next));
+    ([(CONTENT_TYPE, format.content_type())], body).into_response()
 }
 
 async fn readyz(State(api): State<Api>) -> Response {

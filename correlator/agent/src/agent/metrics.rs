@@ -37,9 +37,9 @@ pub struct Sources {
     pub export: Option<Arc<Counts>>,
 }
 
-/// The page for a scraper.
-pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
-    let mut scrape = Scrape::new(format);
+/// The page for a scraper, piece by piece.
+pub fn render(sources: &Sources, format: Format, out: &mut dyn FnMut(&[u8])) {
+    let mut scrape = Scrape::new(format, out);
     let mut page = Page::new(&mut scrape);
     write(&mut page, sources);
     // What scrapers join other metrics with: exactly one an instance.
@@ -47,7 +47,7 @@ pub fn render(sources: &Sources, format: Format) -> Vec<u8> {
     let labels =
         [("service.name", "weft"), ("service.version", version), ("k8s.node.name", sources.node.as_str())];
     page.family(&count("target", "What this instance is", Kind::Info)).value(&Point::own(&labels), 1);
-    scrape.finish()
+    scrape.finish();
 }
 
 /// Everything.

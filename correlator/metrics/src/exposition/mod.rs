@@ -120,6 +120,8 @@ pub trait Output {
     fn value(&mut self, point: &Point<'_>, value: u64);
     /// A series of a histogram.
     fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>);
+    /// Between two series: whoever adds them holds no lock that others wait for, so this may take its time.
+    fn rest(&mut self) {}
     /// The family is complete.
     fn end(&mut self);
 }
@@ -156,6 +158,11 @@ impl Family<'_> {
     /// A series of a histogram.
     pub fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>) {
         self.output.distribution(point, distribution);
+    }
+
+    /// Call it between series, where no lock is held that others wait for.
+    pub fn rest(&mut self) {
+        self.output.rest();
     }
 }
 

@@ -3,14 +3,12 @@ use super::{Kind, Metric, Unit};
 
 /// A family's name without what its samples add: with its unit.
 pub(super) fn family(metric: &Metric<'_>) -> String {
-    let mut name = String::with_capacity(metric.name.len() + "_seconds_total".len());
-    label(metric.name, &mut name);
-    name.push_str(match metric.unit {
+    let unit = match metric.unit {
         Unit::Count => "",
         Unit::Seconds => "_seconds",
         Unit::Bytes => "_bytes",
-    });
-    name
+    };
+    metric.name.replace('.', "_") + unit
 }
 
 /// The name that a family's samples have.
@@ -24,11 +22,6 @@ pub(super) fn sample(metric: &Metric<'_>) -> String {
 }
 
 /// Adds a label's name.
-pub(super) fn label(name: &str, text: &mut String) {
-    let mut parts = name.split('.');
-    text.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        text.push('_');
-        text.push_str(part);
-    }
+pub(super) fn label(name: &str, text: &mut Vec<u8>) {
+    text.extend(name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte }));
 }

@@ -1,54 +1,60 @@
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::{Distribution, Format, Kind, Label, Metric, Output, Point, name, protobuf, text};
 
-/// What is scraped, written series by series: nothing but the page is held.
-#[derive(Debug)]
-pub struct Scrape {
+/// So much of a page is handed on at a time, and what comes before the next rest.
+const PIECE: usize = 64 << 10;
+
+/// What is scraped, written series by series and handed on piece by piece: a page may have half a gigabyte.
+pub struct Scrape<'a> {
     format: Format,
-    text: String,
-    bytes: Vec<u8>,
+    /// Where pieces go.
+    out: &'a mut dyn FnMut(&[u8]),
+    piece: Vec<u8>,
     /// The samples' name in the family that began last.
     name: String,
     kind: Kind,
-    /// Of the protobuf format: the family so far.
+    /// Of the protobuf format, in which a family's length stands before it: the family so far.
     message: protobuf::Family,
     /// Of the text formats.
     lines: text::Lines,
 }
 
-impl Scrape {
+impl<'a> Scrape<'a> {
     /// An empty one.
-    pub fn new(format: Format) -> Self {
-        let (text, bytes, name) = Default::default();
+    pub fn new(format: Format, out: &'a mut dyn FnMut(&[u8])) -> Self {
+        let (piece, name) = (Vec::with_capacity(2 * PIECE), String::new());
         let (message, lines) = Default::default();
-        Self { format, text, bytes, name, kind: Kind::Info, message, lines }
+        Self { format, out, piece, name, kind: Kind::Info, message, lines }
     }
 
-    /// The whole page.
-    pub fn finish(mut self) -> Vec<u8> {
-        match self.format {
-            Format::Protobuf => self.bytes,
-            Format::Text => self.text.into_bytes(),
-            Format::OpenMetrics => {
-                self.text.push_str("# EOF\n");
-                self.text.into_bytes()
-            }
+    /// The page is complete.
+    pub fn finish(mut self) {
+        if self.format == Format::OpenMetrics {
+            self.piece.extend_from_slice(b"# EOF\n");
+        }
+        self.hand_on();
+    }
+
+    fn hand_on(&mut self) {
+        if !self.piece.is_empty() {
+            (self.out)(&self.piece);
+            self.piece.clear();
         }
     }
 }
 
-impl Output for Scrape {
+impl Output for Scrape<'_> {
     fn begin(&mut self, metric: &Metric<'_>) {
         self.name = name::sample(metric);
         self.kind = metric.kind;
         match self.format {
-            Format::Protobuf => self.message = protobuf::Family::new(&self.name, metric.help, metric.kind),
+            Format::Protobuf => self.message.begin(&self.name, metric.help, metric.kind),
             format => {
                 self.lines = text::Lines::default();
                 let openmetrics = format == Format::OpenMetrics;
                 let family = if openmetrics { &name::family(metric) } else { &self.name };
-                text::header(&mut self.text, (family, metric.help), metric.kind, openmetrics);
+                text::header(&mut self.piece, (family, metric.help), metric.kind, openmetrics);
             }
         }
     }
@@ -58,10 +64,10 @@ impl Output for Scrape {
         if self.format == Format::Protobuf {
             return self.message.value(labels, self.kind, value);
         }
-        self.text.push_str(&self.name);
-        text::labels(&mut self.text, labels);
-        // Writing to a string does not fail.
-        let _ = writeln!(self.text, " {value}");
+        self.piece.extend_from_slice(self.name.as_bytes());
+        text::labels(&mut self.piece, labels);
+        // Writing to memory does not fail.
+        let _ = writeln!(self.piece, " {value}");
     }
 
     fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>) {
@@ -70,16 +76,23 @@ impl Output for Scrape {
             Format::Protobuf => self.message.distribution(labels, distribution),
             format => {
                 let exemplar = distribution.exemplar.filter(|_| format == Format::OpenMetrics);
-                let out = (&mut self.text, &mut self.lines);
+                let out = (&mut self.piece, &mut self.lines);
                 text::distribution(out, &self.name, labels, distribution, exemplar);
             }
         }
     }
 
+    fn rest(&mut self) {
+        if self.piece.len() >= PIECE {
+            self.hand_on();
+        }
+    }
+
     fn end(&mut self) {
         if self.format == Format::Protobuf {
-            self.message.write(&mut self.bytes);
+            self.message.write(&mut self.piece);
         }
+        self.rest();
     }
 }
 

@@ -4,7 +4,9 @@ use super::*;
 
 /// Two durations, 2 ms and 30 ms, and what one of them was.
 fn page(format: Format) -> Vec<u8> {
-    let mut scrape = Scrape::new(format);
+    let mut written = Vec::new();
+    let mut out = |piece: &[u8]| written.extend_from_slice(piece);
+    let mut scrape = Scrape::new(format, &mut out);
     let mut page = Page::new(&mut scrape);
     let metric = |name, unit, help, kind| Metric { name, unit, help, kind };
     page.family(&metric("weft.events.lost", Unit::Count, "Records lost", Kind::Counter))
@@ -29,7 +31,8 @@ fn page(format: Format) -> Vec<u8> {
     );
     page.family(&metric("target", Unit::Count, "What this is", Kind::Info))
         .value(&Point::own(&[("service.name", "weft")]), 1);
-    scrape.finish()
+    scrape.finish();
+    written
 }
 
 #[test]
@@ -99,4 +102,27 @@ fn protobuf_has_each_family_behind_its_length() {
         page = &page[length..];
     }
     assert_eq!(lengths.len(), 4);
+}
+
+/// As a registry adds them: a rest behind each pod.
+#[test]
+fn a_long_page_is_handed_on_piece_by_piece() {
+    let mut pieces = Vec::new();
+    let mut out = |piece: &[u8]| pieces.push(String::from_utf8(piece.to_vec()).unwrap());
+    let mut scrape = Scrape::new(Format::OpenMetrics, &mut out);
+    let metric = Metric { name: "took", unit: Unit::Count, help: "Much", kind: Kind::Gauge };
+    let mut page = Page::new(&mut scrape);
+    let mut family = page.family(&metric);
+    for number in 0..10_000 {
+        family.value(&Point::own(&[("number", &format!("{number:05}"))]), number);
+        family.rest();
+    }
+    drop(family);
+    scrape.finish();
+    let longest = pieces.iter().map(String::len).max().unwrap();
+    assert!(pieces.len() > 3 && longest < 70_000, "{} pieces, the longest of {longest}", pieces.len());
+    let lines: Vec<_> = pieces.concat().lines().skip(2).map(str::to_owned).collect();
+    assert_eq!(lines.len(), 10_001);
+    assert_eq!(lines[9_999], "took{number=\"09999\"} 9999");
+    assert_eq!(lines[10_000], "# EOF");
 }

@@ -1,52 +1,56 @@
 //! Prometheus' text format, and OpenMetrics.
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, io::Write as _};
+
+use memchr::memchr3;
 
 use super::{Distribution, Kind, Label, name};
 use crate::{seconds, series::Exemplar};
 
-pub(super) fn header(text: &mut String, (name, help): (&str, &str), kind: Kind, openmetrics: bool) {
+pub(super) fn header(text: &mut Vec<u8>, (name, help): (&str, &str), kind: Kind, openmetrics: bool) {
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Histogram => "histogram",
         Kind::Info if openmetrics => "info",
         Kind::Gauge | Kind::Info => "gauge",
     };
-    // Writing to a string does not fail.
+    // Writing to memory does not fail.
     let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", escaped(help, openmetrics));
 }
 
 /// Labels in braces; nothing where there are none.
-pub(super) fn labels(text: &mut String, labels: &[Label<'_>]) {
+pub(super) fn labels(text: &mut Vec<u8>, labels: &[Label<'_>]) {
     if labels.is_empty() {
         return;
     }
-    text.push('{');
+    text.push(b'{');
     list(text, labels);
-    text.push('}');
+    text.push(b'}');
 }
 
-fn list(text: &mut String, labels: &[Label<'_>]) {
+fn list(text: &mut Vec<u8>, labels: &[Label<'_>]) {
     for (index, (name, value)) in labels.iter().enumerate() {
-        text.push_str(if index == 0 { "" } else { "," });
+        text.extend_from_slice(if index == 0 { b"" } else { b"," });
         name::label(name, text);
-        text.push_str("=\"");
-        text.push_str(&escaped(value, true));
-        text.push('"');
+        text.extend_from_slice(b"=\"");
+        text.extend_from_slice(escaped(value, true).as_bytes());
+        text.push(b'"');
     }
 }
 
 /// What the lines of one family's histograms have in common.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// A series' labels: `name_bucket{...` and a comma.
-    beginning: String,
+    /// A series' labels.
+    labels: Vec<u8>,
+    /// Of its buckets: `name_bucket{`, the labels and a comma.
+    beginning: Vec<u8>,
     /// By bucket: `le="..."} `. The same in all series of a family.
     bounds: Vec<(f64, String)>,
 }
 
 /// The lines of a histogram's series; with `exemplar` behind the bucket that it is in.
 pub(super) fn distribution(
-    (text, lines): (&mut String, &mut Lines),
+    (text, lines): (&mut Vec<u8>, &mut Lines),
     name: &str,
     labels: &[Label<'_>],
     distribution: &Distribution<'_>,
@@ -57,35 +61,42 @@ pub(super) fn distribution(
     let mut digits = itoa::Buffer::new();
     let mut lower = f64::NEG_INFINITY;
     for (index, (upper, up_to)) in buckets.iter().copied().chain([(f64::INFINITY, *count)]).enumerate() {
-        text.push_str(&lines.beginning);
-        text.push_str(lines.bound(index, upper));
-        text.push_str(digits.format(up_to));
+        text.extend_from_slice(&lines.beginning);
+        text.extend_from_slice(lines.bound(index, upper).as_bytes());
+        text.extend_from_slice(digits.format(up_to).as_bytes());
         if let Some(exemplar) = exemplar.filter(|exemplar| exemplar.is_within(lower, upper)) {
             example(text, exemplar);
         }
-        text.push('\n');
+        text.push(b'\n');
         lower = upper;
     }
-    for (suffix, value) in [("_sum", None), ("_count", Some(*count))] {
-        text.push_str(name);
-        text.push_str(suffix);
-        self::labels(text, labels);
-        text.push(' ');
-        match value {
-            Some(count) => text.push_str(digits.format(count)),
-            None => drop(write!(text, "{sum:?}")),
-        }
-        text.push('\n');
-    }
+    lines.total(text, name, "_sum");
+    let _ = writeln!(text, "{sum:?}");
+    lines.total(text, name, "_count");
+    let _ = writeln!(text, "{count}");
 }
 
 impl Lines {
     fn begin(&mut self, name: &str, labels: &[Label<'_>]) {
+        self.labels.clear();
+        list(&mut self.labels, labels);
         self.beginning.clear();
-        self.beginning.push_str(name);
-        self.beginning.push_str("_bucket{");
-        list(&mut self.beginning, labels);
-        self.beginning.push_str(if labels.is_empty() { "" } else { "," });
+        self.beginning.extend_from_slice(name.as_bytes());
+        self.beginning.extend_from_slice(b"_bucket{");
+        self.beginning.extend_from_slice(&self.labels);
+        self.beginning.extend_from_slice(if labels.is_empty() { b"" } else { b"," });
+    }
+
+    /// The line of all of a series, up to its value.
+    fn total(&self, text: &mut Vec<u8>, name: &str, suffix: &str) {
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(suffix.as_bytes());
+        if !self.labels.is_empty() {
+            text.push(b'{');
+            text.extend_from_slice(&self.labels);
+            text.push(b'}');
+        }
+        text.push(b' ');
     }
 
     fn bound(&mut self, index: usize, upper: f64) -> &str {
@@ -99,8 +110,8 @@ impl Lines {
     }
 }
 
-fn example(text: &mut String, exemplar: &Exemplar) {
-    text.push_str(" # {");
+fn example(text: &mut Vec<u8>, exemplar: &Exemplar) {
+    text.extend_from_slice(b" # {");
     let ids = exemplar.ids();
     list(text, &ids.each_ref().map(|(name, id)| (*name, id.as_str())));
     let (whole, ms) = (exemplar.time_ns / 1_000_000_000, exemplar.time_ns / 1_000_000 % 1000);
@@ -109,7 +120,7 @@ fn example(text: &mut String, exemplar: &Exemplar) {
 
 /// Without what ends a value or a line.
 fn escaped(value: &str, quotes: bool) -> Cow<'_, str> {
-    if !value.contains(['\\', '\n', '"']) {
+    if memchr3(b'\\', b'\n', b'"', value.as_bytes()).is_none() {
         return Cow::Borrowed(value);
     }
     let value = value.replace('\\', r"\\").replace('\n', r"\n");
