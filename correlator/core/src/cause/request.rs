@@ -123,8 +123,8 @@ pub(super) struct Requests {
     free: Vec<u32>,
     /// Of the next place that is taken.
     serial: u32,
-    /// In order of coming; some are gone already.
-    begun: VecDeque<RequestKey>,
+    /// In order of coming, with their serial numbers; some are gone already.
+    begun: VecDeque<(RequestKey, u32)>,
     ended: VecDeque<Ended>,
     evicted: u64,
 }
@@ -182,20 +182,22 @@ impl Requests {
         gone: &mut impl FnMut(RequestKey, u64),
     ) {
         while self.places.len() >= self.limit.max(1) {
-            let victim = self.ended.pop_front().map(|ended| ended.key).or_else(|| self.begun.pop_front());
-            let Some(victim) = victim else { break };
-            if let Some(cookie) = self.remove(victim) {
+            let ended = self.ended.pop_front().map(|ended| (ended.key, ended.serial));
+            let Some((victim, serial)) = ended.or_else(|| self.begun.pop_front()) else { break };
+            if let Some(cookie) = self.remove(victim, serial) {
                 self.evicted += 1;
                 gone(victim, cookie);
             }
         }
-        if let Some(cookie) = self.remove(key) {
+        if let Some(Place { serial, .. }) = self.places.get(&key).copied()
+            && let Some(cookie) = self.remove(key, serial)
+        {
             gone(key, cookie);
         }
         self.serial = self.serial.wrapping_add(1);
         let place = Place { index: self.place(request), serial: self.serial };
         self.places.insert(key, place);
-        self.begun.push_back(key);
+        self.begun.push_back((key, place.serial));
         self.trim();
     }
 
@@ -211,18 +213,28 @@ impl Requests {
         (self.requests.len() - 1) as u32
     }
 
-    /// Gives its socket.
-    fn remove(&mut self, key: RequestKey) -> Option<u64> {
-        let index = self.places.remove(&key)?.index;
-        self.free.push(index);
+    /// Gives its socket, if it is this one that is there.
+    fn remove(&mut self, key: RequestKey, serial: u32) -> Option<u64> {
+        let index = self.forget(key, serial)?;
         self.requests.get(index as usize).map(|request| request.cookie)
+    }
+
+    /// Gives up its place without a look at what is there.
+    fn forget(&mut self, key: RequestKey, serial: u32) -> Option<u32> {
+        let Entry::Occupied(place) = self.places.entry(key) else { return None };
+        if place.get().serial != serial {
+            return None;
+        }
+        let Place { index, .. } = place.remove();
+        self.free.push(index);
+        Some(index)
     }
 
     /// Drops the names of those that are gone, before they are more than those that are there.
     fn trim(&mut self) {
         if self.begun.len() > 2 * self.places.len() + 64 {
             let places = &self.places;
-            self.begun.retain(|key| places.contains_key(key));
+            self.begun.retain(|(key, serial)| places.get(key).is_some_and(|place| place.serial == *serial));
         }
     }
 
@@ -238,9 +250,7 @@ impl Requests {
     /// Forgets what ended long ago.
     pub(super) fn expire(&mut self, now: Ktime, gone: &mut impl FnMut(RequestKey, u64)) {
         while let Some(ended) = self.ended.pop_front_if(|ended| ended.at.after(MEMORY) < now) {
-            let Entry::Occupied(place) = self.places.entry(ended.key) else { continue };
-            if place.get().serial == ended.serial {
-                self.free.push(place.remove().index);
+            if self.forget(ended.key, ended.serial).is_some() {
                 gone(ended.key, ended.cookie);
             }
         }
@@ -288,5 +298,17 @@ mod tests {
         requests.expire(Ktime(21 + 2 * MEMORY), &mut note);
         assert!(requests.get(key).is_none());
         assert_eq!(gone, [(ExchangeId(7), 1), (ExchangeId(7), 2)]);
+    }
+
+    #[test]
+    fn one_id_again_and_again_takes_no_more_room() {
+        let key = RequestKey { id: ExchangeId(7), side: Side::Server };
+        let mut requests = Requests::new(8);
+        for cookie in 0..1000 {
+            requests.insert(key, request(key, cookie), &mut |_, _| {});
+        }
+        let Requests { places, requests, free, begun, .. } = &requests;
+        assert_eq!((places.len(), requests.len(), free.len()), (1, 1, 0));
+        assert!(begun.len() < 100, "{}", begun.len());
     }
 }
