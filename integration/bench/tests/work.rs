@@ -2,24 +2,24 @@
 //! million times what one takes, whatever they are of. The thread's own CPU time is compared with itself, the end of the
 //! storm with its beginning: were each segment to cost time in proportion to what is there already, the end would take
 //! many times as long.
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use rustix::time::{ClockId, clock_gettime};
-use weft_abi::{
-    DIRECTION_EGRESS, DIRECTION_INGRESS, FlowKey, FlowWant, Header, KIND_SEGMENT, Segment, Tuple,
-    VANTAGE_VETH, tcp_flag,
-};
-use weft_core::{AttributedExchange, Config, Correlator, Input, Sink};
-use zerocopy::IntoBytes as _;
+use weft_abi::{FlowKey, FlowWant, tcp_flag};
+use weft_core::{AttributedExchange, Config, Side, Sink};
+
+mod talk;
+
+use talk::Talk;
 
 const SEGMENTS: usize = 1_000_000;
 /// The storm is measured in so many parts; the median of the first quarter is held against that of the last.
 const PARTS: usize = 40;
 /// How many times as long a part may take at the end. Work in proportion to what is there makes it seven times at least.
 const GENEROUS: u32 = 2;
-
-/// Behind the last byte of the handshake, of the client and of the server.
-const FIRST: [u32; 2] = [1001, 5001];
 
 #[derive(Default)]
 struct Exchanges(u64);
@@ -32,97 +32,43 @@ impl Sink for Exchanges {
     fn want(&mut self, _: FlowKey, _: Option<FlowWant>) {}
 }
 
-/// A connection of a pod that is the server, and the pipeline that follows it.
+/// A connection of a pod that is the server.
 struct Bench {
-    correlator: Correlator,
-    exchanges: Exchanges,
-    /// The next sequence number of the client and of the server.
-    next: [u32; 2],
-    time: u64,
-    record: Vec<u8>,
+    talk: Talk<Exchanges>,
     /// Bytes of a message before the storm.
     before: u64,
+}
+
+impl Deref for Bench {
+    type Target = Talk<Exchanges>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.talk
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.talk
+    }
 }
 
 impl Bench {
     fn new() -> Self {
         // A head may go on for the whole storm.
         let config = Config { max_header_bytes: 4 * SEGMENTS, ..Config::default() };
-        let correlator = Correlator::new(Arc::new(config));
-        let mut bench = Self {
-            correlator,
-            exchanges: Exchanges::default(),
-            next: FIRST,
-            time: 1,
-            record: Vec::new(),
-            before: 0,
-        };
-        bench.segment(0, 1000, tcp_flag::SYN, b"");
-        bench.segment(1, 5000, tcp_flag::SYN | tcp_flag::ACK, b"");
-        bench
-    }
-
-    /// The end with this number sends.
-    fn segment(&mut self, end: usize, seq: u32, flags: u8, payload: &[u8]) {
-        let address = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
-        let mut tuple = Tuple {
-            source: address(2),
-            destination: address(1),
-            source_port: 40_000,
-            destination_port: 8080,
-        };
-        let mut detail = DIRECTION_EGRESS;
-        if end == 1 {
-            (tuple.source, tuple.destination) = (tuple.destination, tuple.source);
-            (tuple.source_port, tuple.destination_port) = (tuple.destination_port, tuple.source_port);
-            detail = DIRECTION_INGRESS;
-        }
-        let header = Header {
-            kind: KIND_SEGMENT,
-            detail,
-            vantage: VANTAGE_VETH,
-            bank: 0,
-            ifindex: 7,
-            time: self.time,
-            netns: 3,
-        };
-        let segment = Segment {
-            header,
-            tuple,
-            seq,
-            ack: self.next[1 - end],
-            payload_len: payload.len() as u32,
-            capture_offset: 0,
-            captured: payload.len() as u32,
-            cookie: 0,
-            tcp_flags: flags,
-            part: 0,
-            window: 500,
-            gso_segs: 1,
-        };
-        self.record.clear();
-        self.record.extend_from_slice(segment.as_bytes());
-        self.record.extend_from_slice(payload);
-        self.correlator.handle(Input::Probe(&self.record), &mut self.exchanges);
-        self.time += 1000;
-    }
-
-    /// The next bytes of an end.
-    fn send(&mut self, end: usize, payload: &[u8]) {
-        let seq = self.next[end];
-        self.next[end] = seq.wrapping_add(payload.len() as u32);
-        self.segment(end, seq, tcp_flag::ACK | tcp_flag::PSH, payload);
+        Self { talk: Talk::new(Side::Server, config, Exchanges::default()), before: 0 }
     }
 
     /// The end: how many exchanges there were.
     fn exchanges(mut self) -> u64 {
-        self.correlator.finish(&mut self.exchanges);
-        self.exchanges.0
+        self.finish();
+        self.sink.0
     }
 
     /// Bytes of the storm that were of a message, and those that were there before; none waits any more.
     fn account(mut self) -> (u64, u64) {
-        self.correlator.finish(&mut self.exchanges);
+        self.finish();
         let total = self.correlator.snapshot().loss.total;
         assert_eq!((total.pending, total.opaque), (0, 0));
         (total.decoded - self.before, total.duplicate)
