@@ -1,5 +1,6 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
 mod change;
+mod choice;
 mod go;
 mod identity;
 mod locate;

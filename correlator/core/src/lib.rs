@@ -32,8 +32,8 @@ pub mod semconv;
 mod sink;
 mod snapshot;
 pub mod span;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod wire;
 
 pub use cause::{Evidence, Link};

@@ -1,4 +1,4 @@
-//! Exchanges for the tests of the stages behind the wire.
+//! Exchanges for tests and measurements of what is behind the wire: each takes one of these and says what is different.
 use std::net::{IpAddr, Ipv4Addr};
 
 use weft_abi::VANTAGE_VETH;
@@ -8,12 +8,13 @@ use crate::{
     MessageSpan, Phases, Pod, Protocol, Side, TracedExchange, WorkloadUpdate,
 };
 
-pub(crate) fn v4(last: u8) -> IpAddr {
+/// 10.0.0.`last`.
+pub fn v4(last: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, last).into()
 }
 
 /// A pod `shop/<name>` with the address 10.0.0.`netns`.
-pub(crate) fn pod(netns: u8, name: &str) -> WorkloadUpdate {
+pub fn pod(netns: u8, name: &str) -> WorkloadUpdate {
     WorkloadUpdate::Pod(Pod {
         netns: netns.into(),
         netns_inode: 4000 + u64::from(netns),
@@ -25,12 +26,12 @@ pub(crate) fn pod(netns: u8, name: &str) -> WorkloadUpdate {
 }
 
 /// The link of an exchange of which nothing else is known.
-pub(crate) fn link(exchange: &Exchange) -> Link {
+pub fn link(exchange: &Exchange) -> Link {
     Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None }
 }
 
 /// An exchange whose pod is not known.
-pub(crate) fn attributed(joined: JoinedExchange) -> AttributedExchange {
+pub fn attributed(joined: JoinedExchange) -> AttributedExchange {
     AttributedExchange {
         link: link(&joined.exchange),
         joined,
@@ -48,12 +49,12 @@ pub(crate) fn attributed(joined: JoinedExchange) -> AttributedExchange {
 }
 
 /// An exchange of which nothing else is known.
-pub(crate) fn traced(joined: JoinedExchange) -> TracedExchange {
+pub fn traced(joined: JoinedExchange) -> TracedExchange {
     TracedExchange { link: link(&joined.exchange), phases: Phases::default(), joined }
 }
 
 /// A complete `GET /<number>` of the pod in `netns` by 10.0.0.`peer`: 1000 ns and 20 bytes of response body.
-pub(crate) fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
+pub fn joined(netns: u64, peer: u8, number: u32) -> JoinedExchange {
     let endpoint =
         |last: u8, port| Endpoint { address: Ipv4Addr::new(10, 0, 0, last).to_ipv6_mapped().octets(), port };
     let message =

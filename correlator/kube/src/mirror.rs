@@ -1,12 +1,12 @@
 //! What is known of each object of a resource, and what of it is news.
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// Objects of one resource by `namespace/name`, at most `limit`: further ones are left out until the next listing, and counted.
 #[derive(Debug)]
 pub struct Mirror<T> {
     known: BTreeMap<String, T>,
     /// While everything is listed anew: who was not listed by its end is gone.
-    unlisted: Option<BTreeMap<String, ()>>,
+    unlisted: Option<BTreeSet<String>>,
     limit: usize,
     pub left_out: u64,
 }
@@ -33,13 +33,13 @@ impl<T: Clone + PartialEq> Mirror<T> {
 
     /// Everything is listed anew.
     pub fn begin(&mut self) {
-        self.unlisted = Some(self.known.keys().map(|key| (key.clone(), ())).collect());
+        self.unlisted = Some(self.known.keys().cloned().collect());
     }
 
     /// Everything was listed: those that were not are gone.
     pub fn end(&mut self) -> Vec<Change<T>> {
         let gone = self.unlisted.take().unwrap_or_default();
-        gone.into_keys().filter_map(|key| self.remove(key)).collect()
+        gone.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 
     /// An object is there; nothing where it says what is known.

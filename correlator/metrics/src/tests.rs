@@ -1,58 +1,28 @@
 //! What becomes of exchanges, and of labels that somebody chose.
-use std::{net::Ipv4Addr, sync::Arc};
-
 use weft_core::{
-    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, Grpc, JoinedExchange, Ktime,
-    Link, MessageSpan, Phases, Protocol, Side,
+    AttributedExchange, Grpc, Ktime, MessageSpan, Protocol, Side,
+    testing::{attributed, joined},
 };
 
 use crate::{Family, OTHER, PodFamily, Registry, Settings, labels::Status};
 
 /// A complete `GET` of the pod in `netns`, as its server, that took 2 ms and ended at `end` (ns).
 fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
-    let endpoint = |port| Endpoint { address: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(), port };
     let message = |body_bytes| MessageSpan {
         first_byte: Ktime(end - 2_000_000),
         last_byte: Ktime(end),
         bytes: 100 + body_bytes,
         body_bytes,
     };
-    let exchange = Exchange {
-        flow: FlowId { netns, ifindex: 1, local: endpoint(80), peer: endpoint(4000) },
-        vantage: 0,
-        side: Side::Server,
-        protocol: Protocol::Http1,
-        method: "GET".into(),
-        path: route.into(),
-        authority: Some("orders:8080".into()),
-        status: Some(200),
-        stream_id: 0,
-        socket_cookie: 0,
-        request_seq: 1,
-        request_ack: 1,
-        request: message(10),
-        response: Some(message(5000)),
-        grpc: None,
-        propagation: None,
-        flow_control: None,
-        reset: None,
-        connection: None,
-        complete: true,
-        anomalies: Anomalies::default(),
-    };
+    let mut joined = joined(netns, 9, 1);
+    let wire = &mut joined.exchange;
+    (wire.path, wire.authority) = (route.into(), Some("orders:8080".into()));
+    (wire.request, wire.response) = (message(10), Some(message(5000)));
     AttributedExchange {
-        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
-        phases: Phases::default(),
-        joined: JoinedExchange { exchange, app: App::default() },
         pod: Some("shop/orders".into()),
-        identity: None,
-        route: Some(Arc::from(route)),
-        netns_inode: 0,
-        owner: None,
-        peer_pod: None,
-        peer_service: None,
-        peer_network: None,
+        route: Some(route.into()),
         clock_offset: 1000,
+        ..attributed(joined)
     }
 }
 

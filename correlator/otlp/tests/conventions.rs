@@ -1,14 +1,14 @@
 //! Names of metrics and attributes, against the published conventions: constants that were generated of them.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_semantic_conventions::{attribute, metric};
 use prost::Message as _;
 use weft_core::{
-    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, Grpc, JoinedExchange, Ktime,
-    Link, MessageSpan, Phases, Protocol, Side,
+    AttributedExchange, Grpc, Protocol, Side,
+    testing::{attributed, joined},
 };
 use weft_metrics::{Registry, Settings, exposition::Page, requests};
 use weft_otlp::{Collection, Histograms, Resources, Streams, Temporality, Times};
@@ -81,44 +81,17 @@ fn keys_of(metric: &opentelemetry_proto::tonic::metrics::v1::Metric) -> Vec<Stri
 
 /// One that failed, and of which everything is known.
 fn exchange(side: Side, protocol: Protocol) -> AttributedExchange {
-    let endpoint = |port| Endpoint { address: [0; 16], port };
-    let message =
-        |at| MessageSpan { first_byte: Ktime(at), last_byte: Ktime(at), bytes: 100, body_bytes: 10 };
-    let exchange = Exchange {
-        flow: FlowId { netns: 1, ifindex: 1, local: endpoint(1), peer: endpoint(2) },
-        vantage: 0,
-        side,
-        protocol,
-        method: "GET".into(),
-        path: "/shop.Orders/Get".into(),
-        authority: Some("orders".into()),
-        status: Some(500),
-        stream_id: 0,
-        socket_cookie: 0,
-        request_seq: 1,
-        request_ack: 1,
-        request: message(1000),
-        response: Some(message(2000)),
-        grpc: Some(Box::new(Grpc { status: Some(13), ..Grpc::default() })),
-        propagation: None,
-        flow_control: None,
-        reset: None,
-        connection: None,
-        complete: true,
-        anomalies: Anomalies::default(),
-    };
+    let mut joined = joined(1, 2, 1);
+    let wire = &mut joined.exchange;
+    (wire.side, wire.protocol) = (side, protocol);
+    (wire.path, wire.authority) = ("/shop.Orders/Get".into(), Some("orders".into()));
+    wire.status = Some(500);
+    wire.grpc = Some(Box::new(Grpc { status: Some(13), ..Grpc::default() }));
     AttributedExchange {
-        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
-        phases: Phases::default(),
-        joined: JoinedExchange { exchange, app: App::default() },
         pod: Some("shop/orders".into()),
-        identity: None,
-        route: Some(Arc::from("/orders/{id}")),
-        netns_inode: 0,
-        owner: None,
+        route: Some("/orders/{id}".into()),
         peer_pod: Some("shop/gateway".into()),
-        peer_network: None,
         peer_service: Some("shop/orders".into()),
-        clock_offset: 0,
+        ..attributed(joined)
     }
 }

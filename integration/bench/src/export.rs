@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use serde_json::{Value, json};
 use weft_core::{AttributedExchange, span::Span};
 use weft_metrics::exposition::Page;
@@ -14,7 +14,7 @@ use weft_otlp::{
     Settings, Signal, Source, Spans, Temporality,
 };
 
-use crate::metrics::series;
+use crate::{cpu, metrics::series};
 
 /// Pods that the spans are of.
 const PODS: u32 = 20;
@@ -95,6 +95,5 @@ fn settings(load: &Load) -> Result<Settings> {
 
 /// Of all threads: the one that makes spans of exchanges, and the runtime's.
 fn process_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    cpu::time(ClockId::ProcessCPUTime)
 }

@@ -1,10 +1,10 @@
 //! Counting exchanges under bounded labels, and pages of it.
-use std::{hint::black_box, net::Ipv4Addr, sync::Arc};
+use std::hint::black_box;
 
 use serde_json::{Value, json};
 use weft_core::{
-    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link,
-    MessageSpan, Phases, Protocol, Side,
+    AttributedExchange, Ktime, MessageSpan,
+    testing::{attributed, joined},
 };
 use weft_metrics::{
     Registry, Settings,
@@ -82,43 +82,17 @@ fn later(exchange: &AttributedExchange, round: u32) -> AttributedExchange {
 }
 
 fn exchange(pod: u32, route: u32, status: u16) -> AttributedExchange {
-    let endpoint = |port| Endpoint { address: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(), port };
     let message = |time| MessageSpan { first_byte: time, last_byte: time, bytes: 300, body_bytes: 200 };
-    let exchange = Exchange {
-        flow: FlowId { netns: u64::from(pod) + 1, ifindex: pod, local: endpoint(80), peer: endpoint(4000) },
-        vantage: 0,
-        side: Side::Server,
-        protocol: Protocol::Http1,
-        method: "GET".into(),
-        path: format!("/api/things/{route}/parts"),
-        authority: Some("things.shop.svc:8080".into()),
-        status: Some(status),
-        stream_id: 0,
-        socket_cookie: 1,
-        request_seq: route,
-        request_ack: pod,
-        request: message(Ktime(1_000_000_000)),
-        response: Some(message(Ktime(1_002_000_000))),
-        grpc: None,
-        propagation: None,
-        flow_control: None,
-        reset: None,
-        connection: None,
-        complete: true,
-        anomalies: Anomalies::default(),
-    };
+    let mut joined = joined(u64::from(pod) + 1, 9, route);
+    let wire = &mut joined.exchange;
+    (wire.path, wire.status) = (format!("/api/things/{route}/parts"), Some(status));
+    wire.authority = Some("things.shop.svc:8080".into());
+    (wire.socket_cookie, wire.request_ack) = (1, pod);
+    (wire.request, wire.response) = (message(Ktime(1_000_000_000)), Some(message(Ktime(1_002_000_000))));
     AttributedExchange {
-        link: Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None },
-        phases: Phases::default(),
-        joined: JoinedExchange { exchange, app: App::default() },
         pod: Some(format!("shop/things-{pod}").into()),
-        identity: None,
-        route: Some(Arc::from(format!("/api/things-{route}/{{id}}/parts"))),
-        netns_inode: 0,
-        owner: None,
+        route: Some(format!("/api/things-{route}/{{id}}/parts").into()),
         peer_pod: Some("shop/gateway".into()),
-        peer_network: None,
-        peer_service: None,
-        clock_offset: 0,
+        ..attributed(joined)
     }
 }

@@ -2,11 +2,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use serde_json::{Value, json};
 use weft_core::{Config, Correlator, recording::Reader};
 
-use crate::sink::Counter;
+use crate::{cpu, sink::Counter};
 
 /// What one replay took.
 struct Round {
@@ -47,6 +47,5 @@ fn round(recording: &[u8]) -> Result<Round> {
 
 /// What this thread has used of a processor.
 pub fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    cpu::time(ClockId::ThreadCPUTime)
 }

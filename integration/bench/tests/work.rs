@@ -7,10 +7,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use weft_abi::{FlowKey, FlowWant, tcp_flag};
 use weft_core::{AttributedExchange, Config, Side, Sink};
 
+#[path = "../src/cpu.rs"]
+mod cpu;
 mod talk;
 
 use talk::Talk;
@@ -81,8 +83,7 @@ impl Bench {
 }
 
 fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    cpu::time(ClockId::ThreadCPUTime)
 }
 
 /// Runs a storm in parts of so many segments; `part` is told which one it is.

@@ -155,6 +155,19 @@ impl Agent {
         })
     }
 
+    /// Looks until something is so that it brings about by itself.
+    ///
+    /// # Errors
+    /// When it is not for so long: what was waited for, and what the agent wrote.
+    pub fn wait(&self, limit: Duration, what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
+        let end = Instant::now() + limit;
+        while !is()? {
+            ensure!(Instant::now() < end, "no {what}\n{}", self.stderr());
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
     /// Waits until it knows these Go processes, and has decided on their probes.
     ///
     /// # Errors

@@ -124,6 +124,10 @@ pub fn check(page: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
 }
 
-pub(crate) fn free_address() -> Result<SocketAddr> {
+/// An address of this machine at which nobody listens.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
@@ -14,7 +13,6 @@ use weft_lab::{ConfigMap, Observed, Process, Shop, tools};
 
 /// How long something may take that happens by itself. No test fails for being slow before that.
 const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A shop whose agent reads its configuration from a ConfigMap mount.
 struct Mounted {
@@ -49,13 +47,8 @@ impl Mounted {
         self.wait(&format!("{count} reloads {result}"), || Ok(self.reloads(result)? >= count))
     }
 
-    fn wait(&self, what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !is()? {
-            ensure!(Instant::now() < end, "no {what}\n{}", self.shop.agent.stderr());
-            sleep(LOOK);
-        }
-        Ok(())
+    fn wait(&self, what: &str, is: impl FnMut() -> Result<bool>) -> Result<()> {
+        self.shop.agent.wait(PATIENCE, what, is)
     }
 
     fn readyz(&self) -> Result<String> {

@@ -132,38 +132,23 @@ fn privileged() -> Result<()> {
 
 /// Where the time went, against programs that say so themselves: alone on the machine, because they compare times.
 fn phases() -> Result<()> {
-    run(cargo().args([
-        "test",
-        "-p",
-        "weft-lab",
-        "--test",
-        "phases",
-        "--",
-        "--ignored",
-        "--test-threads",
-        "1",
-    ]))
+    one_at_a_time("phases", &[])
 }
 
 /// A real API server, which takes minutes to build the first time.
 fn kubernetes() -> Result<()> {
-    run(cargo().args([
-        "test",
-        "-p",
-        "weft-lab",
-        "--test",
-        "kubernetes",
-        "--",
-        "--ignored",
-        "--test-threads",
-        "1",
-    ]))
+    one_at_a_time("kubernetes", &[])
 }
 
-/// One at a time: each is a machine of its own.
+/// Each is a machine of its own.
 fn kernels() -> Result<()> {
-    let filter = ["--", "--ignored", "--test-threads", "1", "kernels::"];
-    run(cargo().args(["test", "-p", "weft-lab", "--test", "programs"]).args(filter))
+    one_at_a_time("programs", &["kernels::"])
+}
+
+/// The ignored ones of a file of the lab's tests.
+fn one_at_a_time(tests: &str, filter: &[&str]) -> Result<()> {
+    let alone = ["--", "--ignored", "--test-threads", "1"];
+    run(cargo().args(["test", "-p", "weft-lab", "--test", tests]).args(alone).args(filter))
 }
 
 fn dependencies() -> Result<()> {

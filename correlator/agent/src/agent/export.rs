@@ -2,16 +2,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use arc_swap::ArcSwap;
 use weft_metrics::exposition::Page;
 use weft_otlp::{Counts, Exporter, Handle, Identity, Resources, Source, Spans};
 
-use super::{
-    metrics::{self, Sources},
-    pipeline::Published,
-    reload,
-};
-use crate::{clock, config::Config, go::GoHandle};
+use super::metrics::{self, Origin};
+use crate::{clock, config::Config};
 
 /// An exporter that does not run yet.
 pub struct Export {
@@ -20,21 +15,8 @@ pub struct Export {
     counts: Arc<Counts>,
 }
 
-/// Where what is exported comes from.
-pub struct Everything {
-    pub published: Published,
-    pub go: GoHandle,
-    pub configuration: Arc<ArcSwap<reload::Status>>,
-    pub cluster: Arc<weft_kube::Status>,
-    /// The node's name.
-    pub node: String,
-}
-
 /// Who has the metrics.
-struct Metrics {
-    of: Everything,
-    counts: Arc<Counts>,
-}
+struct Metrics(Origin);
 
 /// Prepares the one that the configuration wants.
 ///
@@ -59,7 +41,7 @@ impl Export {
     }
 
     /// Starts it on the current runtime.
-    pub fn start(self, of: Everything) -> Handle {
+    pub fn start(self, of: Origin) -> Handle {
         let began = clock::monotonic().0.saturating_add_signed(clock::offset().0);
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let own = vec![
@@ -69,29 +51,17 @@ impl Export {
             ("host.name", name),
             ("k8s.node.name", of.node.clone()),
         ];
-        let Self { exporter, spans: _, counts } = self;
         let node = Some(of.node.clone());
-        exporter.start(Identity { began, own, node }, Metrics { of, counts })
+        self.exporter.start(Identity { began, own, node }, Metrics(of))
     }
 }
 
 impl Source for Metrics {
     fn identify(&mut self, resources: &mut Resources) {
-        resources.update(&self.of.published.snapshot.load());
+        resources.update(&self.0.published.snapshot.load());
     }
 
     fn write(&mut self, page: &mut Page<'_>) {
-        let Everything { published, go, configuration, cluster, node } = &self.of;
-        let sources = Sources {
-            registry: Arc::clone(&published.registry),
-            snapshot: published.snapshot.load_full(),
-            spans: published.spans.by_decision(),
-            go: go.view(),
-            configuration: configuration.load_full(),
-            cluster: Arc::clone(cluster),
-            node: node.clone(),
-            export: Some(Arc::clone(&self.counts)),
-        };
-        metrics::write(page, &sources);
+        metrics::write(page, &self.0.now());
     }
 }

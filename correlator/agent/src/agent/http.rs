@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
     body::{Body, Bytes},
@@ -27,10 +26,14 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 use weft_core::{Packed, Snapshot};
 use weft_metrics::exposition::Format;
-use weft_otlp::Counts;
 
-use super::{listener::Bounded, metrics, pipeline::Published, reload, store::ExchangeQuery, traces};
-use crate::go::{GoHandle, view::View};
+use super::{
+    listener::Bounded,
+    metrics::{self, Origin},
+    store::ExchangeQuery,
+    traces,
+};
+use crate::go::view::View;
 
 /// The most exchanges of one answer.
 const MAX_LIMIT: usize = 100_000;
@@ -40,24 +43,14 @@ const PIECES: usize = 4;
 /// What the handlers see.
 #[derive(Clone)]
 pub struct Api {
-    pub published: Published,
+    pub origin: Origin,
     /// The first look at the pods is done.
     pub ready: Arc<AtomicBool>,
-    /// What is known of Go processes.
-    pub go: GoHandle,
-    /// What became of the configuration file.
-    pub configuration: Arc<ArcSwap<reload::Status>>,
-    /// How it is about the cluster's API.
-    pub cluster: Arc<weft_kube::Status>,
-    /// The node's name.
-    pub node: String,
-    /// What became of what was exported, where anything is.
-    pub export: Option<Arc<Counts>>,
 }
 
 impl Api {
     fn snapshot(&self) -> Arc<Snapshot> {
-        self.published.snapshot.load_full()
+        self.origin.published.snapshot.load_full()
     }
 }
 
@@ -95,18 +88,7 @@ pub async fn serve(listener: TcpListener, api: Api) -> Result<()> {
 async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::negotiate(accept);
-    let registry = Arc::clone(&api.published.registry);
-    let configuration = api.configuration.load_full();
-    let sources = metrics::Sources {
-        registry,
-        snapshot: api.snapshot(),
-        spans: api.published.spans.by_decision(),
-        go: api.go.view(),
-        configuration,
-        cluster: Arc::clone(&api.cluster),
-        node: api.node.clone(),
-        export: api.export.clone(),
-    };
+    let sources = api.origin.now();
     let (send, pieces) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
         metrics::render(&sources, format, &mut |piece| {
@@ -123,7 +105,7 @@ async fn metrics_page(State(api): State<Api>, headers: HeaderMap) -> Response {
 
 async fn readyz(State(api): State<Api>) -> Response {
     if api.ready.load(Ordering::Acquire) {
-        format!("ready\n{}", api.configuration.load()).into_response()
+        format!("ready\n{}", api.origin.configuration.load()).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "looking for pods\n").into_response()
     }
@@ -151,7 +133,7 @@ async fn exchanges(State(api): State<Api>, Query(query): Query<ExchangesQuery>) 
         exchange_id,
     };
     let mut lines = String::new();
-    for exchange in api.published.store.exchanges(&query).iter().filter_map(Packed::unpack) {
+    for exchange in api.origin.published.store.exchanges(&query).iter().filter_map(Packed::unpack) {
         // A structure of strings and numbers always becomes JSON.
         lines.push_str(&serde_json::to_string(&exchange).unwrap_or_default());
         lines.push('\n');
@@ -161,7 +143,7 @@ async fn exchanges(State(api): State<Api>, Query(query): Query<ExchangesQuery>) 
 
 async fn pods(State(api): State<Api>) -> Json<Value> {
     let snapshot = api.snapshot();
-    let go = api.go.view();
+    let go = api.origin.go.view();
     let pods: Vec<Value> = snapshot.pods.iter().map(|pod| pod_json(&snapshot, &go, pod)).collect();
     Json(json!({ "time": epoch(&snapshot), "pods": pods }))
 }

@@ -6,6 +6,7 @@ mod own;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use weft_core::Snapshot;
 use weft_metrics::{
     Registry,
@@ -14,10 +15,26 @@ use weft_metrics::{
 };
 use weft_otlp::Counts;
 
-use super::reload;
-use crate::go::view::View;
+use super::{pipeline::Published, reload};
+use crate::go::{GoHandle, view::View};
 
-/// Where all of it comes from.
+/// Where all of it comes from, at any time.
+#[derive(Clone)]
+pub struct Origin {
+    pub published: Published,
+    /// What is known of Go processes.
+    pub go: GoHandle,
+    /// What became of the configuration file.
+    pub configuration: Arc<ArcSwap<reload::Status>>,
+    /// How it is about the cluster's API.
+    pub cluster: Arc<weft_kube::Status>,
+    /// The node's name.
+    pub node: String,
+    /// What became of what was exported, where anything is.
+    pub export: Option<Arc<Counts>>,
+}
+
+/// All of it, at one time.
 pub struct Sources {
     /// What is counted by pod and by what was asked for.
     pub registry: Arc<Registry>,
@@ -35,6 +52,23 @@ pub struct Sources {
     pub node: String,
     /// What became of what was exported, where anything is.
     pub export: Option<Arc<Counts>>,
+}
+
+impl Origin {
+    /// What there is now.
+    pub fn now(&self) -> Sources {
+        let Self { published, go, configuration, cluster, node, export } = self;
+        Sources {
+            registry: Arc::clone(&published.registry),
+            snapshot: published.snapshot.load_full(),
+            spans: published.spans.by_decision(),
+            go: go.view(),
+            configuration: configuration.load_full(),
+            cluster: Arc::clone(cluster),
+            node: node.clone(),
+            export: export.clone(),
+        }
+    }
 }
 
 /// The page for a scraper, piece by piece.

@@ -39,13 +39,8 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 use self::{
-    charge::Charge,
-    export::{Everything, Export},
-    http::Api,
-    lock::AgentLock,
-    pipeline::Results,
-    reconcile::Reconciler,
-    store::TraceStore,
+    charge::Charge, export::Export, http::Api, lock::AgentLock, metrics::Origin, pipeline::Results,
+    reconcile::Reconciler, store::TraceStore,
 };
 pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
@@ -76,13 +71,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     weft_loader::give_back();
     let core_config = config.core();
     let (charge, undrained) = Charge::take(&pins, &state, &core_config.ports)?;
-    if undrained != charge::Undrained::default() {
-        tracing::warn!(
-            segments = undrained.segments,
-            socket_records = undrained.socket_records,
-            "nobody drained the ring for a while: so many records were not written, and their bytes are counted as lost"
-        );
-    }
+    complain(&undrained);
     let (go, go_thread) = go::prepare();
     let (pipeline, published, core) = pipeline::start(
         core_config,
@@ -106,19 +95,19 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     runtime.spawn(reload::run(reloader));
     let cluster = Arc::new(weft_kube::Status::default());
     runtime.spawn(kubernetes::run(config.identity.clone(), Arc::clone(&cluster), pipeline.clone()));
-    let node = config.identity.node();
-    let counts = export.as_ref().map(Export::counts);
+    let origin = Origin {
+        published,
+        go,
+        configuration,
+        cluster,
+        node: config.identity.node(),
+        export: export.as_ref().map(Export::counts),
+    };
     let exporting = export.map(|export| {
         let _entered = runtime.enter();
-        export.start(Everything {
-            published: published.clone(),
-            go: go.clone(),
-            configuration: Arc::clone(&configuration),
-            cluster: Arc::clone(&cluster),
-            node: node.clone(),
-        })
+        export.start(origin.clone())
     });
-    let api = Api { published, ready: Arc::default(), go, configuration, cluster, node, export: counts };
+    let api = Api { origin, ready: Arc::default() };
     let served = runtime.block_on(serve(config, &state, pins, &pipeline, api));
     pipeline.stop();
     // A panic in the core has aborted the process already.
@@ -130,6 +119,17 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     runtime.shutdown_background();
     let _ = fs::remove_file(state.listen());
     served
+}
+
+/// Of what was not recorded before this agent came.
+fn complain(undrained: &charge::Undrained) {
+    if *undrained != charge::Undrained::default() {
+        tracing::warn!(
+            segments = undrained.segments,
+            socket_records = undrained.socket_records,
+            "nobody drained the ring for a while: so many records were not written, and their bytes are counted as lost"
+        );
+    }
 }
 
 /// Names everything that is missing before anything is touched.
@@ -185,7 +185,7 @@ async fn serve(
         config.paths.cni_cache.clone(),
         config.attach_mode()?,
         pipeline.clone(),
-        api.go.clone(),
+        api.origin.go.clone(),
     )?;
     let first = Arc::clone(&api.ready);
     thread::Builder::new()

@@ -1,6 +1,8 @@
 //! What weft may do to Go processes.
 use serde::Deserialize;
 
+use super::choice::one_of;
+
 /// The section `go`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,12 +41,7 @@ impl TryFrom<String> for GoProbes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "auto" => Ok(Self::Auto),
-            "off" => Ok(Self::Off),
-            "all" => Ok(Self::All),
-            _ => Err(format!("go.probes is {text:?}: auto, off or all is allowed")),
-        }
+        one_of("go.probes", &text, [("auto", Self::Auto), ("off", Self::Off), ("all", Self::All)])
     }
 }
 

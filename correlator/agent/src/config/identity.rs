@@ -5,6 +5,8 @@ use anyhow::{Result, bail};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
+use super::choice::one_of;
+
 /// The most labels of pods that are passed on: each is a label of a metric.
 const MAX_LABELS: usize = 16;
 /// A prefix of 253 bytes, a slash, and a name of 63 (Kubernetes, "Labels and Selectors", syntax).
@@ -67,10 +69,6 @@ impl TryFrom<String> for Kubernetes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "auto" => Ok(Self::Auto),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("identity.kubernetes is {text:?}: auto or off is allowed")),
-        }
+        one_of("identity.kubernetes", &text, [("auto", Self::Auto), ("off", Self::Off)])
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use weft_otlp::{Compression, Endpoint, Histograms, Limits, Protocol, Settings, Temporality, headers};
 
-use super::Span;
+use super::{Span, choice::one_of};
 
 /// How often metrics may be sent, and how long an attempt may take: what is shorter is a load, what is longer a mistake.
 const INTERVAL: std::ops::RangeInclusive<u64> = 1_000_000_000..=3_600_000_000_000;
@@ -111,20 +111,20 @@ impl Otlp {
             .map_err(|error| anyhow::anyhow!("export.otlp.endpoint is {endpoint:?}: {error}"))?;
         Ok(Settings {
             endpoint,
-            protocol: one_of("protocol", protocol, [("grpc", Protocol::Grpc), ("http", Protocol::Http)])?,
+            protocol: choice("protocol", protocol, [("grpc", Protocol::Grpc), ("http", Protocol::Http)])?,
             interval: length("interval", *interval, INTERVAL)?,
-            temporality: one_of(
+            temporality: choice(
                 "temporality",
                 temporality,
                 [("cumulative", Temporality::Cumulative), ("delta", Temporality::Delta)],
             )?,
-            histograms: one_of(
+            histograms: choice(
                 "histograms",
                 histograms,
                 [("exponential", Histograms::Exponential), ("explicit", Histograms::Explicit)],
             )?,
             headers: self.headers()?,
-            compression: one_of(
+            compression: choice(
                 "compression",
                 compression,
                 [("gzip", Compression::Gzip), ("none", Compression::None)],
@@ -166,12 +166,8 @@ impl Header {
     }
 }
 
-fn one_of<T: Copy, const N: usize>(key: &str, said: &str, allowed: [(&str, T); N]) -> Result<T> {
-    let found = allowed.iter().find(|(name, _)| *name == said).map(|(_, value)| *value);
-    found.with_context(|| {
-        let names = allowed.map(|(name, _)| name).join(" or ");
-        format!("export.otlp.{key} is {said:?}: {names} is allowed")
-    })
+fn choice<T: Copy, const N: usize>(key: &str, said: &str, allowed: [(&str, T); N]) -> Result<T> {
+    one_of(&format!("export.otlp.{key}"), said, allowed).map_err(anyhow::Error::msg)
 }
 
 fn length(key: &str, Span(ns): Span, allowed: std::ops::RangeInclusive<u64>) -> Result<Duration> {

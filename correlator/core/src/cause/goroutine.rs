@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use super::lately::Lately;
 use crate::{
     ExchangeId, Ktime,
     wire::{Moved, TableSize},
@@ -10,8 +11,6 @@ use crate::{
 
 /// Goroutines that are known; the one that came first gives way.
 const LIMIT: usize = 131_072;
-/// How often a goroutine's waits for a processor are kept.
-const MAX_WAITS: usize = 64;
 
 /// A goroutine of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +57,7 @@ pub(super) struct Known {
     pub(super) since: Ktime,
     pub(super) work: Work,
     /// When it was able to run and did not, at last.
-    waits: VecDeque<(Ktime, Ktime)>,
+    waits: Lately,
 }
 
 /// All of them.
@@ -76,7 +75,7 @@ impl Workers {
             self.make_room();
             self.order.push_back(worker);
         }
-        let new = || Known { since: at, work: Work::Unknown, waits: VecDeque::new() };
+        let new = || Known { since: at, work: Work::Unknown, waits: Lately::default() };
         self.known.entry(worker).or_insert_with(new)
     }
 
@@ -107,17 +106,12 @@ impl Workers {
 
     /// It was able to run, and ran only now.
     pub(super) fn waited(&mut self, worker: Worker, from: Ktime, to: Ktime) {
-        let waits = &mut self.see(worker, to).waits;
-        if waits.len() >= MAX_WAITS {
-            waits.pop_front();
-        }
-        waits.push_back((from, to));
+        self.see(worker, to).waits.push(from, to);
     }
 
     /// When it waited behind this time, the last time first.
     pub(super) fn waits(&self, worker: Worker, since: Ktime) -> impl Iterator<Item = (Ktime, Ktime)> {
-        let waits = self.known.get(&worker).into_iter().flat_map(|known| known.waits.iter().rev().copied());
-        waits.take_while(move |(_, ended)| *ended > since)
+        self.known.get(&worker).into_iter().flat_map(move |known| known.waits.since(since))
     }
 
     pub(super) fn size(&self) -> TableSize {

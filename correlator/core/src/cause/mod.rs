@@ -17,6 +17,7 @@ mod evidence;
 mod go;
 mod goroutine;
 mod headers;
+mod lately;
 mod link;
 mod process;
 mod record;

@@ -1,20 +1,17 @@
 //! Go processes: what is listened at in them, and when their world stood still.
-use std::collections::VecDeque;
-
 use hashbrown::HashMap;
 
+use super::lately::Lately;
 use crate::{GoProcess, Ktime, Probes, ProcessUpdate, wire::TableSize};
 
 /// Processes that are known; further ones are as if they were no Go processes.
 const LIMIT: usize = 8192;
-/// Stops of the world that are kept of one.
-const MAX_STOPS: usize = 64;
 
 /// One process.
 #[derive(Default)]
 struct Known {
     probes: Probes,
-    stops: VecDeque<(Ktime, Ktime)>,
+    stops: Lately,
     /// Since when its world stands still.
     stopped: Option<Ktime>,
 }
@@ -60,16 +57,12 @@ impl Processes {
     pub(super) fn world_goes_on(&mut self, pid: u32, at: Ktime) {
         let Some(known) = self.known.get_mut(&pid) else { return };
         let Some(since) = known.stopped.take() else { return };
-        if known.stops.len() >= MAX_STOPS {
-            known.stops.pop_front();
-        }
-        known.stops.push_back((since, at));
+        known.stops.push(since, at);
     }
 
     /// When its world stood still behind this time, the last time first.
     pub(super) fn stops(&self, pid: u32, since: Ktime) -> impl Iterator<Item = (Ktime, Ktime)> {
-        let stops = self.known.get(&pid).into_iter().flat_map(|known| known.stops.iter().rev().copied());
-        stops.take_while(move |(_, ended)| *ended > since)
+        self.known.get(&pid).into_iter().flat_map(move |known| known.stops.since(since))
     }
 
     pub(super) fn size(&self) -> TableSize {

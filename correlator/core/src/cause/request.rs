@@ -1,5 +1,5 @@
 //! Requests that are open or were lately, at the ends where they were seen.
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use hashbrown::{HashMap, hash_map::Entry};
 
@@ -189,28 +189,22 @@ impl Requests {
                 gone(victim, cookie);
             }
         }
-        if let Some(Place { serial, .. }) = self.places.get(&key).copied()
-            && let Some(cookie) = self.remove(key, serial)
-        {
-            gone(key, cookie);
-        }
         self.serial = self.serial.wrapping_add(1);
-        let place = Place { index: self.place(request), serial: self.serial };
-        self.places.insert(key, place);
-        self.begun.push_back((key, place.serial));
-        self.trim();
-    }
-
-    fn place(&mut self, request: Request) -> u32 {
-        if let Some(index) = self.free.pop()
-            && let Some(left) = self.requests.get_mut(index as usize)
-        {
-            *left = request;
-            return index;
+        let (serial, requests) = (self.serial, &mut self.requests);
+        match self.places.entry(key) {
+            Entry::Occupied(mut known) => {
+                let Place { index, .. } = known.insert(Place { serial, ..*known.get() });
+                if let Some(left) = requests.get_mut(index as usize) {
+                    gone(key, mem::replace(left, request).cookie);
+                }
+            }
+            Entry::Vacant(new) => {
+                let index = take_place(&mut self.free, requests, request);
+                new.insert(Place { index, serial });
+            }
         }
-        self.requests.push(request);
-        // As many as the limit, which is far below 2^32.
-        (self.requests.len() - 1) as u32
+        self.begun.push_back((key, serial));
+        self.trim();
     }
 
     /// Gives its socket, if it is this one that is there.
@@ -264,6 +258,19 @@ impl Requests {
             evicted: self.evicted,
         }
     }
+}
+
+/// Puts a request where none is; gives where that is.
+fn take_place(free: &mut Vec<u32>, requests: &mut Vec<Request>, request: Request) -> u32 {
+    if let Some(index) = free.pop()
+        && let Some(left) = requests.get_mut(index as usize)
+    {
+        *left = request;
+        return index;
+    }
+    requests.push(request);
+    // As many as the limit, which is far below 2^32.
+    (requests.len() - 1) as u32
 }
 
 #[cfg(test)]

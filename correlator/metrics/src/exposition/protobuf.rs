@@ -7,10 +7,10 @@ use prost::encoding::{
 use super::{Distribution, Exponential, Kind, Label, name};
 use crate::{seconds, series};
 
-/// `MetricFamily`: name, help, type, metric.
-const FAMILY: [u32; 4] = [1, 2, 3, 4];
-/// `Metric`: label, gauge, counter, histogram.
-const METRIC: [u32; 4] = [1, 2, 3, 7];
+/// `MetricFamily.metric`.
+const METRIC: u32 = 4;
+/// `Metric.label`.
+const LABEL: u32 = 1;
 
 /// A family as bytes.
 #[derive(Debug, Default)]
@@ -27,30 +27,27 @@ impl Family {
             Kind::Gauge | Kind::Info => 1,
             Kind::Histogram => 4,
         };
-        let [name_tag, help_tag, kind_tag, _] = FAMILY;
         self.bytes.clear();
-        text(name_tag, name, &mut self.bytes);
-        text(help_tag, help, &mut self.bytes);
-        int32::encode(kind_tag, &kind, &mut self.bytes);
+        text(1, name, &mut self.bytes);
+        text(2, help, &mut self.bytes);
+        int32::encode(3, &kind, &mut self.bytes);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a double is what the format has")]
     pub(super) fn value(&mut self, labels: &[Label<'_>], kind: Kind, value: u64) {
-        let ([.., metric], [label, gauge, counter, _]) = (FAMILY, METRIC);
-        message(metric, &mut self.bytes, |to| {
-            pairs(label, labels, to);
-            // Gauge and Counter have the same first member.
-            let tag = if kind == Kind::Counter { counter } else { gauge };
+        // Gauge and Counter have the same first member.
+        let tag = if kind == Kind::Counter { 3 } else { 2 };
+        message(METRIC, &mut self.bytes, |to| {
+            pairs(LABEL, labels, to);
             message(tag, to, |to| double::encode(1, &(value as f64), to));
         });
     }
 
     pub(super) fn distribution(&mut self, labels: &[Label<'_>], distribution: &Distribution<'_>) {
-        let ([.., metric], [label, .., histogram]) = (FAMILY, METRIC);
         let Self { bytes, deltas } = self;
-        message(metric, bytes, |to| {
-            pairs(label, labels, to);
-            message(histogram, to, |to| write_histogram(distribution, deltas, to));
+        message(METRIC, bytes, |to| {
+            pairs(LABEL, labels, to);
+            message(7, to, |to| write_histogram(distribution, deltas, to));
         });
     }
 
@@ -89,9 +86,7 @@ fn text(tag: u32, value: &str, to: &mut Vec<u8>) {
 fn pairs(tag: u32, labels: &[Label<'_>], to: &mut Vec<u8>) {
     for (label, value) in labels {
         message(tag, to, |to| {
-            encode_key(1, WireType::LengthDelimited, to);
-            encode_varint(label.len() as u64, to);
-            name::label(label, to);
+            message(1, to, |to| name::label(label, to));
             text(2, value, to);
         });
     }

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use weft_lab::{Lab, Process, apt, tools};
+use weft_lab::{Lab, Process, apt, prometheus::free_address, tools};
 
 /// From where services have their addresses: TEST-NET-2 (RFC 5737), which nobody on the host has.
 pub const SERVICES: &str = "198.51.100.0/24";
@@ -204,5 +203,5 @@ fn api_command(program: &Path, dir: &Path, port: u16, etcd_port: u16) -> Vec<Str
 }
 
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(free_address()?.port())
 }

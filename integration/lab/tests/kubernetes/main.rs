@@ -6,8 +6,7 @@ mod cluster;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cluster::{Cluster, NOBODY, WEFT};
@@ -19,7 +18,6 @@ use weft_lab::{Agent, Lab, Observed, Pod, Service, Shop};
 
 /// How long something may take that happens by itself. No test fails for being slow before that.
 const PATIENCE: Duration = Duration::from_secs(90);
-const LOOK: Duration = Duration::from_millis(100);
 
 const NODE: &str = "n1";
 const NAMESPACE: &str = "shop";
@@ -93,13 +91,9 @@ impl Node {
         })
     }
 
-    fn wait(&self, what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !is()? {
-            ensure!(Instant::now() < end, "no {what}\n{}\n{}", self.agent.stderr(), self.metrics()?);
-            sleep(LOOK);
-        }
-        Ok(())
+    fn wait(&self, what: &str, is: impl FnMut() -> Result<bool>) -> Result<()> {
+        let waited = self.agent.wait(PATIENCE, what, is);
+        waited.or_else(|error| Err(error.context(self.metrics()?)))
     }
 
     /// What is known of a pod.

@@ -1,54 +1,25 @@
 use std::{collections::HashSet, sync::Arc};
 
 use weft_core::{
-    Anomalies, App, AttributedExchange, Endpoint, Evidence, Exchange, FlowId, JoinedExchange, Ktime, Link,
-    MessageSpan, Packer, Phases, Pod, Protocol, Side,
+    AttributedExchange, Ktime, Link, MessageSpan, Packer, Pod,
+    testing::{attributed, joined},
 };
 
 use super::*;
 
 /// The exchange with this number, of pod `shop/<pod>` and this trace: its path is its number.
 pub(crate) fn exchange(number: u32, trace: u128, pod: &str) -> AttributedExchange {
-    let end = Endpoint { address: [0; 16], port: 80 };
     let at = Ktime(u64::from(number) * 1000);
     let message = MessageSpan { first_byte: at, last_byte: at, bytes: 1, body_bytes: 0 };
-    let exchange = Exchange {
-        flow: FlowId { netns: 1, ifindex: 2, local: end, peer: end },
-        vantage: 0,
-        side: Side::Server,
-        protocol: Protocol::Http1,
-        method: "GET".into(),
-        path: format!("/{number}"),
-        authority: None,
-        status: Some(200),
-        stream_id: 0,
-        socket_cookie: 0,
-        request_seq: number,
-        request_ack: 1,
-        request: message,
-        response: Some(message),
-        grpc: None,
-        propagation: None,
-        flow_control: None,
-        reset: None,
-        connection: None,
-        complete: true,
-        anomalies: Anomalies::default(),
-    };
+    let mut joined = joined(1, 2, number);
+    (joined.exchange.request, joined.exchange.response) = (message, Some(message));
     let owner = Pod { namespace: "shop".into(), name: pod.into(), ..Pod::default() };
+    let any = attributed(joined);
     AttributedExchange {
-        joined: JoinedExchange { exchange, app: App::default() },
-        link: Link { trace_id: TraceId(trace), parent_span_id: None, evidence: Evidence::None },
-        phases: Phases::default(),
+        link: Link { trace_id: TraceId(trace), ..any.link },
         pod: owner.label().map(Into::into),
         owner: Some(Arc::new(owner)),
-        identity: None,
-        route: None,
-        netns_inode: 0,
-        peer_pod: None,
-        peer_service: None,
-        peer_network: None,
-        clock_offset: 0,
+        ..any
     }
 }
 

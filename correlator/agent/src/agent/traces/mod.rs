@@ -52,7 +52,7 @@ struct TracesJson {
 /// Traces that match, the one that grew last first.
 pub async fn list(State(api): State<Api>, Query(query): Query<TracesQuery>) -> Response {
     // Looking through all of them takes a while, in which others want to be answered.
-    let found = tokio::task::spawn_blocking(move || query.find(&api.published.store)).await;
+    let found = tokio::task::spawn_blocking(move || query.find(&api.origin.published.store)).await;
     match found {
         Ok(traces) => Json(TracesJson { traces }).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -65,7 +65,7 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>) -> Response {
     let Some(id) = u128::from_str_radix(&id, 16).ok().filter(|_| digits) else {
         return (StatusCode::BAD_REQUEST, "trace_id: 32 hex digits\n").into_response();
     };
-    match api.published.store.trace(TraceId(id)).and_then(trace) {
+    match api.origin.published.store.trace(TraceId(id)).and_then(trace) {
         Some(trace) => Json(trace).into_response(),
         None => (StatusCode::NOT_FOUND, "no such trace here: it was not seen, or gave way\n").into_response(),
     }
