@@ -73,6 +73,8 @@ pub struct FramingPlace {
     pub seq: u32,
     /// How many bytes of a frame's payload, or of a chunk, come there; 0: a unit of framing begins.
     pub left: u32,
+    /// Chunks: bytes from one chunk's end to the next one's, where the last ones were alike; else 0.
+    pub period: u32,
 }
 
 /// `FlowWant::kind`: all payload is wanted.

@@ -170,7 +170,7 @@ fn ready(want: FlowWant) -> FlowSlot {
 }
 
 /// A place from which the program may go on.
-fn at_place(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> FlowFraming {
+fn at_place(want: FlowWant, FramingPlace { seq, left, .. }: FramingPlace) -> FlowFraming {
     FlowFraming {
         anchor: seq.wrapping_add(left),
         left,
@@ -181,15 +181,19 @@ fn at_place(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> FlowFra
     }
 }
 
-/// What is known of a flow when user space says where a chunk ends, or a line with a size begins, that has not passed yet.
+/// What is known of a flow when user space says where a chunk ends, or a line with a size begins. Where that has passed, and
+/// the chunks are alike so far, one of those that follow will end so many whole periods later: if it does not, the program
+/// finds no line there, or user space finds the place wrong.
 fn found_by(held: &FlowSlot, known: FlowFraming, want: FlowWant, told: FramingWant) -> FlowFraming {
     let of_use = want.kind == WANT_CHUNKS && known.known == knowledge::NONE && held.follows == order::SEEN;
-    let Some(FramingPlace { seq, left }) = told.place.filter(|_| of_use) else { return known };
+    let Some(FramingPlace { seq, left, period }) = told.place.filter(|_| of_use) else { return known };
     let ahead = seq.wrapping_add(left).wrapping_sub(held.next) as i32;
-    if ahead > 0 || ahead == 0 && left == 0 {
-        at_place(want, FramingPlace { seq: held.next, left: ahead.unsigned_abs() })
-    } else {
-        known
+    let next = |left| at_place(want, FramingPlace { seq: held.next, left, period });
+    match ahead {
+        1.. => next(ahead.unsigned_abs()),
+        0 if left == 0 => next(0),
+        _ if left > 0 && period > 0 => next(period - ahead.unsigned_abs() % period),
+        _ => known,
     }
 }
 

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use weft_lab::transfer::Bodies;
 use weft_lab::{Agent, Lab, Observed, Pod, Shop, tools};
@@ -28,7 +32,7 @@ impl Bench {
         let agent = Agent::start(&lab, &binaries.weft, json!({"capture": {"ring_bytes": 128 << 20}}))?;
         let server = Pod::create(&lab, "bodies", "server")?;
         let client = Pod::create(&lab, "bodies", "client")?;
-        let bodies = Bodies::serve(&server)?;
+        let bodies = on_one_cpu(|| Bodies::serve(&server))?;
         Ok(Self { server, client, agent, _bodies: bodies })
     }
 
@@ -53,6 +57,19 @@ impl Bench {
         let count = |kind: &str| loss["records"][kind].as_u64().context("no such count");
         Ok((count("segments")?, count("runs")?))
     }
+}
+
+/// Runs it, and what it starts, on the first CPU. Where those who send run on one CPU their segments stay in order, and the
+/// agent has another one: what is to see is how much a program leaves out, not how often it has to begin anew.
+pub fn on_one_cpu<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let all = sched_getaffinity(Pid::from_raw(0))?;
+    let first = (0..CpuSet::count()).find(|cpu| all.is_set(*cpu).unwrap_or(false)).context("no CPU")?;
+    let mut one = CpuSet::new();
+    one.set(first)?;
+    sched_setaffinity(Pid::from_raw(0), &one)?;
+    let done = act();
+    sched_setaffinity(Pid::from_raw(0), &all)?;
+    done
 }
 
 /// Transfers until one took fewer records than it may; each says how many it took, and what they must be less than.

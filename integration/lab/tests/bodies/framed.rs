@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use weft_lab::transfer::{Transfer, Transferred};
 use weft_lab::{Capture, Process, tools, wire_times};
 
-use crate::bench::{Bench, few};
+use crate::bench::{Bench, few, on_one_cpu};
 use crate::{AS_CLOSE_US, GIB};
 
 /// A body of which tcpdump can keep every byte.
@@ -37,7 +37,7 @@ fn transfer(bench: &Bench, transfer: &Transfer, body: u64) -> Result<(u64, u64)>
     let (segments, runs) = bench.records()?;
     let before = bench.exchanges()?;
     let expected = expected(transfer, body);
-    assert_eq!(transfer.run(&bench.client)?, vec![expected; transfer.times as usize]);
+    assert_eq!(on_one_cpu(|| transfer.run(&bench.client))?, vec![expected; transfer.times as usize]);
     let (lines, seen) = bench.settled(before + u64::from(transfer.times))?;
     for line in lines.iter().skip(before as usize) {
         assert_eq!(line["request"]["body_bytes"], expected.sent, "{line}");

@@ -96,17 +96,19 @@ impl Conversation {
     /// No chunks from here on, as far as the program knows where they are; `verdict`: whether it is right about a place.
     fn chunks(&self, link: &Link, direction: Direction, at: u64, verdict: Option<(u64, bool)>) -> FlowWant {
         let seq = |offset| link.seq_of(direction, offset);
-        let left = match direction.of(&self.readers).state {
-            State::Body(Body::Chunked(body)) => body.place().and_then(|left| u32::try_from(left).ok()),
+        let place = match direction.of(&self.readers).state {
+            State::Body(Body::Chunked(body)) => {
+                let left = body.place().and_then(|left| u32::try_from(left).ok());
+                left.map(|left| FramingPlace { seq: seq(at), left, period: body.period() })
+            }
             _ => None,
         };
-        let place = left.map(|left| FramingPlace { seq: seq(at), left });
         let verdict = verdict.map(|(offset, right)| FramingVerdict { seq: seq(offset), right });
         let framing = FramingWant { stream_id: 0, limits: [NO_LIMIT; 2], max_frame: 0, place, verdict };
         FlowWant { framing: Some(framing), ..plain(WANT_CHUNKS, 0) }
     }
 
-    /// A program believes that a line with a chunk's size begins there. It hears at once where that is known, or it has not seen
+    /// A program believes that a line with a chunk's size begins, or a chunk ends there. It hears at once where that is known, or it has not seen
     /// all; else when everything before it was read.
     pub(in super::super) fn border(
         &mut self,
@@ -132,7 +134,7 @@ impl Conversation {
         (believed < chunk.end()).then_some(believed)
     }
 
-    /// All before this offset was read: the program hears whether a line with a size begins at the place that it believes in.
+    /// All before this offset was read: the program hears whether it is right about the place that it believes in.
     pub(super) fn judge(
         &mut self,
         link: &Link,
@@ -142,11 +144,11 @@ impl Conversation {
         work: &mut Work<'_>,
     ) {
         *direction.of_mut(&mut self.believed) = None;
-        let before_size = match direction.of(&self.readers).state {
-            State::Body(Body::Chunked(body)) => body.is_before_size(),
+        let between = match direction.of(&self.readers).state {
+            State::Body(Body::Chunked(body)) => body.is_between_chunks(),
             _ => false,
         };
-        let right = at == border && before_size;
+        let right = at == border && between;
         if let Wanted::Chunks(told) = direction.of_mut(&mut self.wanted) {
             if right {
                 *told = border;

@@ -28,6 +28,18 @@ pub(in super::super) struct Chunked {
     extra: u32,
     /// Lines with a size so far.
     lines: u32,
+    rhythm: Rhythm,
+}
+
+/// How far chunks are from each other: who sends a large body mostly sends pieces of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rhythm {
+    /// Bytes that came since the last line with a size was over, where that is known.
+    since: Option<u64>,
+    /// Bytes between the last two.
+    last: u64,
+    /// It was as many between the two before.
+    alike: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +80,7 @@ impl Body {
     pub(in super::super) fn new(framing: Framing) -> Option<Self> {
         match framing {
             Framing::Length(bytes) => Some(Self::Fixed(bytes)),
-            Framing::Chunked => Some(Self::Chunked(Chunked { at: At::Size(0, false), extra: 0, lines: 0 })),
+            Framing::Chunked => Some(Self::Chunked(Chunked::new())),
             Framing::UntilClose => Some(Self::UntilClose),
             Framing::Unknown => None,
         }
@@ -155,6 +167,10 @@ impl Body {
 }
 
 impl Chunked {
+    fn new() -> Self {
+        Self { at: At::Size(0, false), extra: 0, lines: 0, rhythm: Rhythm::default() }
+    }
+
     /// How many bytes of chunks come next, where the place in the body is one at which a program can begin to read: in a
     /// chunk, or before a line with a size.
     pub(in super::super) fn place(self) -> Option<u64> {
@@ -165,9 +181,15 @@ impl Chunked {
         }
     }
 
-    /// Whether a line with a size begins here.
-    pub(in super::super) fn is_before_size(self) -> bool {
-        matches!(self.at, At::Size(_, false))
+    /// Whether a chunk ends, or a line with a size begins here. Which of them a program takes it for shows at once: none begins
+    /// with what the other one begins with.
+    pub(in super::super) fn is_between_chunks(self) -> bool {
+        matches!(self.at, At::DataEnd | At::Size(_, false))
+    }
+
+    /// Bytes from one chunk's end to the next one's, where the last two were alike; else 0.
+    pub(in super::super) fn period(self) -> u32 {
+        self.rhythm.period()
     }
 
     /// Lines with a size so far.
@@ -177,6 +199,8 @@ impl Chunked {
 
     fn pass(&mut self, run: ChunkRun, bytes: u64) -> Progress {
         self.lines = self.lines.saturating_add(run.lines);
+        // What came of a chunk since its line, and of the next one's: the program does not say.
+        self.rhythm.since = None;
         (self.at, self.extra) = match run.end {
             ChunkEnd::Data(left) => (At::Data(left), 0),
             ChunkEnd::DataEnd => (At::DataEnd, 0),
@@ -191,6 +215,7 @@ impl Chunked {
     }
 
     fn skip(&mut self, bytes: u64) {
+        self.rhythm.pass(bytes);
         if let At::Data(left) = &mut self.at {
             *left -= bytes;
             if *left == 0 {
@@ -203,10 +228,14 @@ impl Chunked {
     fn framing(&mut self, bytes: &[u8]) -> Progress {
         let progress = |bytes, state| Progress { bytes, body_bytes: 0, state };
         for (taken, byte) in (1..).zip(bytes) {
+            self.rhythm.pass(1);
             match self.next(*byte) {
                 Next::At(at) => {
-                    self.lines = self.lines.saturating_add(u32::from(matches!(at, At::Data(_))));
                     self.at = at;
+                    if !self.is_framing() {
+                        self.lines = self.lines.saturating_add(1);
+                        self.rhythm.line();
+                    }
                 }
                 Next::End => return progress(taken, Reached::End),
                 Next::Bad => return progress(taken, Reached::Lost),
@@ -254,6 +283,24 @@ impl Chunked {
     fn extra(&mut self, at: At) -> Next {
         self.extra = self.extra.saturating_add(1);
         if self.extra <= MAX_EXTRA { Next::At(at) } else { Next::Bad }
+    }
+}
+
+impl Rhythm {
+    fn period(self) -> u32 {
+        if self.alike { u32::try_from(self.last).unwrap_or(0) } else { 0 }
+    }
+
+    fn pass(&mut self, bytes: u64) {
+        self.since = self.since.map(|since| since.saturating_add(bytes));
+    }
+
+    /// A line with a size is over.
+    fn line(&mut self) {
+        if let Some(since) = self.since.replace(0) {
+            self.alike = since == self.last;
+            self.last = since;
+        }
     }
 }
 

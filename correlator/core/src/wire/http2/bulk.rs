@@ -181,7 +181,8 @@ impl Connection {
         let other = bulk.sender.reverse();
         for (direction, kind) in [(bulk.sender, WANT_FRAMES), (other, WANT_UPDATES)] {
             let seq = |offset| cx.link.seq_of(direction, offset);
-            let place = direction.of(&places).map(|(at, left)| FramingPlace { seq: seq(at), left });
+            let place =
+                direction.of(&places).map(|(at, left)| FramingPlace { seq: seq(at), left, period: 0 });
             let verdict = verdict.filter(|_| direction == cx.direction);
             let verdict = verdict.map(|(offset, right)| FramingVerdict { seq: seq(offset), right });
             let (stream_id, max_frame) = (bulk.stream_id, self.max_frame(direction));

@@ -138,6 +138,34 @@ fn user_space_says_where_the_next_line_is() -> Result<()> {
 }
 
 #[test]
+fn where_chunks_are_alike_a_later_one_is_found_by_counting() -> Result<()> {
+    let mut bench = Bench::new("chunks-alike")?;
+    let large = chunk(994, "");
+    let period = large.len() as u32;
+    bench.want(WANT_CHUNKS);
+    for seq in [1000, 2000, 3000, 4000] {
+        assert_eq!(bench.pass(seq, &[b'x'; 1000])?, [format!("{seq}+1000")]);
+    }
+    // User space has come to 1500; the chunk there ends at 2000, and three ends have passed since.
+    bench.want_every(WANT_CHUNKS, 1500, 500, period);
+    let end = 2000 + 3 * period;
+    assert_eq!(bench.pass(5000, &[b'x'; 3])?, [format!("border {end}"), "5000+3".into()]);
+    bench.judge(WANT_CHUNKS, end, true);
+    let rest = [&vec![b'x'; (end - 5003) as usize][..], b"\r\n", &large].concat();
+    assert_eq!(bench.pass(5003, &rest)?, [""; 0]);
+    let (len, body) = (rest.len(), rest.len() - b"\r\n3e2\r\n\r\n".len());
+    assert_eq!(bench.gathered(), [format!("chunks 5003+{len}/1 {body}:1")]);
+    // One that is not alike: there is no line where it should be, and nothing is left out.
+    bench.set(false, None);
+    bench.want(WANT_CHUNKS);
+    bench.pass(1000, &[b'x'; 1000])?;
+    bench.want_every(WANT_CHUNKS, 1500, 400, 1000);
+    assert_eq!(bench.pass(2000, &[b'x'; 2000])?, ["2000+2000"], "it ends where nothing ends");
+    assert_eq!(bench.pass(4000, &[b'x'; 2000])?, ["4000+2000"]);
+    Ok(())
+}
+
+#[test]
 fn what_is_out_of_order_is_recorded_and_followed() -> Result<()> {
     let mut bench = Bench::new("chunks-order")?;
     let begin = bench.begin(WANT_CHUNKS, 1000, &chunk(10, ""))?;

@@ -63,7 +63,12 @@ impl Bench {
 
     /// User space knows that so many bytes of a payload come behind `seq`.
     fn want_at(&mut self, kind: u32, seq: u32, left: u32) -> Vec<String> {
-        let place = Some(FramingPlace { seq, left });
+        self.want_every(kind, seq, left, 0)
+    }
+
+    /// The same, and that as many bytes are between the ends of any two units.
+    fn want_every(&mut self, kind: u32, seq: u32, left: u32, period: u32) -> Vec<String> {
+        let place = Some(FramingPlace { seq, left, period });
         self.tell(kind, FramingWant { place, ..self.framing })
     }
 

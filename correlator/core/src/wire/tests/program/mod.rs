@@ -163,8 +163,13 @@ impl Slot {
                 && want.kind == WANT_CHUNKS
             {
                 let ahead = place.seq.wrapping_add(place.left).wrapping_sub(next) as i32;
-                if ahead > 0 || ahead == 0 && place.left == 0 {
-                    let place = FramingPlace { seq: next, left: ahead as u32 };
+                let guessed = match (ahead, place.left > 0, place.period) {
+                    (1.., ..) | (0, false, _) => Some(ahead as u32),
+                    (_, true, 1..) => Some(place.period - ahead.unsigned_abs() % place.period),
+                    _ => None,
+                };
+                if let Some(left) = guessed {
+                    let place = FramingPlace { seq: next, left, ..place };
                     self.framing = Some(Framing::told(want, place));
                 }
             }
@@ -361,7 +366,7 @@ impl Slot {
 }
 
 impl Framing {
-    fn told(want: FlowWant, FramingPlace { seq, left }: FramingPlace) -> Self {
+    fn told(want: FlowWant, FramingPlace { seq, left, .. }: FramingPlace) -> Self {
         let chunks = want.kind == WANT_CHUNKS && left == 0;
         Self {
             anchor: seq.wrapping_add(left),
