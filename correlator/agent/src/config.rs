@@ -400,6 +400,8 @@ mod tests {
                 "export: { otlp: { endpoint: 'http://h', temporality: both } }",
                 "cumulative or delta is allowed",
             ),
+            ("export: { otlp: { endpoint: 'http://h', signals: [logs] } }", "metrics or spans is allowed"),
+            ("export: { otlp: { endpoint: 'http://h', signals: [] } }", "export.otlp.signals is empty"),
             ("export: { otlp: { endpoint: 'http://h', compression: zstd } }", "gzip or none is allowed"),
             ("export: { otlp: { endpoint: 'http://h', interval: 10ms } }", "export.otlp.interval is 10ms"),
             ("export: { otlp: { endpoint: 'http://h', queue: 0 } }", "export.otlp.queue is 0"),

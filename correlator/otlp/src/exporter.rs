@@ -44,7 +44,7 @@ pub struct Exporter {
 pub struct Handle {
     stop: watch::Sender<Option<Instant>>,
     limit: Duration,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Who tells: an agent that began to count at this time, in ns since the epoch.
@@ -69,7 +69,7 @@ impl Exporter {
         Ok((Self { settings, transport, counts, queue }, spans))
     }
 
-    /// Starts both tasks on the current runtime.
+    /// Starts a task for each signal on the current runtime.
     pub fn start(self, identity: Identity, source: impl Source) -> Handle {
         let Self { settings, transport, counts, queue } = self;
         let (stop, stopped) = watch::channel(None);
@@ -79,12 +79,18 @@ impl Exporter {
             Delivery::new(signal, transport, endpoint.clone(), counts, Stop(stopped.clone()))
         };
         let (limit, retry) = (settings.limits.flush, settings.limits.retry);
-        let node = identity.node.clone();
-        let metrics = MetricsTask::new(settings, identity, delivery(Signal::Metrics), source);
-        let delivery = delivery(Signal::Spans);
-        let spans = SpansTask { queue, delivery, counts, retry, node };
+        let (signals, node) = (settings.signals, identity.node.clone());
         let stop_of = || Stop(stopped.clone());
-        let tasks = [tokio::spawn(metrics.run(stop_of())), tokio::spawn(spans.run(stop_of()))];
+        let mut tasks = Vec::new();
+        if signals.metrics {
+            let metrics = MetricsTask::new(settings, identity, delivery(Signal::Metrics), source);
+            tasks.push(tokio::spawn(metrics.run(stop_of())));
+        }
+        if signals.spans {
+            let delivery = delivery(Signal::Spans);
+            let spans = SpansTask { queue, delivery, counts: Arc::clone(&counts), retry, node };
+            tasks.push(tokio::spawn(spans.run(stop_of())));
+        }
         Handle { stop, limit, tasks }
     }
 }

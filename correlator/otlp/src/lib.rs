@@ -28,6 +28,6 @@ pub use metrics::{Batch, Collection, Resources, Streams, Times};
 pub use queue::Spans;
 pub use request::Request;
 pub use settings::{
-    Compression, Endpoint, EndpointError, Histograms, Limits, Protocol, Settings, Temporality,
+    Compression, Endpoint, EndpointError, Histograms, Limits, Protocol, Settings, Signals, Temporality,
 };
 pub use transport::TransportError;

@@ -10,6 +10,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// How it is spoken to.
     pub protocol: Protocol,
+    /// What it is sent.
+    pub signals: Signals,
     /// How often metrics are sent.
     pub interval: Duration,
     /// What counters and histograms tell.
@@ -45,6 +47,21 @@ impl Default for Limits {
     fn default() -> Self {
         let (retry, flush) = (Duration::from_secs(300), Duration::from_secs(5));
         Self { spans: 50_000, bytes: 64 << 20, retry, flush }
+    }
+}
+
+/// What a backend is sent: one for traces alone has no service that takes metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signals {
+    /// Data points.
+    pub metrics: bool,
+    /// Spans.
+    pub spans: bool,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self { metrics: true, spans: true }
     }
 }
 

@@ -11,7 +11,7 @@ use weft_core::{AttributedExchange, span::Span};
 use weft_metrics::exposition::Page;
 use weft_otlp::{
     Compression, Counts, Endpoint, Exporter, Histograms, Identity, Limits, Outcome, Protocol, Resources,
-    Settings, Signal, Source, Spans, Temporality,
+    Settings, Signal, Signals, Source, Spans, Temporality,
 };
 
 use crate::{cpu, metrics::series};
@@ -81,6 +81,7 @@ fn push(load: &Load, exchanges: &[AttributedExchange], spans: &Spans) -> u64 {
 fn settings(load: &Load) -> Result<Settings> {
     Ok(Settings {
         endpoint: Endpoint::parse(&load.endpoint)?,
+        signals: Signals::default(),
         protocol: if load.http { Protocol::Http } else { Protocol::Grpc },
         interval: Duration::from_secs(10),
         temporality: Temporality::default(),

@@ -29,6 +29,7 @@ pub mod disorder;
 pub mod grpc;
 pub mod http;
 pub mod interrupt;
+pub mod jaeger;
 mod lab;
 mod link;
 pub mod load;

@@ -76,6 +76,7 @@ fn stages(options: &Options) -> Vec<Stage> {
     if options.full {
         stages.push(Stage { name: "phases", hindrance: no_privileges(), run: phases });
         stages.push(Stage { name: "a cluster's API", hindrance: no_privileges(), run: kubernetes });
+        stages.push(Stage { name: "Jaeger", hindrance: no_privileges(), run: jaeger });
         stages.push(Stage { name: "other kernels", hindrance: no_privileges(), run: kernels });
         stages.push(Stage { name: "dependencies (cargo-deny)", hindrance: None, run: dependencies });
     }
@@ -138,6 +139,11 @@ fn phases() -> Result<()> {
 /// A real API server, which takes minutes to build the first time.
 fn kubernetes() -> Result<()> {
     one_at_a_time("kubernetes", &[])
+}
+
+/// What people look at traces in, which takes minutes to build the first time, too.
+fn jaeger() -> Result<()> {
+    one_at_a_time("jaeger", &[])
 }
 
 /// Each is a machine of its own.

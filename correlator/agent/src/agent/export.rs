@@ -11,7 +11,8 @@ use crate::{clock, config::Config};
 /// An exporter that does not run yet.
 pub struct Export {
     exporter: Exporter,
-    spans: Spans,
+    /// Where it takes any.
+    spans: Option<Spans>,
     counts: Arc<Counts>,
 }
 
@@ -25,13 +26,15 @@ struct Metrics(Origin);
 pub fn prepare(config: &Config) -> Result<Option<Export>> {
     let Some(otlp) = &config.export.otlp else { return Ok(None) };
     let counts = Arc::new(Counts::default());
-    let (exporter, spans) = Exporter::new(otlp.settings()?, Arc::clone(&counts)).context("export.otlp")?;
-    Ok(Some(Export { exporter, spans, counts }))
+    let settings = otlp.settings()?;
+    let takes_spans = settings.signals.spans;
+    let (exporter, spans) = Exporter::new(settings, Arc::clone(&counts)).context("export.otlp")?;
+    Ok(Some(Export { exporter, spans: Some(spans).filter(|_| takes_spans), counts }))
 }
 
 impl Export {
-    /// Where spans go.
-    pub fn spans(&self) -> Spans {
+    /// Where spans go; nowhere, where the backend takes none.
+    pub fn spans(&self) -> Option<Spans> {
         self.spans.clone()
     }
 

@@ -83,7 +83,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
             store: Arc::new(TraceStore::new(config.store())),
             registry: Arc::new(Registry::new(config.registry())),
             sampling: config.sampling.core(),
-            export: export.as_ref().map(Export::spans),
+            export: export.as_ref().and_then(Export::spans),
         },
     )?;
     look_after_go(config, &pins, &pipeline, go_thread);

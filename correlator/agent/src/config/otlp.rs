@@ -3,7 +3,9 @@ use std::{collections::BTreeMap, env, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
-use weft_otlp::{Compression, Endpoint, Histograms, Limits, Protocol, Settings, Temporality, headers};
+use weft_otlp::{
+    Compression, Endpoint, Histograms, Limits, Protocol, Settings, Signal, Signals, Temporality, headers,
+};
 
 use super::{Span, choice::one_of};
 
@@ -22,6 +24,9 @@ pub struct Otlp {
     /// `grpc` or `http`.
     #[serde(default = "grpc")]
     protocol: String,
+    /// `metrics` and `spans`, or one of them.
+    #[serde(default = "signals")]
+    signals: Vec<String>,
     /// How often metrics are sent.
     #[serde(default = "interval")]
     interval: Span,
@@ -76,6 +81,10 @@ fn grpc() -> String {
     "grpc".into()
 }
 
+fn signals() -> Vec<String> {
+    vec!["metrics".into(), "spans".into()]
+}
+
 fn interval() -> Span {
     Span(10_000_000_000)
 }
@@ -112,6 +121,7 @@ impl Otlp {
         Ok(Settings {
             endpoint,
             protocol: choice("protocol", protocol, [("grpc", Protocol::Grpc), ("http", Protocol::Http)])?,
+            signals: self.signals()?,
             interval: length("interval", *interval, INTERVAL)?,
             temporality: choice(
                 "temporality",
@@ -133,6 +143,22 @@ impl Otlp {
             timeout: length("timeout", self.timeout, TIMEOUT)?,
             limits: self.limits()?,
         })
+    }
+
+    fn signals(&self) -> Result<Signals> {
+        let mut signals = Signals { metrics: false, spans: false };
+        for signal in &self.signals {
+            match choice("signals", signal, [("metrics", Signal::Metrics), ("spans", Signal::Spans)])? {
+                Signal::Metrics => signals.metrics = true,
+                Signal::Spans => signals.spans = true,
+            }
+        }
+        if signals == (Signals { metrics: false, spans: false }) {
+            bail!(
+                "export.otlp.signals is empty: metrics, spans, or both; without export.otlp nothing is exported"
+            );
+        }
+        Ok(signals)
     }
 
     fn limits(&self) -> Result<Limits> {

@@ -7,7 +7,7 @@ use weft_core::{Side, SpanId, TraceId, span::Span};
 use weft_metrics::exposition::Page;
 use weft_otlp::{
     Compression, Counts, Endpoint, Exporter, Handle, Histograms, Identity, Limits, Outcome, Protocol,
-    Resources, Settings, Signal, Source, Spans, Temporality,
+    Resources, Settings, Signal, Signals, Source, Spans, Temporality,
 };
 
 /// More than anything here takes.
@@ -25,6 +25,7 @@ pub fn settings(endpoint: &str) -> Settings {
     Settings {
         endpoint: Endpoint::parse(endpoint).unwrap(),
         protocol: Protocol::Http,
+        signals: Signals::default(),
         interval: Duration::from_secs(3600),
         temporality: Temporality::Cumulative,
         histograms: Histograms::Exponential,
