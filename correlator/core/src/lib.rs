@@ -36,7 +36,7 @@ pub mod span;
 pub mod testing;
 mod wire;
 
-pub use cause::{Evidence, Link};
+pub use cause::{Evidence, Likely, Link};
 pub use config::{Config, Limits};
 pub use connection::{Connection, Tcp, Tls, TlsVersion};
 pub use correlator::Correlator;

@@ -27,7 +27,7 @@ pub fn pod(netns: u8, name: &str) -> WorkloadUpdate {
 
 /// The link of an exchange of which nothing else is known.
 pub fn link(exchange: &Exchange) -> Link {
-    Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None }
+    Link { trace_id: exchange.id().trace_id(), parent_span_id: None, evidence: Evidence::None, likely: None }
 }
 
 /// An exchange whose pod is not known.

@@ -19,7 +19,7 @@ fn endpoint(address: &str, port: u16) -> Endpoint {
 }
 
 fn link(exchange: &Exchange, parent_span_id: Option<SpanId>) -> Link {
-    Link { trace_id: exchange.id().trace_id(), parent_span_id, evidence: Evidence::None }
+    Link { trace_id: exchange.id().trace_id(), parent_span_id, evidence: Evidence::None, likely: None }
 }
 
 fn message(first: u64, last: u64, bytes: u64, body_bytes: u64) -> MessageSpan {

@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span as Message, SpanFlags, Status, span, status::StatusCode},
 };
 use weft_core::{
-    Side,
-    span::{Attribute, Event, Span, resource},
+    Likely, Side,
+    span::{Attribute, Event, LIKELY, Span, Value, key, resource},
 };
 
 use crate::{
@@ -68,6 +68,7 @@ fn message(span: &Span) -> Message {
         end_time_unix_nano: span.end,
         attributes: list(&span.attributes),
         events: span.events.iter().map(event).collect(),
+        links: span.likely.iter().map(link).collect(),
         // The conventions want no description where attributes say it all.
         status: span.failure.map(|_| Status { message: String::new(), code: StatusCode::Error.into() }),
         ..Message::default()
@@ -78,6 +79,18 @@ fn message(span: &Span) -> Message {
 fn parent_is(kind: Side) -> u32 {
     let remote = if kind == Side::Server { SpanFlags::ContextIsRemoteMask as u32 } else { 0 };
     SpanFlags::ContextHasIsRemoteMask as u32 | remote
+}
+
+/// To a request that its own pod was working at.
+fn link(likely: &Likely) -> span::Link {
+    let evidence = Attribute { key: key::WEFT_EVIDENCE.into(), value: Value::Text(LIKELY.into()) };
+    span::Link {
+        trace_id: likely.trace_id.0.to_be_bytes().to_vec(),
+        span_id: likely.span_id.0.to_be_bytes().to_vec(),
+        attributes: list(&[evidence]),
+        flags: SAMPLED | parent_is(Side::Client),
+        ..span::Link::default()
+    }
 }
 
 fn event(event: &Event) -> span::Event {

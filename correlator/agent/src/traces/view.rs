@@ -30,6 +30,15 @@ struct Span {
     attributes: Map<String, Value>,
     #[serde(default)]
     events: Vec<Event>,
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+/// To what is likely to be the cause.
+#[derive(Debug, Deserialize)]
+struct Link {
+    trace_id: String,
+    span_id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +83,7 @@ impl Span {
             plain(&self.name),
             self.outcome(),
         );
-        for part in [self.phases(), self.events(), self.link()].into_iter().flatten() {
+        for part in [self.phases(), self.events(), self.parent(), self.likely()].into_iter().flatten() {
             line.push_str("  ");
             line.push_str(&part);
         }
@@ -109,7 +118,7 @@ impl Span {
     }
 
     /// How its parent is known. A root that names one has it elsewhere.
-    fn link(&self) -> Option<String> {
+    fn parent(&self) -> Option<String> {
         let evidence = self.text("weft.evidence");
         match (&self.parent_span_id, self.depth, evidence) {
             (Some(parent), 0, evidence) => {
@@ -118,6 +127,11 @@ impl Span {
             }
             (_, _, evidence) => evidence.map(|evidence| format!("[{evidence}]")),
         }
+    }
+
+    fn likely(&self) -> Option<String> {
+        let Link { trace_id, span_id } = self.links.first()?;
+        Some(format!("[perhaps of {} in trace {}]", plain(span_id), plain(trace_id)))
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -214,6 +228,14 @@ mod tests {
             json!({"parent_span_id": "00f067aa0ba902b7", "attributes": {"weft.evidence": "header"}}),
         )]);
         assert!(lines[1].ends_with("[parent 00f067aa0ba902b7 is not here, by header]"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_likely_cause_is_said_to_be_no_more() {
+        let link =
+            json!({"trace_id": "4bf92f3577b34da6", "span_id": "00f067aa", "evidence": "only_open_request"});
+        let lines = lines(&[span(json!({"links": [link]}))]);
+        assert!(lines[1].ends_with("[perhaps of 00f067aa in trace 4bf92f3577b34da6]"), "{lines:?}");
     }
 
     #[test]

@@ -56,6 +56,17 @@ pub struct Link {
     pub parent_span_id: Option<SpanId>,
     /// How the parent is known. A server's span is the child of its own exchange's client, which needs none.
     pub evidence: Evidence,
+    /// Of a client's span without a parent: the server's span that is likely to be its cause, which nothing proves.
+    pub likely: Option<Likely>,
+}
+
+/// The one request that a process had read and not answered when it sent another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Likely {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Its server's span.
+    pub span_id: SpanId,
 }
 
 /// The request that caused another: a server's.

@@ -2,7 +2,7 @@
 //! they came.
 use std::collections::VecDeque;
 
-use super::{Causality, Evidence, Link, Parent, forget};
+use super::{Causality, Evidence, Likely, Link, Parent, forget};
 use crate::{
     App, Exchange, JoinedExchange, Ktime, Propagation, Side, TraceId, TracedExchange,
     phase::Windows,
@@ -150,7 +150,19 @@ impl Causality {
             Side::Client => self.client_parent(key, &said),
             Side::Server => self.server_parent(key, &said),
         };
-        Link { trace_id, parent_span_id, evidence }
+        let likely = if parent_span_id.is_none() { self.likely(key) } else { None };
+        Link { trace_id, parent_span_id, evidence, likely }
+    }
+
+    /// The one request that the process which sent this one had read by then, where its pod had no other.
+    fn likely(&self, key: RequestKey) -> Option<Likely> {
+        let request = self.requests.get(key)?;
+        let only = RequestKey { id: request.only_open?, side: Side::Server };
+        let served = self.requests.get(only)?;
+        let (reader, writer) = (served.mover?, request.mover?);
+        let was_read = reader.pid == writer.pid && reader.time <= request.began;
+        let trace_id = || self.trace(only).unwrap_or_else(|| only.id.trace_id());
+        was_read.then(|| Likely { trace_id: trace_id(), span_id: only.id.server_span_id() })
     }
 
     /// The server's span of the request that caused it; else the span that the application names as its own.

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, mem};
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::{goroutine::Worker, link::Cause};
+use super::{goroutine::Worker, link::Cause, open::Open};
 use crate::{
     ExchangeId, Ktime, Propagation, Side, TraceId,
     wire::{Began, Moved, RequestKey, TableSize},
@@ -39,6 +39,8 @@ pub(super) struct Request {
     pub(super) children: Vec<Child>,
     /// How many it caused.
     caused: u32,
+    /// The one request that its pod was asked and had not answered when it began.
+    pub(super) only_open: Option<ExchangeId>,
 }
 
 /// What a client's request is caused by.
@@ -77,6 +79,7 @@ impl Request {
             duration: None,
             children: Vec::new(),
             caused: 0,
+            only_open: None,
         }
     }
 
@@ -126,6 +129,7 @@ pub(super) struct Requests {
     /// In order of coming, with their serial numbers; some are gone already.
     begun: VecDeque<(RequestKey, u32)>,
     ended: VecDeque<Ended>,
+    open: Open,
     evicted: u64,
 }
 
@@ -154,6 +158,7 @@ impl Requests {
             serial: 0,
             begun: VecDeque::new(),
             ended: VecDeque::new(),
+            open: Open::default(),
             evicted: 0,
         }
     }
@@ -178,7 +183,7 @@ impl Requests {
     pub(super) fn insert(
         &mut self,
         key: RequestKey,
-        request: Request,
+        mut request: Request,
         gone: &mut impl FnMut(RequestKey, u64),
     ) {
         while self.places.len() >= self.limit.max(1) {
@@ -189,13 +194,19 @@ impl Requests {
                 gone(victim, cookie);
             }
         }
+        if key.side == Side::Client {
+            request.only_open = self.open.only(request.netns);
+        }
+        self.open.begin(key, request.netns);
         self.serial = self.serial.wrapping_add(1);
         let (serial, requests) = (self.serial, &mut self.requests);
         match self.places.entry(key) {
             Entry::Occupied(mut known) => {
                 let Place { index, .. } = known.insert(Place { serial, ..*known.get() });
                 if let Some(left) = requests.get_mut(index as usize) {
-                    gone(key, mem::replace(left, request).cookie);
+                    let left = mem::replace(left, request);
+                    self.open.forget(key, &left);
+                    gone(key, left.cookie);
                 }
             }
             Entry::Vacant(new) => {
@@ -210,7 +221,9 @@ impl Requests {
     /// Gives its socket, if it is this one that is there.
     fn remove(&mut self, key: RequestKey, serial: u32) -> Option<u64> {
         let index = self.forget(key, serial)?;
-        self.requests.get(index as usize).map(|request| request.cookie)
+        let request = self.requests.get(index as usize)?;
+        self.open.forget(key, request);
+        Some(request.cookie)
     }
 
     /// Gives up its place without a look at what is there.
@@ -236,6 +249,7 @@ impl Requests {
     pub(super) fn end(&mut self, key: RequestKey, at: Ktime, duration: Option<u64>) {
         let Some(Place { index, serial }) = self.places.get(&key).copied() else { return };
         let Some(request) = self.requests.get_mut(index as usize) else { return };
+        self.open.forget(key, request);
         request.ended = Some(at);
         request.duration = duration;
         self.ended.push_back(Ended { at, key, serial, cookie: request.cookie });
@@ -305,6 +319,27 @@ mod tests {
         requests.expire(Ktime(21 + 2 * MEMORY), &mut note);
         assert!(requests.get(key).is_none());
         assert_eq!(gone, [(ExchangeId(7), 1), (ExchangeId(7), 2)]);
+    }
+
+    /// However a request is forgotten, it is not open any more; and it is not closed twice.
+    #[test]
+    fn what_is_forgotten_is_not_open() {
+        let key = |id| RequestKey { id: ExchangeId(id), side: Side::Server };
+        let mut requests = Requests::new(2);
+        let only = |requests: &Requests| requests.open.only(1).map(|id| id.0);
+        for id in 1..=5 {
+            requests.insert(key(id), request(key(id), id), &mut |_, _| {});
+        }
+        assert_eq!(only(&requests), None, "two are left");
+        requests.end(key(4), Ktime(10), None);
+        requests.end(key(4), Ktime(11), None);
+        assert_eq!(only(&requests), Some(5));
+        requests.insert(key(5), request(key(5), 6), &mut |_, _| {});
+        assert_eq!(only(&requests), Some(5));
+        requests.expire(Ktime(20 + MEMORY), &mut |_, _| {});
+        assert_eq!(only(&requests), Some(5));
+        requests.end(key(5), Ktime(30 + MEMORY), None);
+        assert_eq!(only(&requests), None);
     }
 
     #[test]

@@ -216,6 +216,41 @@ fn what_a_goroutine_writes_is_caused_by_what_it_read() {
     assert_eq!(world.parent(call), by(request, Evidence::SameGoroutine));
 }
 
+/// What is likely to have caused it, where nothing proves that anything did.
+fn likely(world: &mut World, call: End) -> Option<Likely> {
+    assert_eq!(world.parent(call), NOBODY);
+    world.traced(call).link.likely
+}
+
+#[test]
+fn the_only_request_that_a_process_works_at_is_likely_to_be_the_cause() {
+    let (request, call) = (served(1, 10), sent(2, 50));
+    let mut world = World::new();
+    world.begin(request).moves(&[request], 7, 3).begin(call).moves(&[call], 99, 3);
+    let (trace_id, span_id) = (request.id().trace_id(), request.id().server_span_id());
+    assert_eq!(likely(&mut world, call), Some(Likely { trace_id, span_id }));
+    assert_ne!(world.traced(call).link.trace_id, trace_id, "a likely cause is none");
+    let proven = sent(3, 51);
+    world.begin(proven).moves(&[proven], 7, 3);
+    assert_eq!(world.parent(proven), by(request, Evidence::SameGoroutine));
+    assert_eq!(world.traced(proven).link.likely, None, "it has a parent");
+}
+
+#[test]
+fn of_several_requests_none_that_is_over_and_none_that_was_not_read_is_likely() {
+    let (first, second) = (served(1, 10), served(2, 11));
+    let calls = [sent(3, 50), sent(4, 51), sent(5, 52), sent(6, 53)];
+    let mut world = World::new();
+    world.begin(first).begin(calls[0]).moves(&[first], 7, 3).moves(&[calls[0]], 99, 3);
+    assert_eq!(likely(&mut world, calls[0]), None, "not read when it was sent");
+    world.begin(second).moves(&[second], 8, 3).begin(calls[1]).moves(&[calls[1]], 99, 3);
+    assert_eq!(likely(&mut world, calls[1]), None, "one of two");
+    world.end(first).begin(calls[2]).moves(&[calls[2]], 99, 3);
+    assert_eq!(likely(&mut world, calls[2]).map(|likely| likely.span_id), Some(second.id().server_span_id()));
+    world.end(second).begin(calls[3]).moves(&[calls[3]], 99, 3);
+    assert_eq!(likely(&mut world, calls[3]), None, "none is open");
+}
+
 #[test]
 fn a_call_before_the_request_was_read_is_not_caused_by_it() {
     let (request, call) = (served(1, 10), sent(2, 50));

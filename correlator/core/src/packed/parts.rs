@@ -1,8 +1,8 @@
 //! The parts of an exchange, member by member: one that is forgotten does not compile.
 use super::code::{Pack, Reader, Writer};
 use crate::{
-    Anomalies, App, Connection, Endpoint, ErrorCode, Evidence, Exchange, FlowControl, FlowId, Grpc, Link,
-    MessageSpan, Messages, Phases, Propagation, Protocol, Side, SpanId, Tcp, Tls, TlsVersion, TraceId,
+    Anomalies, App, Connection, Endpoint, ErrorCode, Evidence, Exchange, FlowControl, FlowId, Grpc, Likely,
+    Link, MessageSpan, Messages, Phases, Propagation, Protocol, Side, SpanId, Tcp, Tls, TlsVersion, TraceId,
 };
 
 macro_rules! structures {
@@ -36,7 +36,8 @@ structures! {
     Tls { version, sni, alpn, alpn_offered }
     Tcp { connect_ns, rtt_us, retransmitted_segments }
     App { read, write_returned, goid, tid, pid }
-    Link { trace_id, parent_span_id, evidence }
+    Link { trace_id, parent_span_id, evidence, likely }
+    Likely { trace_id, span_id }
     Phases { network, socket_wait, run_queue, gc, handler, downstream, unknown }
 }
 

@@ -9,8 +9,8 @@ pub const CUT: char = '\u{2026}';
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
-    /// One of [`key`].
-    pub key: &'static str,
+    /// One of [`key`], or a label of the pod's behind [`key::K8S_POD_LABEL`].
+    pub key: Cow<'static, str>,
     /// What it is.
     pub value: Value,
 }
@@ -46,6 +46,8 @@ pub mod key {
     pub const K8S_JOB_NAME: &str = "k8s.job.name";
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
+    /// Before the name of a label, which the key goes on with.
+    pub const K8S_POD_LABEL: &str = "k8s.pod.label";
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
     pub const K8S_POD_UID: &str = "k8s.pod.uid";
     pub const K8S_REPLICASET_NAME: &str = "k8s.replicaset.name";
@@ -90,7 +92,7 @@ impl Attributes {
     }
 
     pub(super) fn name(&mut self, key: &'static str, value: &'static str) {
-        self.list.push(Attribute { key, value: Value::Text(Cow::Borrowed(value)) });
+        self.list.push(Attribute { key: key.into(), value: Value::Text(Cow::Borrowed(value)) });
     }
 
     /// What somebody else chose; an empty one says nothing.
@@ -98,21 +100,28 @@ impl Attributes {
         if !value.is_empty() {
             let (text, cut) = cut(value);
             self.cut += u32::from(cut);
-            self.list.push(Attribute { key, value: Value::Text(Cow::Owned(text)) });
+            self.list.push(Attribute { key: key.into(), value: Value::Text(Cow::Owned(text)) });
         }
     }
 
     pub(super) fn display(&mut self, key: &'static str, value: &impl std::fmt::Display) {
-        self.list.push(Attribute { key, value: Value::Text(Cow::Owned(value.to_string())) });
+        self.list.push(Attribute { key: key.into(), value: Value::Text(Cow::Owned(value.to_string())) });
     }
 
     pub(super) fn number(&mut self, key: &'static str, value: u64) {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
-        self.list.push(Attribute { key, value: Value::Number(value) });
+        self.list.push(Attribute { key: key.into(), value: Value::Number(value) });
+    }
+
+    /// The label `name` of a pod.
+    pub(super) fn label(&mut self, name: &str, value: &str) {
+        let (name, value) = (cut(name).0, cut(value).0);
+        let key = format!("{}.{name}", key::K8S_POD_LABEL).into();
+        self.list.push(Attribute { key, value: Value::Text(value.into()) });
     }
 
     pub(super) fn push(&mut self, key: &'static str, value: Value) {
-        self.list.push(Attribute { key, value });
+        self.list.push(Attribute { key: key.into(), value });
     }
 }
 

@@ -38,8 +38,8 @@ pub(super) fn of(attributed: &AttributedExchange) -> Vec<Event> {
 fn blocked(message: &'static str, time: u64, ns: u64) -> Event {
     let ns = i64::try_from(ns).unwrap_or(i64::MAX);
     let attributes = vec![
-        Attribute { key: key::WEFT_MESSAGE, value: Value::Text(message.into()) },
-        Attribute { key: key::WEFT_BLOCKED, value: Value::Number(ns) },
+        Attribute { key: key::WEFT_MESSAGE.into(), value: Value::Text(message.into()) },
+        Attribute { key: key::WEFT_BLOCKED.into(), value: Value::Number(ns) },
     ];
     Event { name: BLOCKED, time, attributes }
 }

@@ -1,10 +1,12 @@
 //! Stage 8: an exchange as a span of OpenTelemetry, for whoever shows or exports it. Made only of those that are wanted: an
 //! exchange costs nothing here until somebody asks.
 //!
-//! There are no span links: the pipeline either knows a parent, and by what evidence, or names none.
+//! A parent is one that is known, and by what evidence. One that is likely, and that nothing proves, is a span link.
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{AttributedExchange, Identity, OTHER_ROUTE, Pod, Protocol, Side, SpanId, TraceId, semconv};
+use crate::{
+    AttributedExchange, Identity, Likely, OTHER_ROUTE, Pod, Protocol, Side, SpanId, TraceId, semconv,
+};
 
 mod attribute;
 mod event;
@@ -43,6 +45,9 @@ pub struct Span {
     pub attributes: Vec<Attribute>,
     /// What happened meanwhile.
     pub events: Vec<Event>,
+    /// Of a span without a parent: the one that is likely to be its cause. A span link, whose `weft.evidence` is
+    /// [`LIKELY`].
+    pub likely: Option<Likely>,
     /// How many of its values were longer than [`MAX_VALUE`].
     pub cut: u32,
     /// Netns cookie of its pod: spans of one netns have one resource.
@@ -52,6 +57,9 @@ pub struct Span {
     /// Who that is, where a cluster says so.
     pub identity: Option<Arc<Identity>>,
 }
+
+/// How a likely cause is known.
+pub const LIKELY: &str = "only_open_request";
 
 /// In the order of [`Phases::by_name`](crate::Phases::by_name); in ns.
 const PHASES: [&str; crate::Phases::COUNT] = [
@@ -88,6 +96,7 @@ impl Span {
             end: attributed.end(),
             failure,
             events: event::of(attributed),
+            likely: attributed.link.likely,
             cut: attributes.cut,
             attributes: attributes.list,
             netns: exchange.flow.netns,

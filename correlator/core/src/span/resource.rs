@@ -22,7 +22,7 @@ pub fn resource(
 ) -> Vec<Attribute> {
     let mut attributes = Attributes::default();
     let unknown = Identity::default();
-    let Identity { uid, node: told, workload, service_name, labels: _ } = identity.unwrap_or(&unknown);
+    let Identity { uid, node: told, workload, service_name, labels } = identity.unwrap_or(&unknown);
     match pod.filter(|pod| !pod.name.is_empty()) {
         Some(pod) => {
             attributes.text(key::SERVICE_NAME, or(service_name, &pod.name));
@@ -38,6 +38,7 @@ pub fn resource(
         let known = WORKLOADS.into_iter().find(|(kind, _)| *kind == workload.kind);
         known.into_iter().for_each(|(_, key)| attributes.text(key, &workload.name));
     }
+    labels.iter().for_each(|(name, value)| attributes.label(name, value));
     attributes.list
 }
 

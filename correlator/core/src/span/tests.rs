@@ -144,7 +144,7 @@ fn every_key_is_published_or_ours() {
             resource(1, Some(&pod), Some(&identity), Some("node-1"))
         })
         .collect();
-    let mut keys: Vec<_> = said.chain(&resources).map(|attribute| attribute.key).collect();
+    let mut keys: Vec<_> = said.chain(&resources).map(|attribute| &*attribute.key).collect();
     keys.sort_unstable();
     keys.dedup();
     assert!(keys.iter().all(|key| key.starts_with("weft.") || published.contains(key)), "{keys:?}");
@@ -154,7 +154,7 @@ fn every_key_is_published_or_ours() {
 #[test]
 fn a_key_is_there_once() {
     for span in talkative().iter().take(2) {
-        let mut keys: Vec<_> = span.attributes.iter().map(|attribute| attribute.key).collect();
+        let mut keys: Vec<_> = span.attributes.iter().map(|attribute| &*attribute.key).collect();
         keys.sort_unstable();
         let all = keys.len();
         keys.dedup();
@@ -322,16 +322,19 @@ fn a_cluster_knows_better_what_a_service_is_called() {
         uid: "u".into(),
         node: "node-2".into(),
         service_name: "orders".into(),
+        labels: [("app.kubernetes.io/version".to_owned(), "7".to_owned())].into(),
         ..Identity::default()
     };
     let said = resource(1, Some(&pod), Some(&identity), Some("node-1"));
-    let get =
-        |key| said.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.clone());
+    let get = |key: &str| {
+        said.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.clone())
+    };
     for (key, value) in [
         (key::SERVICE_NAME, "orders"),
         (key::K8S_POD_NAME, "orders-5d8f"),
         (key::K8S_POD_UID, "u"),
         (key::K8S_NODE_NAME, "node-2"),
+        (&format!("{}.app.kubernetes.io/version", published::K8S_POD_LABEL), "7"),
     ] {
         assert_eq!(get(key), Some(Value::Text(value.into())), "{key}");
     }

@@ -86,6 +86,7 @@ fn span(number: u64) -> Span {
         failure: None,
         attributes: Vec::new(),
         events: Vec::new(),
+        likely: None,
         cut: 0,
         netns: number % 3,
         pod: None,

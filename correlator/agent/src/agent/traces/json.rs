@@ -1,8 +1,8 @@
 //! A trace as the API shows it: docs/TRACES.md says what is in it.
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use weft_core::{
-    Side, Span, SpanId, TraceId,
-    span::{Attribute, Event, Value},
+    Likely, Side, Span, SpanId, TraceId,
+    span::{Attribute, Event, LIKELY, Value},
 };
 
 use super::tree::{Node, arrange};
@@ -41,6 +41,16 @@ pub struct SpanJson {
     attributes: Vec<Attribute>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<LinkJson>,
+}
+
+/// A span that is likely to be the cause.
+#[derive(Serialize)]
+struct LinkJson {
+    trace_id: TraceId,
+    span_id: SpanId,
+    evidence: &'static str,
 }
 
 #[derive(Serialize)]
@@ -70,7 +80,18 @@ impl TraceJson {
 impl SpanJson {
     fn new(Node { depth, span }: Node) -> Self {
         let Span {
-            span_id, parent_span_id, kind, name, start, end, failure, attributes, events, pod, ..
+            span_id,
+            parent_span_id,
+            kind,
+            name,
+            start,
+            end,
+            failure,
+            attributes,
+            events,
+            likely,
+            pod,
+            ..
         } = span;
         Self {
             depth,
@@ -84,7 +105,14 @@ impl SpanJson {
             status: if failure.is_some() { "error" } else { "unset" },
             attributes,
             events: events.into_iter().map(EventJson::new).collect(),
+            links: likely.into_iter().map(LinkJson::new).collect(),
         }
+    }
+}
+
+impl LinkJson {
+    fn new(Likely { trace_id, span_id }: Likely) -> Self {
+        Self { trace_id, span_id, evidence: LIKELY }
     }
 }
 
