@@ -93,6 +93,36 @@ fn trees_are_what_the_services_caused() -> Result<()> {
     Ok(())
 }
 
+/// One request at a time, and no probe: what the pool's workers send has no parent, and is likely to be of the request that
+/// waits for it.
+#[test]
+fn what_nothing_proves_is_a_link_to_what_is_likely() -> Result<()> {
+    let mut mesh = Mesh::open(&tools::rust_binaries()?, USUAL, json!({"go": {"probes": "off"}}))?;
+    let workload = mesh.workload("worker-pool")?;
+    mesh.run(&workload, 1, REQUESTS)?;
+    let traces = traces(&mesh.agent, "")?;
+    let all = || traces.iter().flat_map(|trace| spans(trace).iter().map(move |span| (trace, span)));
+    let mut paths = BTreeMap::new();
+    for (trace, span) in all() {
+        let seen = seen(trace, span)?;
+        paths.insert((trace["trace_id"].to_string(), span["span_id"].to_string()), seen.id().to_owned());
+    }
+    let (mut roots, mut linked) = (0, 0);
+    for (trace, span) in all().filter(|(_, span)| span["kind"] == "client" && span["depth"] == 0) {
+        let id = seen(trace, span)?;
+        let Some(cause) = mesh.cause(id.id()) else { continue };
+        roots += 1;
+        if let Some(link) = span["links"].get(0) {
+            let likely = paths.get(&(link["trace_id"].to_string(), link["span_id"].to_string()));
+            ensure!(likely.is_some_and(|likely| likely == cause), "{span} is of {cause} and not {likely:?}");
+            linked += 1;
+        }
+    }
+    eprintln!("{roots} requests without a parent, {linked} with a likely one");
+    ensure!(roots > 0 && linked == roots, "{linked} of {roots} requests without a parent have a likely one");
+    Ok(())
+}
+
 #[test]
 fn traces_are_found_by_pod_by_error_and_by_time() -> Result<()> {
     let shop = shop(json!({"sampling": {"default": 0, "slower_than": {}}}))?;

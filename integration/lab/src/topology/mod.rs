@@ -188,6 +188,11 @@ impl Mesh {
         self.last.calls.contains_key(seen.id())
     }
 
+    /// The request that caused this one of the last run, as the services say; nothing for a driver's.
+    pub fn cause(&self, call: &str) -> Option<&str> {
+        self.last.calls.get(call)?.cause.as_ref()?.as_deref()
+    }
+
     /// The same verdict as [`Self::run`]'s, on exchanges that somebody else collected.
     pub fn judge_last_run<'a>(&'a self, seen: impl Iterator<Item = &'a Seen>) -> Verdict {
         judge(&self.last, seen)
