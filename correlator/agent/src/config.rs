@@ -421,7 +421,7 @@ mod tests {
             ("sampling: { per_pod: { a/b/c: 1.0 } }", "\"a/b/c\" is no pod"),
             ("sampling: { per_pod: { shop/orders: 7 } }", "7 is no share"),
             ("sampling: { adaptive: { spans_per_second: 0 } }", "spans_per_second is 0"),
-            ("sampling: { adaptive: { cpu: 1 } }", "cpu"),
+            ("sampling: { adaptive: { cpu: 0% } }", "a percentage from 1% to 100% is allowed"),
             ("sampling: { default: 0.1, eror: 1 }", "eror"),
             ("metrics: { idle_series: 5 }", "\"5\""),
             ("metrics: { idle_series: 5x }", "\"5x\""),

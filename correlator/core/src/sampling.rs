@@ -62,13 +62,15 @@ pub struct Sampler {
     config: SamplingConfig,
     kept: KeptTraces,
     budget: Budget,
+    /// See [`Self::shrink`].
+    shrunk: f64,
 }
 
 impl Sampler {
     /// With nothing seen yet.
     pub fn new(config: SamplingConfig) -> Self {
         let budget = Budget::new(config.spans_per_second);
-        Self { config, kept: KeptTraces::default(), budget }
+        Self { config, kept: KeptTraces::default(), budget, shrunk: 1.0 }
     }
 
     /// Decides by this from now on. What was kept with all its trace still is.
@@ -77,6 +79,11 @@ impl Sampler {
             self.budget = Budget::new(config.spans_per_second);
         }
         self.config = config;
+    }
+
+    /// Shares of ordinary spans are multiplied with this from now on, 0 to 1: whoever runs the pipeline has no time for more.
+    pub fn shrink(&mut self, factor: f64) {
+        self.shrunk = factor.clamp(0.0, 1.0);
     }
 
     /// What becomes of it. `now`: any clock that goes on. Every node decides alike for the ordinary spans of a trace, and both
@@ -98,7 +105,7 @@ impl Sampler {
         if place(trace) >= share {
             return Decision::Drop;
         }
-        self.budget.ordinary(place(trace) < share * self.budget.scale)
+        self.budget.ordinary(place(trace) < share * self.budget.scale * self.shrunk)
     }
 
     /// Of spans that are like any other.

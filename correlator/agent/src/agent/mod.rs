@@ -1,5 +1,6 @@
 //! `weft agent`: puts the parts together.
 mod charge;
+mod cpu_budget;
 mod discover;
 mod export;
 mod hints;
@@ -83,6 +84,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
             store: Arc::new(TraceStore::new(config.store())),
             registry: Arc::new(Registry::new(config.registry())),
             sampling: config.sampling.core(),
+            cpu: config.sampling.adaptive.cpu(),
             export: export.as_ref().and_then(Export::spans),
         },
     )?;

@@ -25,6 +25,7 @@ use weft_otlp::Spans;
 pub use self::configure::Live;
 use super::{
     charge::Charge,
+    cpu_budget::CpuBudget,
     known::Known,
     recorder::{Recorder, SpanCounts},
     store::TraceStore,
@@ -133,6 +134,8 @@ pub struct Results {
     pub store: Arc<TraceStore>,
     pub registry: Arc<Registry>,
     pub sampling: SamplingConfig,
+    /// How much of a processor the agent may take: 0.05 is 5 %.
+    pub cpu: Option<f64>,
     /// Where spans leave the node, where they do.
     pub export: Option<Spans>,
 }
@@ -151,7 +154,7 @@ pub fn start(
 ) -> Result<(PipelineHandle, Published, JoinHandle<()>)> {
     let (commands, receiver) = sync_channel(COMMANDS);
     let correlator = Correlator::new(Arc::clone(&config));
-    let Results { store, registry, sampling, export } = results;
+    let Results { store, registry, sampling, cpu, export } = results;
     let recorder = Recorder::new(Arc::clone(&registry), Arc::clone(&store), sampling, export);
     let published = Published {
         store,
@@ -169,6 +172,7 @@ pub fn start(
         known: Known::new(config),
         go,
         tee: None,
+        cpu: CpuBudget::new(cpu),
         publish_at: Ktime(0),
         expire_at: Ktime(0),
     };
@@ -219,6 +223,7 @@ struct Pipeline {
     /// Who wants to know of processes that come and go.
     go: GoHandle,
     tee: Option<TeeWriter>,
+    cpu: CpuBudget,
     publish_at: Ktime,
     expire_at: Ktime,
 }
@@ -344,6 +349,9 @@ impl Pipeline {
             self.forget_idle_series(now);
             let counters = self.charge.beat(now);
             self.count(counters);
+            if let Some(share) = self.cpu.share(now) {
+                self.sink.recorder.shrink(share);
+            }
             self.publish();
         }
     }

@@ -60,6 +60,11 @@ impl Recorder {
         self.sampler.configure(sampling);
     }
 
+    /// There is time for this share of ordinary spans, see [`Sampler::shrink`].
+    pub fn shrink(&mut self, factor: f64) {
+        self.sampler.shrink(factor);
+    }
+
     /// What it has counted so far, now and later.
     pub fn counts(&self) -> Arc<SpanCounts> {
         Arc::clone(&self.counts)

@@ -1,7 +1,7 @@
 //! What weft may do to Go processes.
 use serde::Deserialize;
 
-use super::choice::one_of;
+use super::choice::{one_of, percentage};
 
 /// The section `go`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -49,11 +49,7 @@ impl TryFrom<String> for Budget {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        match percent {
-            Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Self(percent / 100.0)),
-            _ => Err(format!("go.budget is {text:?}: a percentage from 0% to 100% is allowed, such as 2%")),
-        }
+        percentage("go.budget", &text, 0.0..=100.0).map(Self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use weft_core::SamplingConfig;
 
-use super::Span;
+use super::{Span, choice::percentage};
 
 /// The section `sampling`. Metrics are never sampled, nor is what is kept in memory.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Sampling {
 pub struct Adaptive {
     /// The most spans a second; absent: any number.
     pub spans_per_second: Option<SpansPerSecond>,
+    /// The most of one processor that the agent takes before ordinary spans give way; absent: any.
+    pub cpu: Option<Cpu>,
 }
 
 /// 0 to 1.
@@ -44,6 +46,18 @@ pub struct PodName(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct SpansPerSecond(u64);
+
+/// Of one processor: 1% to 100%.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cpu(f64);
+
+impl Adaptive {
+    /// 0.05 is 5 %.
+    pub fn cpu(&self) -> Option<f64> {
+        self.cpu.map(|limit| limit.0)
+    }
+}
 
 impl Default for Sampling {
     fn default() -> Self {
@@ -103,5 +117,13 @@ impl TryFrom<u64> for SpansPerSecond {
             return Ok(Self(limit));
         }
         Err("sampling.adaptive.spans_per_second is 0: 1 and more is allowed; no value: no limit".into())
+    }
+}
+
+impl TryFrom<String> for Cpu {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        percentage("sampling.adaptive.cpu", &text, 1.0..=100.0).map(Self)
     }
 }

@@ -163,6 +163,17 @@ fn another_configuration_holds_from_then_on() {
 }
 
 #[test]
+fn where_there_is_no_time_the_ordinary_ones_give_way() {
+    let mut bench = Bench::new(share(0.5));
+    bench.sampler.shrink(0.5);
+    assert_eq!((bench.kept(|_| ()), bench.decide(TraceId(1 << 55), |_| ())), (250, Decision::Drop));
+    assert_eq!(bench.decide(TraceId(3 << 53), |_| ()), Decision::OverBudget, "it would be kept");
+    assert_eq!(bench.kept(failed), 1000);
+    bench.sampler.shrink(1.0);
+    assert_eq!(Bench::new(share(0.5)).kept(|_| ()), 500);
+}
+
+#[test]
 fn without_a_budget_nothing_is_too_many() {
     let mut bench = Bench::new(share(1.0));
     assert_eq!((bench.kept(|_| ()), bench.kept(failed)), (1000, 1000));

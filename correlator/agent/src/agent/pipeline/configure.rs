@@ -13,6 +13,7 @@ pub struct Live {
     registry: Settings,
     store: Bounds,
     sampling: SamplingConfig,
+    cpu: Option<f64>,
 }
 
 impl Live {
@@ -23,6 +24,7 @@ impl Live {
             registry: config.registry(),
             store: config.store(),
             sampling: config.sampling.core(),
+            cpu: config.sampling.adaptive.cpu(),
         }
     }
 }
@@ -30,7 +32,7 @@ impl Live {
 impl Pipeline {
     /// What was recorded before is taken before: it was recorded under the other configuration.
     pub(super) fn configure(&mut self, live: Live) {
-        let Live { core, registry, store, sampling } = live;
+        let Live { core, registry, store, sampling, cpu } = live;
         if let Err(error) = self.charge.filter_ports(&core.ports) {
             tracing::error!(%error, "capture.ports and capture.exclude_ports are not in force");
         }
@@ -38,6 +40,10 @@ impl Pipeline {
         self.published.registry.configure(registry);
         self.published.store.set_bounds(store);
         self.sink.recorder.configure(sampling);
+        self.cpu.set_limit(cpu);
+        if cpu.is_none() {
+            self.sink.recorder.shrink(1.0);
+        }
         self.take(Input::Config(core));
     }
 }
