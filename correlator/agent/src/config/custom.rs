@@ -318,7 +318,7 @@ metrics:
         let twice =
             format!("{WHOLE}    - {{ name: app.bytes.bytes, help: x, type: gauge, map: {{ pin: /x }} }}\n");
         let error = format!("{:#}", Config::parse(&twice).unwrap_err());
-        assert!(error.contains("line 12"), "{error}");
+        assert!(error.contains("line 13"), "{error}");
         assert!(
             error.contains("metrics.custom.2 (app.bytes.bytes): app_bytes_bytes is the name of another one"),
             "{error}"
