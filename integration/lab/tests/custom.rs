@@ -212,6 +212,7 @@ fn a_map_that_cannot_be_read_is_no_metric_until_it_can() -> Result<()> {
         one("app_missing", "PINS/missing"),
         one("app_narrow", "PINS/narrow"),
         one("app_queue", "PINS/queue"),
+        one("app_large", "PINS/large"),
         one("app_program", &program.to_string_lossy()),
         one("app_file", "/etc/hostname"),
         {"name": "app_key", "help": "x", "type": "gauge",
@@ -222,6 +223,11 @@ fn a_map_that_cannot_be_read_is_no_metric_until_it_can() -> Result<()> {
     narrow.pin(site.pin("narrow"))?;
     queue.pin(site.pin("queue"))?;
     key.pin(site.pin("key"))?;
+    HashMap::<_, u32, u64>::create(300_000, 0)?.pin(site.pin("large"))?;
+    let mut large = HashMap::<_, u32, u64>::try_from(Map::HashMap(site.pinned("large")?))?;
+    for id in 0..=262_144 {
+        large.insert(id, 1, 0)?;
+    }
     let reads = |metric: &str, result: &str| {
         format!("weft_custom_reads_total{{metric=\"{metric}\",result=\"{result}\"}}")
     };
@@ -230,6 +236,7 @@ fn a_map_that_cannot_be_read_is_no_metric_until_it_can() -> Result<()> {
         ("app_narrow", "unfit"),
         ("app_queue", "unfit"),
         ("app_key", "unfit"),
+        ("app_large", "too_many"),
         ("app_program", "unfit"),
         ("app_file", "denied"),
     ] {
@@ -243,6 +250,7 @@ fn a_map_that_cannot_be_read_is_no_metric_until_it_can() -> Result<()> {
         "map.value is bytes 0 to 8 of a value, and the map's values have 4",
         "a map of type Queue cannot be read",
         "the label far is bytes 4 to 8 of a key, and the map's keys have 4",
+        "it has more than 262144 entries",
         "what is pinned there is no map",
         "access is denied",
     ] {
