@@ -49,7 +49,7 @@ pub enum ForeignError {
     #[error("an entry has {0} bytes on all CPUs together: {BATCH_BYTES} are allowed")]
     TooLarge(usize),
     /// There are too many.
-    #[error("it has more than {0} entries, which are as many as are read")]
+    #[error("it has more than {0} entries, and no more are read")]
     TooMany(usize),
     /// The kernel's answer.
     #[error("{call}: {source}")]
@@ -152,11 +152,11 @@ impl ForeignMap {
         self.value_size
     }
 
-    /// Hands over every entry, once. Others write to the map meanwhile: each entry is what it was when its turn came.
+    /// Hands over every entry, once; gives how many there were. Others write to the map meanwhile: each entry is what it was when its turn came.
     ///
     /// # Errors
     /// When there are more than `limit`, or the kernel refuses; some were handed over then.
-    pub fn read(&self, limit: usize, mut take: impl FnMut(&[u8], Values<'_>)) -> Result<(), ForeignError> {
+    pub fn read(&self, limit: usize, mut take: impl FnMut(&[u8], Values<'_>)) -> Result<usize, ForeignError> {
         let mut batch = self.batch((BATCH_BYTES / self.entry_bytes().max(1)).clamp(1, BATCH));
         let (mut first, mut read) = (true, 0);
         loop {
@@ -176,7 +176,7 @@ impl ForeignMap {
             }
             self.entries(&batch, count, &mut take);
             if last {
-                return Ok(());
+                return Ok(read);
             }
             first = false;
         }

@@ -22,10 +22,11 @@ const LONGEST_HELP: usize = 512;
 const LONGEST_TEXT: usize = 256;
 
 /// What weft's own families begin with, as Prometheus has them.
-const OWN: [&str; 7] =
-    ["weft_", "go_", "http_server_", "http_client_", "rpc_server_", "rpc_client_", "target_info"];
+const OWN: [&str; 6] = ["weft_", "go_", "http_server_", "http_client_", "rpc_server_", "rpc_client_"];
+/// The one that scrapers join others with (`target_info`).
+const TARGET: &str = "target";
 /// What formats add to names: a name that ends so could be two things.
-const ADDED: [&str; 7] = ["_total", "_info", "_bucket", "_sum", "_count", "_created", "_gsum"];
+const ADDED: [&str; 8] = ["_total", "_info", "_bucket", "_sum", "_count", "_created", "_gsum", "_gcount"];
 
 /// One metric.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -213,6 +214,9 @@ fn is_free(family: &str) -> Result<()> {
     if let Some(own) = OWN.iter().find(|own| family.starts_with(**own)) {
         bail!("name is {family} to Prometheus: what begins with {own} is weft's own, any other is allowed");
     }
+    if family == TARGET {
+        bail!("name is {family} to Prometheus: that is weft's own, any other is allowed");
+    }
     if let Some(added) = ADDED.iter().find(|added| family.ends_with(**added)) {
         bail!(
             "name is {family} to Prometheus: what ends in {added} is added by formats, the name without it is allowed"
@@ -284,7 +288,8 @@ metrics:
             ("name", "weft_cache", "begins with weft_ is weft's own"),
             ("name", "weft.cache", "begins with weft_ is weft's own"),
             ("name", "http.server.requests", "begins with http_server_ is weft's own"),
-            ("name", "target_info", "target_info"),
+            ("name", "target", "name is target to Prometheus: that is weft's own"),
+            ("name", "target_info", "ends in _info"),
             ("name", "cache_total", "ends in _total"),
             ("help", "''", "help has 0 bytes"),
             ("unit", "ms", "unit is \"ms\": s or By is allowed"),

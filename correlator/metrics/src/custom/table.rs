@@ -121,22 +121,30 @@ impl Table {
     /// The series of an entry that has none yet: its own, or `other`.
     fn admit(&mut self, key: &[u8], registry: &Registry) -> Values {
         let mut labels = self.definition.layout.labels(key);
-        if let Some((values, _)) = self.series.get_key_value(labels.as_slice()) {
-            return Arc::clone(values);
+        if let Some(values) = self.known(&labels) {
+            return values;
         }
         let limit = registry.settings().label_cardinality_limit;
         let other = || Arc::from(OTHER);
         for (guard, value) in self.guards.iter_mut().zip(&mut labels) {
             guard.bound(value, other, limit);
         }
-        let is_known = self.series.contains_key(labels.as_slice());
-        if !is_known && !registry.reserve() {
-            labels = self.guards.iter().map(|_| other()).collect();
-            if !self.series.contains_key(labels.as_slice()) {
-                registry.reserve_anyway();
-            }
+        if let Some(values) = self.known(&labels) {
+            return values;
         }
-        labels.into()
+        if registry.reserve() {
+            return labels.into();
+        }
+        labels = self.guards.iter().map(|_| other()).collect();
+        self.known(&labels).unwrap_or_else(|| {
+            registry.reserve_anyway();
+            labels.into()
+        })
+    }
+
+    /// The labels of a series that there is, as its entries share them.
+    fn known(&self, labels: &[Arc<str>]) -> Option<Values> {
+        self.series.get_key_value(labels).map(|(values, _)| Arc::clone(values))
     }
 
     /// Values of labels are forgotten with the last series that has them. `other` takes no value's place.
