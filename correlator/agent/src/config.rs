@@ -1,6 +1,7 @@
 //! The configuration file: one immutable structure, every default sensible, unknown keys refused.
 mod change;
 mod choice;
+mod custom;
 mod go;
 mod identity;
 mod locate;
@@ -27,6 +28,7 @@ use crate::agent::Bounds;
 #[cfg(test)]
 use self::go::Budget;
 pub use self::{
+    custom::{Custom, definitions},
     go::{Go, GoProbes},
     identity::{Identity, Kubernetes},
     otlp::Otlp,
@@ -101,6 +103,8 @@ pub struct Metrics {
     pub series_limit: usize,
     /// How long a series is shown that counts nothing.
     pub idle_series: Span,
+    /// Metrics of the operator's own.
+    pub custom: Vec<Custom>,
 }
 
 /// How paths become routes.
@@ -174,6 +178,7 @@ impl Default for Metrics {
             label_cardinality_limit,
             series_limit,
             idle_series: Span(idle),
+            custom: Vec::new(),
         }
     }
 }
@@ -235,7 +240,7 @@ impl Config {
         if !(256..=MAX_HEADER_BYTES).contains(&head) {
             bail!("capture.max_header_bytes is {head}: 256 to {MAX_HEADER_BYTES} is allowed");
         }
-        let Metrics { label_cardinality_limit, series_limit, .. } = self.metrics;
+        let Metrics { label_cardinality_limit, series_limit, ref custom, .. } = self.metrics;
         for (key, limit) in
             [("label_cardinality_limit", label_cardinality_limit), ("series_limit", series_limit)]
         {
@@ -243,6 +248,7 @@ impl Config {
                 bail!("metrics.{key} is 0: 1 and more is allowed");
             }
         }
+        definitions(custom)?;
         self.identity.check()?;
         let spans = self.export.store.spans;
         if !(1..=MAX_SPANS).contains(&spans) {
@@ -285,7 +291,8 @@ impl Config {
 
     /// The bounds of what is counted by what was asked for.
     pub fn registry(&self) -> Settings {
-        let Metrics { listen: _, label_cardinality_limit, series_limit, idle_series } = self.metrics;
+        let Metrics { label_cardinality_limit, series_limit, idle_series, listen: _, custom: _ } =
+            self.metrics;
         let pods = weft_core::Limits::default().pods;
         Settings { label_cardinality_limit, series_limit, pods, idle: idle_series.0 }
     }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod custom;
 pub mod exposition;
 mod family;
 mod guard;

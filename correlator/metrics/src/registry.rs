@@ -112,6 +112,36 @@ impl Registry {
         lock(&self.pods).settings = settings;
     }
 
+    /// The bounds in force.
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.pods).settings
+    }
+
+    /// Takes the place of a series that somebody else keeps; says whether there was one.
+    pub(crate) fn reserve(&self) -> bool {
+        let room = self.series.load(Ordering::Relaxed) < self.settings().series_limit;
+        if room {
+            self.reserve_anyway();
+        }
+        room
+    }
+
+    /// The same for a series `other`, which there is whatever the limit.
+    pub(crate) fn reserve_anyway(&self) {
+        self.series.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives back the places of series that somebody else kept.
+    pub(crate) fn release(&self, series: usize) {
+        self.series.fetch_sub(series, Ordering::Relaxed);
+    }
+
+    /// The same of series that were idle.
+    pub(crate) fn expired(&self, series: usize) {
+        self.release(series);
+        self.expired.fetch_add(series as u64, Ordering::Relaxed);
+    }
+
     /// Counts an exchange, if it is a complete one.
     pub fn record(&self, attributed: &AttributedExchange) {
         let exchange = &attributed.joined.exchange;

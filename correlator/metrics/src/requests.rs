@@ -56,7 +56,7 @@ fn sizes(
         pod.show(family, |netns, pod, PodFamily { bodies, .. }| {
             let (count, sum, buckets) = of(bodies).cumulative();
             let (pod, since) = (labels_of(pod, netns), Some(bodies.since_ns));
-            let point = Point { pod: Some(&pod), labels: &[], since };
+            let point = Point { since, ..Point::of(&pod, &[]) };
             out.distribution(&point, &Distribution::of(count, sum, &buckets));
         });
         out.rest();
@@ -76,7 +76,7 @@ fn each(pod: &PodSeries, family: Family, mut show: impl FnMut(&Point<'_>, &Serie
             let status = status(labels.status, family);
             let mut known = Vec::with_capacity(8);
             known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
-            let point = Point { pod: Some(&own), labels: &known, since: Some(series.since_ns) };
+            let point = Point { since: Some(series.since_ns), ..Point::of(&own, &known) };
             show(&point, series);
         }
     });

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use tokio::task::block_in_place;
 use weft_metrics::exposition::Page;
 use weft_otlp::{Counts, Exporter, Handle, Identity, Resources, Source, Spans};
 
@@ -65,6 +66,7 @@ impl Source for Metrics {
     }
 
     fn write(&mut self, page: &mut Page<'_>) {
-        metrics::write(page, &self.0.now());
+        // It reads maps of other programs: the listener's answers go on meanwhile.
+        block_in_place(|| metrics::write(page, &self.0.now()));
     }
 }

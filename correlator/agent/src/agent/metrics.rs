@@ -1,6 +1,7 @@
 //! What is known, under the names that dashboards ask for: docs/METRICS.md lists them.
 mod cluster;
 mod configuration;
+mod custom;
 mod go;
 mod own;
 
@@ -15,13 +16,15 @@ use weft_metrics::{
 };
 use weft_otlp::Counts;
 
-use super::{pipeline::Published, reload};
+use super::{custom::Custom, pipeline::Published, reload};
 use crate::go::{GoHandle, view::View};
 
 /// Where all of it comes from, at any time.
 #[derive(Clone)]
 pub struct Origin {
     pub published: Published,
+    /// Metrics of the operator's own.
+    pub custom: Custom,
     /// What is known of Go processes.
     pub go: GoHandle,
     /// What became of the configuration file.
@@ -38,6 +41,8 @@ pub struct Origin {
 pub struct Sources {
     /// What is counted by pod and by what was asked for.
     pub registry: Arc<Registry>,
+    /// Metrics of the operator's own: they are read when they are written.
+    pub custom: Custom,
     /// What the pipeline counts.
     pub snapshot: Arc<Snapshot>,
     /// What became of spans, by decision.
@@ -57,9 +62,10 @@ pub struct Sources {
 impl Origin {
     /// What there is now.
     pub fn now(&self) -> Sources {
-        let Self { published, go, configuration, cluster, node, export } = self;
+        let Self { published, custom, go, configuration, cluster, node, export } = self;
         Sources {
             registry: Arc::clone(&published.registry),
+            custom: custom.clone(),
             snapshot: published.snapshot.load_full(),
             spans: published.spans.by_decision(),
             go: go.view(),
@@ -84,11 +90,13 @@ pub fn render(sources: &Sources, format: Format, out: &mut dyn FnMut(&[u8])) {
     scrape.finish();
 }
 
-/// Everything.
+/// Everything. Reads maps of other programs, which takes its time.
 pub fn write(page: &mut Page<'_>, sources: &Sources) {
-    let Sources { registry, snapshot, spans, go, configuration, cluster, node: _, export } = sources;
+    let Sources { registry, custom, snapshot, spans, go, configuration, cluster, node: _, export } = sources;
     requests::write(page, registry);
-    own::write(page, snapshot, registry);
+    let custom = custom.read();
+    custom::write(page, &custom);
+    own::write(page, snapshot, (registry, &custom));
     let help = "Exchanges by what sampling decided of their spans";
     labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);
     go::write(page, go, snapshot);

@@ -1,6 +1,7 @@
 //! `weft agent`: puts the parts together.
 mod charge;
 mod cpu_budget;
+mod custom;
 mod discover;
 mod export;
 mod hints;
@@ -40,8 +41,8 @@ use weft_loader::{
 use weft_metrics::Registry;
 
 use self::{
-    charge::Charge, export::Export, http::Api, lock::AgentLock, metrics::Origin, pipeline::Results,
-    reconcile::Reconciler, store::TraceStore,
+    charge::Charge, custom::Custom, export::Export, http::Api, lock::AgentLock, metrics::Origin,
+    pipeline::Results, reconcile::Reconciler, store::TraceStore,
 };
 pub use self::{pipeline::PipelineHandle, store::Bounds};
 use crate::{
@@ -91,7 +92,8 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     look_after_go(config, &pins, &pipeline, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let configuration = Arc::new(ArcSwap::from_pointee(reload::Status::default()));
-    let appliers = reload::Appliers { pipeline: pipeline.clone(), go: go.clone() };
+    let custom = Custom::new(Arc::clone(&published.registry), config)?;
+    let appliers = reload::Appliers { pipeline: pipeline.clone(), go: go.clone(), custom: custom.clone() };
     let status = Arc::clone(&configuration);
     let reloader = file.map(|file| reload::Reloader::new(file, config.clone(), status, appliers));
     runtime.spawn(reload::run(reloader));
@@ -99,6 +101,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
     runtime.spawn(kubernetes::run(config.identity.clone(), Arc::clone(&cluster), pipeline.clone()));
     let origin = Origin {
         published,
+        custom,
         go,
         configuration,
         cluster,

@@ -20,7 +20,8 @@ impl Config {
         waiting.keep("identity.kubernetes", kubernetes, &started.identity.kubernetes);
         waiting.keep("identity.node", node, &started.identity.node);
         waiting.keep("identity.labels", labels, &started.identity.labels);
-        let Metrics { listen, label_cardinality_limit: _, series_limit: _, idle_series: _ } = metrics;
+        let Metrics { listen, label_cardinality_limit: _, series_limit: _, idle_series: _, custom: _ } =
+            metrics;
         waiting.keep("metrics.listen", listen, &started.metrics.listen);
         let Export { store: _, otlp } = export;
         waiting.keep("export.otlp", otlp, &started.export.otlp);

@@ -10,6 +10,7 @@ mod tests;
 mod text;
 
 pub use format::Format;
+pub(crate) use name::family as family_name;
 pub use scrape::Scrape;
 
 use crate::{PodLabels, series::Exemplar};
@@ -63,6 +64,8 @@ pub struct Point<'a> {
     pub labels: &'a [Label<'a>],
     /// When its first was counted, in ns since the epoch; absent: as long ago as this instance is.
     pub since: Option<u64>,
+    /// Of a counter that somebody else keeps: what it had counted before this instance knew of it, since nobody knows when.
+    pub inherited: Option<u64>,
 }
 
 impl<'a> Point<'a> {
@@ -73,7 +76,7 @@ impl<'a> Point<'a> {
 
     /// A pod's.
     pub fn of(pod: &'a PodLabels, labels: &'a [Label<'a>]) -> Self {
-        Self { pod: Some(pod), labels, since: None }
+        Self { pod: Some(pod), labels, ..Self::default() }
     }
 }
 
@@ -118,6 +121,8 @@ pub trait Output {
     fn begin(&mut self, metric: &Metric<'_>);
     /// A series of a counter, a gauge or an info (whose value is 1).
     fn value(&mut self, point: &Point<'_>, value: u64);
+    /// A series of a gauge that can be below 0.
+    fn signed(&mut self, point: &Point<'_>, value: i64);
     /// A series of a histogram.
     fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>);
     /// Between two series: whoever adds them holds no lock that others wait for, so this may take its time.
@@ -153,6 +158,11 @@ impl Family<'_> {
     /// A series of a counter, a gauge or an info (whose value is 1).
     pub fn value(&mut self, point: &Point<'_>, value: u64) {
         self.output.value(point, value);
+    }
+
+    /// A series of a gauge that can be below 0.
+    pub fn signed(&mut self, point: &Point<'_>, value: i64) {
+        self.output.signed(point, value);
     }
 
     /// A series of a histogram.

@@ -2,7 +2,7 @@
 use super::{Kind, Metric, Unit};
 
 /// A family's name without what its samples add: with its unit.
-pub(super) fn family(metric: &Metric<'_>) -> String {
+pub(crate) fn family(metric: &Metric<'_>) -> String {
     let unit = match metric.unit {
         Unit::Count => "",
         Unit::Seconds => "_seconds",

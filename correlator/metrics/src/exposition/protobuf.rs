@@ -33,13 +33,12 @@ impl Family {
         int32::encode(3, &kind, &mut self.bytes);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a double is what the format has")]
-    pub(super) fn value(&mut self, labels: &[Label<'_>], kind: Kind, value: u64) {
+    pub(super) fn value(&mut self, labels: &[Label<'_>], kind: Kind, value: f64) {
         // Gauge and Counter have the same first member.
         let tag = if kind == Kind::Counter { 3 } else { 2 };
         message(METRIC, &mut self.bytes, |to| {
             pairs(LABEL, labels, to);
-            message(tag, to, |to| double::encode(1, &(value as f64), to));
+            message(tag, to, |to| double::encode(1, &value, to));
         });
     }
 

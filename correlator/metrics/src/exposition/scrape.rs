@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::{fmt::Display, io::Write as _};
 
 use super::{Distribution, Format, Kind, Label, Metric, Output, Point, name, protobuf, text};
 
@@ -36,6 +36,18 @@ impl<'a> Scrape<'a> {
         self.hand_on();
     }
 
+    /// A sample: as text and as protobuf have it.
+    fn number(&mut self, point: &Point<'_>, value: impl Display, double: f64) {
+        let labels = &labels(point);
+        if self.format == Format::Protobuf {
+            return self.message.value(labels, self.kind, double);
+        }
+        self.piece.extend_from_slice(self.name.as_bytes());
+        text::labels(&mut self.piece, labels);
+        // Writing to memory does not fail.
+        let _ = writeln!(self.piece, " {value}");
+    }
+
     fn hand_on(&mut self) {
         if !self.piece.is_empty() {
             (self.out)(&self.piece);
@@ -59,15 +71,14 @@ impl Output for Scrape<'_> {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "a double is what protobuf has")]
     fn value(&mut self, point: &Point<'_>, value: u64) {
-        let labels = &labels(point);
-        if self.format == Format::Protobuf {
-            return self.message.value(labels, self.kind, value);
-        }
-        self.piece.extend_from_slice(self.name.as_bytes());
-        text::labels(&mut self.piece, labels);
-        // Writing to memory does not fail.
-        let _ = writeln!(self.piece, " {value}");
+        self.number(point, value, value as f64);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a double is what protobuf has")]
+    fn signed(&mut self, point: &Point<'_>, value: i64) {
+        self.number(point, value, value as f64);
     }
 
     fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>) {

@@ -74,6 +74,23 @@ fn openmetrics() {
 }
 
 #[test]
+fn a_gauge_can_be_below_0() {
+    let page = |format| {
+        let mut written = Vec::new();
+        let mut out = |piece: &[u8]| written.extend_from_slice(piece);
+        let mut scrape = Scrape::new(format, &mut out);
+        let metric = Metric { name: "depth", unit: Unit::Count, help: "Depth", kind: Kind::Gauge };
+        Page::new(&mut scrape).family(&metric).signed(&Point::default(), -5);
+        scrape.finish();
+        written
+    };
+    assert!(page(Format::Text).ends_with(b"\ndepth -5\n"));
+    // `Metric.gauge`, `Gauge.value`.
+    let gauge = [&[0x12, 9, 0x09][..], &(-5.0_f64).to_le_bytes()].concat();
+    assert!(page(Format::Protobuf).ends_with(&gauge));
+}
+
+#[test]
 fn what_is_asked_for_is_given() {
     let prometheus = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
                       application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";

@@ -110,7 +110,9 @@ impl<'a> Collection<'a> {
             let Some(Added { measure, start, taken }) = added else { return };
             (measure, start, Some(taken))
         } else {
-            let start = if metric.kind == Kind::Gauge { 0 } else { point.since.unwrap_or(began) };
+            // 0 is OTLP's word for what is unknown, and what a gauge has.
+            let unknown = metric.kind == Kind::Gauge || point.inherited.is_some();
+            let start = if unknown { 0 } else { point.since.unwrap_or(began) };
             (measure, start, None)
         };
         let about = About {
@@ -183,6 +185,10 @@ impl Output for Collection<'_> {
 
     fn value(&mut self, point: &Point<'_>, value: u64) {
         self.push(point, Measure::Number(value), None);
+    }
+
+    fn signed(&mut self, point: &Point<'_>, value: i64) {
+        self.push(point, Measure::Signed(value), None);
     }
 
     fn distribution(&mut self, point: &Point<'_>, distribution: &Distribution<'_>) {

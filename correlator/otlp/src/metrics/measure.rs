@@ -7,6 +7,8 @@ use crate::settings;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Measure {
     Number(u64),
+    /// Of a gauge.
+    Signed(i64),
     Histogram(Histogram),
 }
 
@@ -39,6 +41,7 @@ impl Measure {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Number(number) => *number == 0,
+            Self::Signed(number) => *number == 0,
             Self::Histogram(histogram) => histogram.count == 0,
         }
     }

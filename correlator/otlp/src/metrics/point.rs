@@ -46,7 +46,10 @@ pub(super) struct Points {
 impl Point {
     pub(super) fn new(measure: Measure, about: About) -> Self {
         match measure {
-            Measure::Number(number) => Self::Number(self::number(number, about)),
+            Measure::Number(number) => {
+                Self::Number(self::number(i64::try_from(number).unwrap_or(i64::MAX), about))
+            }
+            Measure::Signed(number) => Self::Number(self::number(number, about)),
             Measure::Histogram(histogram) => self::histogram(histogram, about),
         }
     }
@@ -61,8 +64,8 @@ impl Point {
     }
 }
 
-fn number(number: u64, About { attributes, start, time, exemplars }: About) -> NumberDataPoint {
-    let value = number_data_point::Value::AsInt(i64::try_from(number).unwrap_or(i64::MAX));
+fn number(number: i64, About { attributes, start, time, exemplars }: About) -> NumberDataPoint {
+    let value = number_data_point::Value::AsInt(number);
     NumberDataPoint {
         attributes,
         start_time_unix_nano: start,

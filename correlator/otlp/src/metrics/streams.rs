@@ -54,7 +54,7 @@ impl Streams {
         let (start, added) = match known {
             Some((time, Some(added))) => (time, added),
             // Another one of the same name, or a first one.
-            _ => (point.since.unwrap_or(began), measure.clone()),
+            _ => (point.since.unwrap_or(began), first(point, &measure)),
         };
         (!added.is_empty()).then_some(Added {
             measure: added,
@@ -74,6 +74,12 @@ impl Streams {
     pub(crate) fn forget(&mut self, collection: u64) {
         self.known.retain(|_, known| known.seen >= collection);
     }
+}
+
+/// What there is to say of a series of which nothing was said yet.
+fn first(point: &exposition::Point<'_>, measure: &Measure) -> Measure {
+    let own = |inherited| measure.since(&Measure::Number(inherited));
+    point.inherited.and_then(own).unwrap_or_else(|| measure.clone())
 }
 
 /// Two series never share one: lengths tell where values end.

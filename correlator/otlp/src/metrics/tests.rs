@@ -141,6 +141,35 @@ fn what_the_backend_did_not_take_is_part_of_the_next() {
     assert_eq!(sum(&backend.take(batches)), Some((6, 110)));
 }
 
+/// Somebody else's counter: nobody knows since when it counts, and what it had counted before is no increase.
+#[test]
+fn what_was_counted_before_is_no_part_of_what_is_added() {
+    let (mut cumulative, mut delta) =
+        (Backend::new(Temporality::Cumulative), Backend::new(Temporality::Delta));
+    let write = |count: u64| {
+        move |page: &mut Page<'_>| {
+            page.family(&LOST).value(&Point { inherited: Some(100), ..Point::default() }, count);
+        }
+    };
+    for (count, expected_cumulative, expected_delta) in
+        [(100, (100, 0), None), (103, (103, 0), Some((3, 50))), (104, (104, 0), Some((1, 120)))]
+    {
+        let batches = cumulative.collect(write(count));
+        assert_eq!(sum(&cumulative.take(batches)), Some(expected_cumulative));
+        let batches = delta.collect(write(count));
+        assert_eq!(sum(&delta.take(batches)), expected_delta);
+    }
+}
+
+#[test]
+fn a_gauge_can_be_below_0() {
+    use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+    let mut backend = Backend::new(Temporality::Delta);
+    let batches = backend.collect(|page| page.family(&WAITING).signed(&Point::default(), -5));
+    let Some((_, _, Data::Gauge(gauge))) = metrics(&backend.take(batches)).pop() else { panic!("no gauge") };
+    assert_eq!(gauge.data_points[0].value, Some(Value::AsInt(-5)));
+}
+
 #[test]
 fn a_series_that_went_and_came_again_begins_anew() {
     let mut backend = Backend::new(Temporality::Delta);

@@ -6,9 +6,9 @@ use weft_metrics::{
     seconds,
 };
 
-use super::{count, durations, labelled};
+use super::{super::custom::Readings, count, durations, labelled};
 
-pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, registry: &Registry) {
+pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, series: (&Registry, &Readings)) {
     phases(page, snapshot);
     connections(page, snapshot);
     bytes(page, snapshot);
@@ -22,7 +22,7 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, registry: &Registr
     named(page, odd, "kind", &snapshot.anomalies);
     let links = ("weft.parent_links", "Exchanges by the evidence for their parent");
     named(page, links, "evidence", &snapshot.parent_links);
-    tables(page, snapshot, registry);
+    tables(page, snapshot, series);
 }
 
 fn phases(page: &mut Page<'_>, snapshot: &Snapshot) {
@@ -77,7 +77,7 @@ fn bytes(page: &mut Page<'_>, snapshot: &Snapshot) {
     labelled(page, &of("weft.capture.unsettled", help, Kind::Gauge), "state", states);
 }
 
-fn tables(page: &mut Page<'_>, snapshot: &Snapshot, registry: &Registry) {
+fn tables(page: &mut Page<'_>, snapshot: &Snapshot, (registry, custom): (&Registry, &Readings)) {
     let counts = registry.counts();
     let own = [("metric_series", counts.series, counts.expired)];
     let tables = snapshot.tables.iter().map(|table| (table.table, table.entries, table.evicted)).chain(own);
@@ -89,7 +89,7 @@ fn tables(page: &mut Page<'_>, snapshot: &Snapshot, registry: &Registry) {
     let overflow = Family::ALL.map(Family::duration).into_iter().zip(counts.overflow);
     let pods = [("pods", snapshot.series_overflow)];
     let other = count("weft.series.overflow", "What was counted in the series other", Kind::Counter);
-    labelled(page, &other, "metric", overflow.chain(pods));
+    labelled(page, &other, "metric", overflow.chain(pods).chain(custom.overflow()));
 }
 
 fn named(page: &mut Page<'_>, (name, help): (&str, &str), label: &str, counts: &[NamedCount]) {

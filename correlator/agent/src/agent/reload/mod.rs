@@ -20,7 +20,10 @@ use self::{
     judge::{Content, InForce, Verdict, judge, read},
     watch::Watch,
 };
-use super::pipeline::{Live, PipelineHandle};
+use super::{
+    custom::Custom,
+    pipeline::{Live, PipelineHandle},
+};
 use crate::{config::Config, go::GoHandle};
 
 /// Files come in several steps (an editor's, `kubectl`'s): it is read when nothing has happened for so long.
@@ -34,6 +37,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Appliers {
     pub pipeline: PipelineHandle,
     pub go: GoHandle,
+    pub custom: Custom,
 }
 
 /// The file, and what came of it.
@@ -104,6 +108,7 @@ impl Appliers {
     fn apply(&self, config: &Config) {
         self.pipeline.configure(Live::of(config));
         self.go.configure(config.go);
+        self.custom.configure(config);
     }
 }
 
