@@ -7,7 +7,7 @@ use weft_core::{
     testing::{attributed, joined},
 };
 use weft_metrics::{
-    Registry, Settings,
+    Profiles, Registry, Settings,
     exposition::{Format, Page, Scrape},
     requests,
 };
@@ -56,7 +56,7 @@ fn page(registry: &Registry, format: Format) -> Value {
         let mut bytes = 0;
         let mut out = |piece: &[u8]| bytes += black_box(piece).len();
         let mut scrape = Scrape::new(format, &mut out);
-        requests::write(&mut Page::new(&mut scrape), registry);
+        requests::write(&mut Page::new(&mut scrape), registry, Profiles::OTEL);
         scrape.finish();
         ((cpu_time() - began).as_millis() as u64, bytes)
     };

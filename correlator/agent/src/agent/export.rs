@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use weft_metrics::exposition::Page;
+use weft_metrics::{Profiles, exposition::Page};
 use weft_otlp::{Counts, Exporter, Handle, Identity, Resources, Source, Spans};
 
 use super::metrics::{self, Origin};
@@ -62,6 +62,7 @@ impl Source for Metrics {
     }
 
     fn write(&mut self, page: &mut Page<'_>) {
-        metrics::write(page, &self.0.now());
+        // Others' names are for those who scrape.
+        metrics::write(page, &self.0.now(), Profiles::OTEL);
     }
 }

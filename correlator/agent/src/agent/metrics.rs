@@ -9,9 +9,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use weft_core::Snapshot;
 use weft_metrics::{
-    Registry,
+    Profiles, Registry, beyla,
     exposition::{Format, Kind, Metric, Page, Point, Scrape, Unit},
-    requests,
+    istio, requests,
 };
 use weft_otlp::Counts;
 
@@ -32,6 +32,8 @@ pub struct Origin {
     pub node: String,
     /// What became of what was exported, where anything is.
     pub export: Option<Arc<Counts>>,
+    /// Whose names requests and calls have on the page.
+    pub profiles: Profiles,
 }
 
 /// All of it, at one time.
@@ -52,12 +54,14 @@ pub struct Sources {
     pub node: String,
     /// What became of what was exported, where anything is.
     pub export: Option<Arc<Counts>>,
+    /// Whose names requests and calls have on the page.
+    pub profiles: Profiles,
 }
 
 impl Origin {
     /// What there is now.
     pub fn now(&self) -> Sources {
-        let Self { published, go, configuration, cluster, node, export } = self;
+        let Self { published, go, configuration, cluster, node, export, profiles } = self;
         Sources {
             registry: Arc::clone(&published.registry),
             snapshot: published.snapshot.load_full(),
@@ -67,6 +71,7 @@ impl Origin {
             cluster: Arc::clone(cluster),
             node: node.clone(),
             export: export.clone(),
+            profiles: *profiles,
         }
     }
 }
@@ -75,19 +80,34 @@ impl Origin {
 pub fn render(sources: &Sources, format: Format, out: &mut dyn FnMut(&[u8])) {
     let mut scrape = Scrape::new(format, out);
     let mut page = Page::new(&mut scrape);
-    write(&mut page, sources);
-    // What scrapers join other metrics with: exactly one an instance.
-    let version = env!("CARGO_PKG_VERSION");
-    let labels =
-        [("service.name", "weft"), ("service.version", version), ("k8s.node.name", sources.node.as_str())];
-    page.family(&count("target", "What this instance is", Kind::Info)).value(&Point::own(&labels), 1);
+    write(&mut page, sources, sources.profiles);
+    targets(&mut page, sources);
     scrape.finish();
 }
 
-/// Everything.
-pub fn write(page: &mut Page<'_>, sources: &Sources) {
-    let Sources { registry, snapshot, spans, go, configuration, cluster, node: _, export } = sources;
-    requests::write(page, registry);
+/// What scrapers join other metrics with: exactly one an instance. Where Beyla's are asked for, a pod is one by itself.
+fn targets(page: &mut Page<'_>, sources: &Sources) {
+    let Sources { registry, node, profiles: Profiles { beyla, otel: _, istio: _ }, .. } = sources;
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = [("service.name", "weft"), ("service.version", version), ("k8s.node.name", node.as_str())];
+    let mut family = page.family(&count("target", "What this instance is", Kind::Info));
+    family.value(&Point::own(&labels), 1);
+    if *beyla {
+        beyla::write_targets(&mut family, registry);
+        drop(family);
+        let mut family = page.family(&count("traces_target", "What a pod's service is", Kind::Info));
+        beyla::write_targets(&mut family, registry);
+    }
+}
+
+/// Everything, with requests and calls under these names.
+pub fn write(page: &mut Page<'_>, sources: &Sources, profiles: Profiles) {
+    let Sources { registry, snapshot, spans, go, configuration, cluster, node: _, export, profiles: _ } =
+        sources;
+    requests::write(page, registry, profiles);
+    if profiles.istio {
+        istio::write(page, registry);
+    }
     own::write(page, snapshot, registry);
     let help = "Exchanges by what sampling decided of their spans";
     labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);

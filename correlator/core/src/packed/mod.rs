@@ -17,6 +17,7 @@ pub struct Packed {
     bytes: Arc<[u8]>,
     owner: Option<Arc<Pod>>,
     identity: Option<Arc<Identity>>,
+    peer_identity: Option<Arc<Identity>>,
 }
 
 /// Packs exchanges, with room that it needs for each.
@@ -38,6 +39,7 @@ impl Packer {
             route,
             netns_inode,
             peer_pod,
+            peer_identity,
             peer_service,
             peer_network,
             clock_offset,
@@ -56,7 +58,8 @@ impl Packer {
         peer_service.pack(to);
         peer_network.pack(to);
         clock_offset.pack(to);
-        Packed { bytes: to.bytes().into(), owner: owner.clone(), identity: identity.clone() }
+        let (owner, identity, peer_identity) = (owner.clone(), identity.clone(), peer_identity.clone());
+        Packed { bytes: to.bytes().into(), owner, identity, peer_identity }
     }
 }
 
@@ -79,6 +82,7 @@ impl Packed {
             route: Pack::unpack(from)?,
             netns_inode: Pack::unpack(from)?,
             peer_pod: Pack::unpack(from)?,
+            peer_identity: self.peer_identity.clone(),
             peer_service: Pack::unpack(from)?,
             peer_network: Pack::unpack(from)?,
             clock_offset: Pack::unpack(from)?,

@@ -134,6 +134,7 @@ impl Drawn {
         exchange.phases = self.phases();
         exchange.owner = self.maybe(|_| Pod { name: "orders-1".into(), ..Pod::default() }).map(Arc::new);
         exchange.identity = self.maybe(|_| Arc::default());
+        exchange.peer_identity = self.maybe(|_| Arc::default());
         exchange.pod = match exchange.owner.as_deref() {
             Some(pod) => pod.label().map(Into::into),
             None => self.maybe(|drawn| drawn.text().into()),
@@ -164,13 +165,14 @@ proptest! {
 
     #[test]
     fn other_bytes_are_no_exchange_or_one(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Packed { bytes: bytes.into(), owner: None, identity: None }.unpack();
+        let _ = Packed { bytes: bytes.into(), owner: None, identity: None, peer_identity: None }.unpack();
     }
 
     #[test]
     fn a_beginning_is_no_exchange(mut drawn in drawn(), part in 0_usize..100) {
-        let Packed { bytes, owner, identity } = Packer::default().pack(&drawn.exchange());
-        let beginning = Packed { bytes: bytes[..bytes.len() * part / 100].into(), owner, identity };
+        let packed = Packer::default().pack(&drawn.exchange());
+        let bytes = packed.bytes[..packed.bytes.len() * part / 100].into();
+        let beginning = Packed { bytes, ..packed };
         prop_assert!(beginning.unpack().is_none());
     }
 }
