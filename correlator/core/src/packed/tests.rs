@@ -134,7 +134,6 @@ impl Drawn {
         exchange.phases = self.phases();
         exchange.owner = self.maybe(|_| Pod { name: "orders-1".into(), ..Pod::default() }).map(Arc::new);
         exchange.identity = self.maybe(|_| Arc::default());
-        exchange.peer_identity = self.maybe(|_| Arc::default());
         exchange.pod = match exchange.owner.as_deref() {
             Some(pod) => pod.label().map(Into::into),
             None => self.maybe(|drawn| drawn.text().into()),
@@ -165,7 +164,7 @@ proptest! {
 
     #[test]
     fn other_bytes_are_no_exchange_or_one(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Packed { bytes: bytes.into(), owner: None, identity: None, peer_identity: None }.unpack();
+        let _ = Packed { bytes: bytes.into(), owner: None, identity: None }.unpack();
     }
 
     #[test]
