@@ -22,9 +22,9 @@ pub struct Identity {
     /// `service.name`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service_name: String,
-    /// What a mesh takes it for.
-    #[serde(skip_serializing_if = "Application::is_unknown")]
-    pub application: Application,
+    /// What a mesh takes it for, where its labels say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<Box<Application>>,
     /// Labels that the configuration asks for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub struct Identity {
 
 /// What a pod's labels say that it is a part of, as Istio reads them (istio.io, "Istio Standard Metrics", labels). What they do
 /// not say is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Application {
     /// The label `app`.
@@ -47,14 +47,6 @@ pub struct Application {
     /// Its revision.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub revision: String,
-}
-
-impl Application {
-    /// Nothing is said.
-    pub fn is_unknown(&self) -> bool {
-        let Self { app, version, service, revision } = self;
-        [app, version, service, revision].into_iter().all(String::is_empty)
-    }
 }
 
 /// What controls a pod.

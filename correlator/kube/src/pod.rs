@@ -64,17 +64,18 @@ fn replica_set(metadata: &ObjectMeta) -> String {
     owner.map(|owner| owner.name.clone()).unwrap_or_default()
 }
 
-fn application(metadata: &ObjectMeta) -> Application {
+fn application(metadata: &ObjectMeta) -> Option<Box<Application>> {
     let first = |keys: &[&str]| {
         let mut labels = keys.iter().filter_map(|key| label(metadata, key));
         labels.find(|label| !label.is_empty()).unwrap_or_default().to_owned()
     };
-    Application {
+    let said = Application {
         app: first(&["app"]),
         version: first(&["version"]),
         service: first(&CANONICAL_NAME),
         revision: first(&CANONICAL_REVISION),
-    }
+    };
+    (said != Application::default()).then(|| Box::new(said))
 }
 
 /// In the order of the semantic conventions ("How service.name should be calculated").
@@ -139,7 +140,7 @@ mod tests {
     fn an_application_is_what_istio_takes_a_pod_for() {
         let named = |labels| {
             let Application { app, version, service, revision } =
-                of(json!({"name": "p", "labels": labels})).application;
+                *of(json!({"name": "p", "labels": labels})).application.unwrap_or_default();
             [app, version, service, revision].join("|")
         };
         assert_eq!(named(json!({"app": "web", "version": "v1"})), "web|v1|web|v1");

@@ -125,7 +125,10 @@ fn sizes_by_series(
 fn each(pod: &PodSeries, family: Family, dialect: Dialect, mut show: impl FnMut(&Point<'_>, &Series)) {
     pod.show_owned(family, |netns, pod, identity, PodFamily { series: all, .. }| {
         let own = PodLabels::of(pod, netns);
-        let service = (dialect == Dialect::Beyla).then(|| Service::of(&own, identity)).unwrap_or_default();
+        let service = match dialect {
+            Dialect::Otel => Service::default(),
+            Dialect::Beyla => Service::of(&own, identity),
+        };
         for (labels, series) in all {
             let words = Words::of(labels, family, dialect);
             let mut known = Vec::with_capacity(if dialect == Dialect::Beyla { 24 } else { 8 });

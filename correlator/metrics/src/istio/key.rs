@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use hashbrown::Equivalent;
-use weft_core::{AttributedExchange, Identity, Protocol, Side, semconv};
+use weft_core::{Application, AttributedExchange, Identity, Protocol, Side, semconv};
 
 use crate::labels::{OTHER, Status};
 
@@ -82,15 +82,16 @@ impl<'a> Workload<&'a str> {
         let Some(Identity { workload, application, .. }) = identity else {
             return Self { namespace, ..Self::default() };
         };
+        let said = |of: fn(&Application) -> &String| application.as_deref().map_or("", |all| of(all));
         let name = workload.as_ref().map_or(pod, |workload| &workload.name);
         let or = |said: &'a str, instead| if said.is_empty() { instead } else { said };
         Self {
             namespace,
             name,
-            app: &application.app,
-            version: &application.version,
-            service: or(&application.service, name),
-            revision: or(&application.revision, "latest"),
+            app: said(|all| &all.app),
+            version: said(|all| &all.version),
+            service: or(said(|all| &all.service), name),
+            revision: or(said(|all| &all.revision), "latest"),
         }
     }
 }

@@ -22,7 +22,13 @@ const ISTIO: Settings = Settings {
 
 /// Of a Deployment of this name, with labels as Istio wants them.
 fn identity(name: &str) -> Option<Arc<Identity>> {
-    let application = Application { app: name.into(), version: "v1".into(), ..Application::default() };
+    let application = Application {
+        app: name.into(),
+        version: "v1".into(),
+        service: name.into(),
+        ..Application::default()
+    };
+    let application = Some(Box::new(application));
     let workload = Some(Workload { kind: "Deployment".into(), name: name.into() });
     Some(Arc::new(Identity { workload, application, ..Identity::default() }))
 }
