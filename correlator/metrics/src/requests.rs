@@ -26,39 +26,41 @@ enum Dialect {
 
 /// Writes all of them, under the names that are asked for. Where OpenTelemetry and Beyla have the same, it is there once.
 pub fn write(page: &mut Page<'_>, registry: &Registry, profiles: Profiles) {
-    let of_http = if profiles.beyla { Dialect::Beyla } else { Dialect::Otel };
-    for family in Family::ALL.into_iter().filter(|_| profiles.by_request()) {
-        match (family.is_rpc(), profiles) {
-            (false, _) => durations(page, registry, (family, family.duration()), of_http),
-            (true, Profiles { otel, beyla, istio: _ }) => {
-                if otel {
-                    durations(page, registry, (family, family.duration()), Dialect::Otel);
-                }
-                if beyla {
-                    durations(page, registry, (family, beyla_call(family)), Dialect::Beyla);
-                }
-            }
+    for family in Family::ALL {
+        for (name, dialect) in names(family, profiles) {
+            durations(page, registry, (family, name), dialect);
         }
     }
     for family in Family::ALL.into_iter().filter(|_| profiles.by_request()) {
         let Some([request, response]) = family.bodies() else { continue };
-        let of_request: fn(&Bodies) -> &Sizes = |bodies| &bodies.request;
-        let of_response: fn(&Bodies) -> &Sizes = |bodies| &bodies.response;
-        for (name, help, of) in [(request, REQUEST_BODY, of_request), (response, RESPONSE_BODY, of_response)]
-        {
-            match of_http {
-                Dialect::Otel => sizes(page, registry, (family, name, help), of),
-                Dialect::Beyla => sizes_by_series(page, registry, (family, name, help), of),
-            }
-        }
+        let by_series = profiles.beyla;
+        bodies(page, registry, (family, request, REQUEST_BODY), by_series, |bodies| &bodies.request);
+        bodies(page, registry, (family, response, RESPONSE_BODY), by_series, |bodies| &bodies.response);
     }
 }
 
-fn beyla_call(family: Family) -> &'static str {
-    match family.side() {
-        Side::Server => "rpc.server.duration",
-        Side::Client => "rpc.client.duration",
-    }
+/// What a family's durations are called, and in whose words they are told.
+fn names(family: Family, profiles: Profiles) -> impl Iterator<Item = (&'static str, Dialect)> {
+    let Profiles { otel, beyla, istio: _ } = profiles;
+    let older = match family {
+        Family::RpcServer => Some("rpc.server.duration"),
+        Family::RpcClient => Some("rpc.client.duration"),
+        Family::HttpServer | Family::HttpClient => None,
+    };
+    let shared = beyla && older.is_none();
+    let conventional =
+        (otel || shared).then(|| (family.duration(), if shared { Dialect::Beyla } else { Dialect::Otel }));
+    conventional.into_iter().chain(older.filter(|_| beyla).map(|name| (name, Dialect::Beyla)))
+}
+
+fn bodies(
+    page: &mut Page<'_>,
+    registry: &Registry,
+    metric: (Family, &str, &str),
+    by_series: bool,
+    of: impl Fn(&Bodies) -> &Sizes,
+) {
+    if by_series { sizes_by_series(page, registry, metric, of) } else { sizes(page, registry, metric, of) }
 }
 
 fn durations(page: &mut Page<'_>, registry: &Registry, (family, name): (Family, &str), dialect: Dialect) {
