@@ -6,6 +6,7 @@ mod go;
 mod identity;
 mod locate;
 mod otlp;
+mod profiles;
 mod sampling;
 mod span;
 
@@ -32,6 +33,7 @@ pub use self::{
     go::{Go, GoProbes},
     identity::{Identity, Kubernetes},
     otlp::Otlp,
+    profiles::Profiles,
     sampling::Sampling,
     span::Span,
 };
@@ -105,6 +107,8 @@ pub struct Metrics {
     pub idle_series: Span,
     /// Metrics of the operator's own.
     pub custom: Vec<Custom>,
+    /// Whose names requests and calls have.
+    pub profiles: Profiles,
 }
 
 /// How paths become routes.
@@ -172,13 +176,15 @@ impl Default for Capture {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let Settings { label_cardinality_limit, series_limit, idle, pods: _ } = Settings::default();
+        let Settings { label_cardinality_limit, series_limit, idle, pods: _, profiles: _ } =
+            Settings::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             label_cardinality_limit,
             series_limit,
             idle_series: Span(idle),
             custom: Vec::new(),
+            profiles: Profiles::default(),
         }
     }
 }
@@ -289,12 +295,14 @@ impl Config {
         })
     }
 
-    /// The bounds of what is counted by what was asked for.
+    /// What is counted by what was asked for, and its bounds. A backend of OTLP gets OpenTelemetry's, whatever the page shows.
     pub fn registry(&self) -> Settings {
-        let Metrics { label_cardinality_limit, series_limit, idle_series, listen: _, custom: _ } =
+        let Metrics { listen: _, label_cardinality_limit, series_limit, idle_series, custom: _, profiles } =
             self.metrics;
         let pods = weft_core::Limits::default().pods;
-        Settings { label_cardinality_limit, series_limit, pods, idle: idle_series.0 }
+        let shown = profiles.shown();
+        let profiles = weft_metrics::Profiles { otel: shown.otel || self.export.otlp.is_some(), ..shown };
+        Settings { label_cardinality_limit, series_limit, pods, idle: idle_series.0, profiles }
     }
 
     /// The bounds of what is kept in memory.
@@ -349,6 +357,17 @@ mod tests {
         let all = go("go: { probes: all, budget: 0.5% }");
         assert_eq!((all.probes, all.budget), (GoProbes::All, Budget(0.005)));
         assert_eq!(format!("{} {}", all.probes, all.budget), "all 0.5%");
+    }
+
+    #[test]
+    fn profiles_say_what_is_shown_and_otlp_has_its_own() {
+        let settings = |text| Config::parse(text).unwrap().registry().profiles;
+        let weft_metrics::Profiles { otel, istio, beyla } = settings("metrics: { profiles: [beyla, istio] }");
+        assert_eq!((otel, istio, beyla), (false, true, true));
+        assert_eq!(settings("{}"), weft_metrics::Profiles::OTEL);
+        let both = "metrics: { profiles: [istio] }\nexport: { otlp: { endpoint: 'http://h:4317' } }";
+        assert!(settings(both).otel && settings(both).istio);
+        assert!(!Config::parse(both).unwrap().metrics.profiles.shown().otel);
     }
 
     #[test]
@@ -431,6 +450,12 @@ mod tests {
             ("sampling: { adaptive: { cpu: 0% } }", "a percentage from 1% to 100% is allowed"),
             ("sampling: { default: 0.1, eror: 1 }", "eror"),
             ("metrics: { idle_series: 5 }", "\"5\""),
+            ("metrics: { profiles: [] }", "metrics.profiles is []: one or more of otel, istio and beyla"),
+            (
+                "metrics: { profiles: [otel, linkerd] }",
+                "metrics.profiles is \"linkerd\": otel, istio or beyla is allowed",
+            ),
+            ("metrics: { profiles: [istio, istio] }", "metrics.profiles is \"istio\" twice"),
             ("metrics: { idle_series: 5x }", "\"5x\""),
             ("routes: { templates: [orders] }", "\"orders\" does not begin with /"),
             ("paths: [", "line"),

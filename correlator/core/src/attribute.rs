@@ -189,6 +189,7 @@ impl Attribution {
         let address = joined.exchange.flow.peer.ip();
         let peer = self.pods.at(address);
         let own_peer = peer.and_then(|entry| entry.label.clone());
+        let peer_identity = peer.and_then(|entry| entry.identity.clone());
         let (peer_pod, peer_service) = self.cluster.names(own_peer, address);
         let route = route(&mut self.routes, &joined.exchange, peer.map(|entry| entry.pod.netns));
         let network = || self.networks.iter().find(|(network, _)| network.contains(address));
@@ -201,6 +202,7 @@ impl Attribution {
             netns_inode: own.map_or(0, |entry| entry.pod.netns_inode),
             identity: own.and_then(|entry| entry.identity.clone()),
             peer_pod,
+            peer_identity,
             peer_service,
             peer_network,
             clock_offset: self.clock_offset,

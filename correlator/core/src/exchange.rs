@@ -269,6 +269,9 @@ pub struct AttributedExchange {
     pub identity: Option<Arc<Identity>>,
     /// `namespace/name` of the pod at the other end, where it is one of this node, or the cluster says so.
     pub peer_pod: Option<Arc<str>>,
+    /// Who the pod at the other end is, where it is one of this node of which the cluster has told. Not kept in
+    /// [`Packed`](crate::Packed).
+    pub peer_identity: Option<Arc<Identity>>,
     /// `namespace/name` of the service at the other end, where the cluster says that the address is one's.
     pub peer_service: Option<Arc<str>>,
     /// Name of the network that the other end is in, where it is no pod.

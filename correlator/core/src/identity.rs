@@ -16,12 +16,37 @@ pub struct Identity {
     /// What controls it: `k8s.deployment.name` and the like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// `k8s.replicaset.name`, where one controls it, a Deployment's too.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub replica_set: String,
     /// `service.name`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service_name: String,
+    /// What a mesh takes it for, where its labels say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<Box<Application>>,
     /// Labels that the configuration asks for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+/// What a pod's labels say that it is a part of, as Istio reads them (istio.io, "Istio Standard Metrics", labels). What they do
+/// not say is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Application {
+    /// The label `app`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub app: String,
+    /// The label `version`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// The canonical service.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// Its revision.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub revision: String,
 }
 
 /// What controls a pod.

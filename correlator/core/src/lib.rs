@@ -46,7 +46,7 @@ pub use exchange::{
 };
 pub use histogram::{CLASSIC_BOUNDS_NS, Histogram};
 pub use id::{ExchangeId, SpanId, TraceId};
-pub use identity::{ClusterUpdate, Identity, Peer, Workload};
+pub use identity::{Application, ClusterUpdate, Identity, Peer, Workload};
 pub use input::{
     ClockOffset, DirectionCount, GoProcess, Input, KernelCounters, Ktime, Pod, Probes, ProcessUpdate,
     VantageCounters, WorkloadUpdate,

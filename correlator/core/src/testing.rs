@@ -42,6 +42,7 @@ pub fn attributed(joined: JoinedExchange) -> AttributedExchange {
         route: None,
         netns_inode: 0,
         peer_pod: None,
+        peer_identity: None,
         peer_service: None,
         peer_network: None,
         clock_offset: 0,

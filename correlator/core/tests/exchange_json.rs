@@ -83,6 +83,7 @@ fn full() -> AttributedExchange {
             ..Identity::default()
         })),
         peer_pod: Some("shop/gateway-1".into()),
+        peer_identity: None,
         peer_service: None,
         peer_network: None,
         owner: None,
@@ -131,6 +132,7 @@ fn minimal() -> AttributedExchange {
         netns_inode: 0,
         identity: None,
         peer_pod: None,
+        peer_identity: None,
         peer_service: None,
         peer_network: None,
         owner: None,

@@ -1,8 +1,11 @@
 //! What a pod's object says of the pod.
 use std::{collections::BTreeMap, net::IpAddr};
 
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use weft_core::{Identity, Workload};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use weft_core::{Application, Identity, Workload};
 
 /// What the runtime has for a static pod's uid (kubernetes, pkg/kubelet/types: ConfigHashAnnotationKey).
 const STATIC_UID: &str = "kubernetes.io/config.hash";
@@ -10,6 +13,11 @@ const STATIC_UID: &str = "kubernetes.io/config.hash";
 const SERVICE_NAME: &str = "resource.opentelemetry.io/service.name";
 /// Recommended labels, in the conventions' order.
 const SERVICE_LABELS: [&str; 2] = ["app.kubernetes.io/instance", "app.kubernetes.io/name"];
+/// What Istio calls a pod's canonical service and its revision after, in its order (istio, pkg/model: GetOrDefault of
+/// CanonicalServiceName and CanonicalServiceRevision). What it says where no label does is not here.
+const CANONICAL_NAME: [&str; 3] = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+const CANONICAL_REVISION: [&str; 3] =
+    ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// Who the pod is, with those of its labels that are `wanted`.
@@ -21,6 +29,8 @@ pub fn identity(pod: &Pod, wanted: &[String]) -> Identity {
         uid: annotation(metadata, STATIC_UID).or(metadata.uid.as_deref()).unwrap_or_default().to_owned(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         service_name: service_name(metadata, workload.as_ref()),
+        replica_set: replica_set(metadata),
+        application: application(metadata),
         workload,
         labels: own.collect::<BTreeMap<_, _>>(),
     }
@@ -36,13 +46,36 @@ pub fn host_addresses(pod: &Pod) -> Vec<IpAddr> {
 /// What controls the pod; of a ReplicaSet that a Deployment made, the Deployment: its name is the Deployment's and the hash of
 /// the template, which is a label of the pod (kubernetes, pkg/controller/deployment/sync.go).
 fn workload(metadata: &ObjectMeta) -> Option<Workload> {
-    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let owner = controller(metadata)?;
     let of_template =
         label(metadata, TEMPLATE_HASH).and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
     Some(match (owner.kind.as_str(), of_template) {
         ("ReplicaSet", Some(name)) => Workload { kind: "Deployment".to_owned(), name: name.to_owned() },
         (kind, _) => Workload { kind: kind.to_owned(), name: owner.name.clone() },
     })
+}
+
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+fn replica_set(metadata: &ObjectMeta) -> String {
+    let owner = controller(metadata).filter(|owner| owner.kind == "ReplicaSet");
+    owner.map(|owner| owner.name.clone()).unwrap_or_default()
+}
+
+fn application(metadata: &ObjectMeta) -> Option<Box<Application>> {
+    let first = |keys: &[&str]| {
+        let mut labels = keys.iter().filter_map(|key| label(metadata, key));
+        labels.find(|label| !label.is_empty()).unwrap_or_default().to_owned()
+    };
+    let said = Application {
+        app: first(&["app"]),
+        version: first(&["version"]),
+        service: first(&CANONICAL_NAME),
+        revision: first(&CANONICAL_REVISION),
+    };
+    (said != Application::default()).then(|| Box::new(said))
 }
 
 /// In the order of the semantic conventions ("How service.name should be calculated").
@@ -94,6 +127,28 @@ mod tests {
         assert_eq!(shown(&owned("ReplicaSet", "web-6d4cf56db6", json!({}))), "ReplicaSet/web-6d4cf56db6");
         assert_eq!(shown(&owned("StatefulSet", "db", json!({}))), "StatefulSet/db");
         assert_eq!(shown(&of(json!({"name": "bare"}))), "-");
+    }
+
+    #[test]
+    fn a_replica_set_is_told_whoever_made_it() {
+        let hash = json!({"pod-template-hash": "6d4cf56db6"});
+        assert_eq!(owned("ReplicaSet", "web-api-6d4cf56db6", hash).replica_set, "web-api-6d4cf56db6");
+        assert_eq!(owned("StatefulSet", "db", json!({})).replica_set, "");
+    }
+
+    #[test]
+    fn an_application_is_what_istio_takes_a_pod_for() {
+        let named = |labels| {
+            let Application { app, version, service, revision } =
+                *of(json!({"name": "p", "labels": labels})).application.unwrap_or_default();
+            [app, version, service, revision].join("|")
+        };
+        assert_eq!(named(json!({"app": "web", "version": "v1"})), "web|v1|web|v1");
+        let labels =
+            json!({"app": "web", "app.kubernetes.io/name": "shop", "app.kubernetes.io/version": "2.1"});
+        assert_eq!(named(labels), "web||shop|2.1");
+        assert_eq!(named(json!({"app": "web", "service.istio.io/canonical-name": "x"})), "web||x|");
+        assert_eq!(named(json!({})), "|||");
     }
 
     #[test]

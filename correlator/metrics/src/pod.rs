@@ -2,12 +2,14 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use weft_core::{AttributedExchange, Ktime};
+use weft_core::{AttributedExchange, Identity, Ktime};
 
 use crate::{
     family::Family,
     guard::Guard,
+    istio,
     labels::{Labels, OTHER, Status, Wanted},
+    profile::Profiles,
     series::Series,
     sizes::Bodies,
 };
@@ -17,6 +19,10 @@ use crate::{
 pub(crate) struct Pod {
     /// `namespace/name`; nothing where nobody named it.
     pub(crate) name: Option<Arc<str>>,
+    /// Who it is, where a profile says so and the cluster has told.
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// Where Istio's names are asked for.
+    pub(crate) istio: Option<Box<istio::PodSeries>>,
     families: [FamilySeries; Family::ALL.len()],
 }
 
@@ -30,6 +36,17 @@ pub(crate) struct FamilySeries {
     services: Guard<Arc<str>>,
     servers: Guard<Arc<str>>,
     statuses: Guard<Status>,
+}
+
+/// On what terms an exchange is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Values of each label.
+    pub(crate) limit: usize,
+    /// There may be one series more.
+    pub(crate) room: bool,
+    /// Bodies are counted by series, too.
+    pub(crate) bodies: bool,
 }
 
 /// What became of an exchange.
@@ -50,41 +67,51 @@ impl Pod {
         &mut self.families[family as usize]
     }
 
+    /// Takes over what an exchange says of who it is.
+    pub(crate) fn identify(&mut self, attributed: &AttributedExchange, profiles: Profiles) {
+        if self.name.as_deref() != attributed.pod.as_deref() {
+            self.name.clone_from(&attributed.pod);
+        }
+        if profiles.identify()
+            && let Some(identity) = &attributed.identity
+            && self.identity.as_ref().is_none_or(|known| !Arc::ptr_eq(known, identity))
+        {
+            self.identity = Some(Arc::clone(identity));
+        }
+    }
+
     /// How many series it has.
     pub(crate) fn len(&self) -> usize {
-        self.families.iter().map(|family| family.series.len()).sum()
+        let istio = self.istio.as_ref().map_or(0, |istio| istio.len());
+        istio + self.families.iter().map(|family| family.series.len()).sum::<usize>()
     }
 
     /// Forgets series that were last counted before `since`; says how many.
     pub(crate) fn expire(&mut self, since: Ktime) -> usize {
-        self.families.iter_mut().map(|family| family.expire(since)).sum()
+        let istio = self.istio.as_mut().map_or(0, |istio| istio.expire(since));
+        istio + self.families.iter_mut().map(|family| family.expire(since)).sum::<usize>()
     }
 }
 
 impl FamilySeries {
-    /// Counts an exchange of this duration (ns). `limit`: values of each label; `room`: there may be one series more.
+    /// Counts an exchange of this duration (ns).
     pub(crate) fn record(
         &mut self,
         (attributed, wanted): (&AttributedExchange, Wanted<'_>),
         (duration_ns, last): (u64, Ktime),
-        limit: usize,
-        room: bool,
+        Terms { limit, room, bodies }: Terms,
     ) -> Counted {
-        let exchange = &attributed.joined.exchange;
-        if self.bodies.request.count == 0 {
-            self.bodies.since_ns = last.0.saturating_add_signed(attributed.clock_offset);
-        }
-        self.bodies.request.record(exchange.request.body_bytes);
-        self.bodies.response.record(exchange.response.map_or(0, |response| response.body_bytes));
+        let time_ns = last.0.saturating_add_signed(attributed.clock_offset);
+        self.bodies.record(&attributed.joined.exchange, time_ns);
         if let Some(series) = self.series.get_mut(&wanted) {
-            series.record(attributed, duration_ns, last);
+            series.record(attributed, (duration_ns, last), bodies);
             return Counted::default();
         }
         let (labels, cut) = self.admit(wanted, limit);
         let fits = room || self.series.contains_key(&labels);
         let labels = if fits { labels } else { Wanted::other().to_labels() };
         let before = self.series.len();
-        self.series.entry(labels).or_default().record(attributed, duration_ns, last);
+        self.series.entry(labels).or_default().record(attributed, (duration_ns, last), bodies);
         Counted { new: self.series.len() > before, overflow: cut || !fits }
     }
 

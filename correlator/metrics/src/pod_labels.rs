@@ -18,6 +18,12 @@ impl PodLabels {
         Self { namespace: namespace.to_owned(), name, netns }
     }
 
+    /// The same of what is `namespace/name`, where anybody named it.
+    pub(crate) fn of(pod: Option<&str>, netns: u64) -> Self {
+        let (namespace, name) = pod.and_then(|pod| pod.split_once('/')).unwrap_or_default();
+        Self::new(namespace, name, netns)
+    }
+
     /// Under the conventions' names.
     pub fn labels(&self) -> [Label<'_>; 2] {
         [("k8s.namespace.name", &self.namespace), ("k8s.pod.name", &self.name)]

@@ -8,12 +8,14 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use weft_core::{AttributedExchange, Ktime};
+use weft_core::{AttributedExchange, Identity, Ktime, MessageSpan};
 
 use crate::{
     family::Family,
+    istio,
     labels::{Labels, Wanted},
-    pod::{Counted, FamilySeries, Pod},
+    pod::{Counted, FamilySeries, Pod, Terms},
+    profile::Profiles,
     series::Series,
     sizes::Bodies,
 };
@@ -30,11 +32,19 @@ pub struct Settings {
     pub pods: usize,
     /// A series that counted nothing for so long is forgotten, in ns.
     pub idle: u64,
+    /// Under whose names it is counted.
+    pub profiles: Profiles,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { label_cardinality_limit: 100, series_limit: 200_000, pods: 4096, idle: 300_000_000_000 }
+        Self {
+            label_cardinality_limit: 100,
+            series_limit: 200_000,
+            pods: 4096,
+            idle: 300_000_000_000,
+            profiles: Profiles::default(),
+        }
     }
 }
 
@@ -47,6 +57,8 @@ pub struct RegistryCounts {
     pub expired: u64,
     /// Exchanges that were counted under `other`, by [`Family`].
     pub overflow: [u64; Family::ALL.len()],
+    /// The same of Istio's metrics.
+    pub istio_overflow: u64,
 }
 
 /// What a pod has of one family.
@@ -68,10 +80,39 @@ pub struct PodSeries {
 impl PodSeries {
     /// Shows what there is of a family: the netns cookie and `namespace/name`, and the series, if there are any.
     pub fn show(&self, family: Family, show: impl FnOnce(u64, Option<&str>, PodFamily<'_>)) {
+        self.show_owned(family, |netns, pod, _, of_family| show(netns, pod, of_family));
+    }
+
+    /// The same with who the pod is, where a profile says so and the cluster has told.
+    pub(crate) fn show_owned(
+        &self,
+        family: Family,
+        show: impl FnOnce(u64, Option<&str>, Option<&Identity>, PodFamily<'_>),
+    ) {
         let pod = lock(&self.pod);
         let FamilySeries { series, bodies, .. } = pod.family(family);
         if !series.is_empty() {
-            show(self.netns, pod.name.as_deref(), PodFamily { series, bodies });
+            let of_family = PodFamily { series, bodies };
+            show(self.netns, pod.name.as_deref(), pod.identity.as_deref(), of_family);
+        }
+    }
+
+    /// Shows who the pod is, where anything is counted of its requests.
+    pub(crate) fn show_pod(&self, show: impl FnOnce(u64, Option<&str>, Option<&Identity>)) {
+        let pod = lock(&self.pod);
+        if Family::ALL.iter().any(|family| !pod.family(*family).series.is_empty()) {
+            show(self.netns, pod.name.as_deref(), pod.identity.as_deref());
+        }
+    }
+
+    /// Shows what there is under Istio's names.
+    pub(crate) fn show_istio(
+        &self,
+        show: impl FnOnce(u64, Option<&str>, Option<&Identity>, &istio::PodSeries),
+    ) {
+        let pod = lock(&self.pod);
+        if let Some(istio) = &pod.istio {
+            show(self.netns, pod.name.as_deref(), pod.identity.as_deref(), istio);
         }
     }
 }
@@ -83,6 +124,7 @@ pub struct Registry {
     series: AtomicUsize,
     expired: AtomicU64,
     overflow: [AtomicU64; Family::ALL.len()],
+    istio_overflow: AtomicU64,
 }
 
 /// The pods, and the bounds in force: whoever counts asks for both.
@@ -104,6 +146,7 @@ impl Registry {
             series: AtomicUsize::new(0),
             expired: AtomicU64::new(0),
             overflow: Default::default(),
+            istio_overflow: AtomicU64::new(0),
         }
     }
 
@@ -142,29 +185,61 @@ impl Registry {
         self.expired.fetch_add(series as u64, Ordering::Relaxed);
     }
 
-    /// Counts an exchange, if it is a complete one.
+    /// Counts an exchange, if it is a complete one; of connections only what a profile wants.
     pub fn record(&self, attributed: &AttributedExchange) {
         let exchange = &attributed.joined.exchange;
-        let family = Family::of(exchange.protocol, exchange.side);
-        let (Some(family), true, Some(response)) = (family, exchange.complete, &exchange.response) else {
-            return;
-        };
+        match (Family::of(exchange.protocol, exchange.side), exchange.complete, &exchange.response) {
+            (Some(family), true, Some(response)) => self.request(attributed, family, response),
+            (None, _, _) if lock(&self.pods).settings.profiles.istio => self.connection(attributed),
+            _ => {}
+        }
+    }
+
+    fn request(&self, attributed: &AttributedExchange, family: Family, response: &MessageSpan) {
+        let exchange = &attributed.joined.exchange;
         let last = response.last_byte;
         let duration = last.since(exchange.request.first_byte);
         let (pod, shared, settings) = self.pod(exchange.flow.netns);
-        let room = self.series.load(Ordering::Relaxed) < settings.series_limit;
+        let Settings { label_cardinality_limit: limit, series_limit, profiles, .. } = settings;
+        let room = self.series.load(Ordering::Relaxed) < series_limit;
         let mut pod = lock(&pod);
-        if !shared && pod.name.as_deref() != attributed.pod.as_deref() {
-            pod.name.clone_from(&attributed.pod);
+        if !shared {
+            pod.identify(attributed, profiles);
         }
-        let Counted { new, overflow } = pod.family_mut(family).record(
-            (attributed, Wanted::of(attributed, family)),
-            (duration, last),
-            settings.label_cardinality_limit,
-            room,
-        );
+        if profiles.by_request() {
+            let bodies = profiles.beyla && family.bodies().is_some();
+            let Counted { new, overflow } = pod.family_mut(family).record(
+                (attributed, Wanted::of(attributed, family)),
+                (duration, last),
+                Terms { limit, room, bodies },
+            );
+            self.note(new, overflow || shared, &self.overflow[family as usize]);
+        }
+        if profiles.istio {
+            let istio = pod.istio.get_or_insert_default();
+            let room = self.series.load(Ordering::Relaxed) < series_limit;
+            let Counted { new, overflow } = istio.request(attributed, (duration, last), (limit, room));
+            self.note(new, overflow || shared, &self.istio_overflow);
+        }
+    }
+
+    /// A row that is a connection, which is over then.
+    fn connection(&self, attributed: &AttributedExchange) {
+        let (pod, shared, settings) = self.pod(attributed.joined.exchange.flow.netns);
+        let Settings { label_cardinality_limit: limit, series_limit, profiles, .. } = settings;
+        let room = self.series.load(Ordering::Relaxed) < series_limit;
+        let mut pod = lock(&pod);
+        if !shared {
+            pod.identify(attributed, profiles);
+        }
+        let Counted { new, overflow } =
+            pod.istio.get_or_insert_default().connection(attributed, (limit, room));
+        self.note(new, overflow || shared, &self.istio_overflow);
+    }
+
+    fn note(&self, new: bool, overflow: bool, overflown: &AtomicU64) {
         self.series.fetch_add(usize::from(new), Ordering::Relaxed);
-        self.overflow[family as usize].fetch_add(u64::from(overflow || shared), Ordering::Relaxed);
+        overflown.fetch_add(u64::from(overflow), Ordering::Relaxed);
     }
 
     /// Forgets series that counted nothing for too long, and pods without any.
@@ -193,6 +268,7 @@ impl Registry {
             series: self.series.load(Ordering::Relaxed) as u64,
             expired: self.expired.load(Ordering::Relaxed),
             overflow: self.overflow.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            istio_overflow: self.istio_overflow.load(Ordering::Relaxed),
         }
     }
 

@@ -1,9 +1,13 @@
 //! The families of a registry: requests and calls, by pod and by what was asked for.
+use std::borrow::Cow;
+
 use weft_core::{CLASSIC_BOUNDS_NS, Histogram, Side, semconv};
 
 use crate::{
-    Bodies, Family, Labels, OTHER, PodFamily, PodLabels, PodSeries, Registry, Series, Sizes, Status,
-    exposition::{Distribution, Exponential, Kind, Label, Metric, Page, Point, Unit},
+    Bodies, Family, Labels, OTHER, PodFamily, PodLabels, PodSeries, Profiles, Registry, Series, Sizes,
+    Status,
+    beyla::Service,
+    exposition::{self, Distribution, Exponential, Kind, Label, Metric, Page, Point, Unit},
     seconds,
 };
 
@@ -11,32 +15,70 @@ const DURATION: &str = "First byte of the request to last byte of the response, 
 const REQUEST_BODY: &str = "Bytes of the requests' bodies";
 const RESPONSE_BODY: &str = "Bytes of the responses' bodies";
 
-/// Writes all of them.
-pub fn write(page: &mut Page<'_>, registry: &Registry) {
+/// What dialect of a family's labels is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// The conventions'.
+    Otel,
+    /// The same, and what Beyla says of the pod. Of calls Beyla's names, which are those of older conventions.
+    Beyla,
+}
+
+/// Writes all of them, under the names that are asked for. Where OpenTelemetry and Beyla have the same, it is there once.
+pub fn write(page: &mut Page<'_>, registry: &Registry, profiles: Profiles) {
     for family in Family::ALL {
-        durations(page, registry, family);
+        for (name, dialect) in names(family, profiles) {
+            durations(page, registry, (family, name), dialect);
+        }
     }
-    for family in Family::ALL {
+    for family in Family::ALL.into_iter().filter(|_| profiles.by_request()) {
         let Some([request, response]) = family.bodies() else { continue };
-        sizes(page, registry, (family, request, REQUEST_BODY), |bodies| &bodies.request);
-        sizes(page, registry, (family, response, RESPONSE_BODY), |bodies| &bodies.response);
+        let by_series = profiles.beyla;
+        bodies(page, registry, (family, request, REQUEST_BODY), by_series, |bodies| &bodies.request);
+        bodies(page, registry, (family, response, RESPONSE_BODY), by_series, |bodies| &bodies.response);
     }
 }
 
-fn durations(page: &mut Page<'_>, registry: &Registry, family: Family) {
-    let (name, unit, kind) = (family.duration(), Unit::Seconds, Kind::Histogram);
+/// What a family's durations are called, and in whose words they are told.
+fn names(family: Family, profiles: Profiles) -> impl Iterator<Item = (&'static str, Dialect)> {
+    let Profiles { otel, beyla, istio: _ } = profiles;
+    let older = match family {
+        Family::RpcServer => Some("rpc.server.duration"),
+        Family::RpcClient => Some("rpc.client.duration"),
+        Family::HttpServer | Family::HttpClient => None,
+    };
+    let shared = beyla && older.is_none();
+    let conventional =
+        (otel || shared).then(|| (family.duration(), if shared { Dialect::Beyla } else { Dialect::Otel }));
+    conventional.into_iter().chain(older.filter(|_| beyla).map(|name| (name, Dialect::Beyla)))
+}
+
+fn bodies(
+    page: &mut Page<'_>,
+    registry: &Registry,
+    metric: (Family, &str, &str),
+    by_series: bool,
+    of: impl Fn(&Bodies) -> &Sizes,
+) {
+    if by_series { sizes_by_series(page, registry, metric, of) } else { sizes(page, registry, metric, of) }
+}
+
+fn durations(page: &mut Page<'_>, registry: &Registry, (family, name): (Family, &str), dialect: Dialect) {
+    let (unit, kind) = (Unit::Seconds, Kind::Histogram);
     let mut out = page.family(&Metric { name, unit, help: DURATION, kind });
     for pod in registry.pods() {
-        each(&pod, family, |point, series| {
-            let duration = &series.duration;
-            let mut buckets = CLASSIC_BOUNDS_NS.map(|bound| (seconds(bound), 0));
-            buckets.iter_mut().zip(duration.classic()).for_each(|((_, up_to), count)| *up_to = count);
-            let classic = Distribution::of(duration.count(), seconds(duration.sum()), &buckets);
-            let (exponential, exemplar) = (Some(exponential(duration)), series.exemplar.as_ref());
-            out.distribution(point, &Distribution { exponential, exemplar, ..classic });
-        });
+        each(&pod, family, dialect, |point, series| duration(&mut out, point, series));
         out.rest();
     }
+}
+
+fn duration(out: &mut exposition::Family<'_>, point: &Point<'_>, series: &Series) {
+    let duration = &series.duration;
+    let mut buckets = CLASSIC_BOUNDS_NS.map(|bound| (seconds(bound), 0));
+    buckets.iter_mut().zip(duration.classic()).for_each(|((_, up_to), count)| *up_to = count);
+    let classic = Distribution::of(duration.count(), seconds(duration.sum()), &buckets);
+    let (exponential, exemplar) = (Some(exponential(duration)), series.exemplar.as_ref());
+    out.distribution(point, &Distribution { exponential, exemplar, ..classic });
 }
 
 fn exponential(histogram: &Histogram) -> Exponential<'_> {
@@ -55,7 +97,7 @@ fn sizes(
     for pod in registry.pods() {
         pod.show(family, |netns, pod, PodFamily { bodies, .. }| {
             let (count, sum, buckets) = of(bodies).cumulative();
-            let (pod, since) = (labels_of(pod, netns), Some(bodies.since_ns));
+            let (pod, since) = (PodLabels::of(pod, netns), Some(bodies.since_ns));
             let point = Point { since, ..Point::of(&pod, &[]) };
             out.distribution(&point, &Distribution::of(count, sum, &buckets));
         });
@@ -63,38 +105,89 @@ fn sizes(
     }
 }
 
-fn labels_of(pod: Option<&str>, netns: u64) -> PodLabels {
-    let (namespace, name) = pod.and_then(|pod| pod.split_once('/')).unwrap_or_default();
-    PodLabels::new(namespace, name, netns)
+/// By what was asked for, as Beyla counts them.
+fn sizes_by_series(
+    page: &mut Page<'_>,
+    registry: &Registry,
+    (family, name, help): (Family, &str, &str),
+    of: impl Fn(&Bodies) -> &Sizes,
+) {
+    let mut out = page.family(&Metric { name, unit: Unit::Bytes, help, kind: Kind::Histogram });
+    for pod in registry.pods() {
+        each(&pod, family, Dialect::Beyla, |point, series| {
+            let Some(bodies) = &series.bodies else { return };
+            let (count, sum, buckets) = of(bodies).cumulative();
+            out.distribution(point, &Distribution::of(count, sum, &buckets));
+        });
+        out.rest();
+    }
 }
 
 /// Shows a pod's series of a family, each with all its labels.
-fn each(pod: &PodSeries, family: Family, mut show: impl FnMut(&Point<'_>, &Series)) {
-    pod.show(family, |netns, pod, PodFamily { series: all, .. }| {
-        let own = labels_of(pod, netns);
+fn each(pod: &PodSeries, family: Family, dialect: Dialect, mut show: impl FnMut(&Point<'_>, &Series)) {
+    pod.show_owned(family, |netns, pod, identity, PodFamily { series: all, .. }| {
+        let own = PodLabels::of(pod, netns);
+        let service = match dialect {
+            Dialect::Otel => Service::default(),
+            Dialect::Beyla => Service::of(&own, identity),
+        };
         for (labels, series) in all {
-            let status = status(labels.status, family);
-            let mut known = Vec::with_capacity(8);
-            known.extend(what(labels, &status, family).into_iter().filter(|(_, value)| !value.is_empty()));
+            let words = Words::of(labels, family, dialect);
+            let mut known = Vec::with_capacity(if dialect == Dialect::Beyla { 24 } else { 8 });
+            known.extend(service.labels());
+            known.extend(what(labels, &words, family).into_iter().filter(|(_, value)| !value.is_empty()));
+            if dialect == Dialect::Beyla {
+                known.extend(of_beyla(labels, family, &service));
+            }
             let point = Point { since: Some(series.since_ns), ..Point::of(&own, &known) };
             show(&point, series);
         }
     });
 }
 
+/// What Beyla says of the request beside what the conventions do.
+fn of_beyla<'a>(labels: &Labels, family: Family, service: &'a Service) -> impl Iterator<Item = Label<'a>> {
+    let system = family.is_rpc().then_some(("rpc.system", "grpc"));
+    let own = family.side() == Side::Server && labels.server.is_empty();
+    system.into_iter().chain(own.then(|| ("server.address", service.name())))
+}
+
+/// What of a series' labels differs by dialect.
+struct Words<'a> {
+    route: (&'static str, Cow<'a, str>),
+    code: (&'static str, String),
+    error: String,
+}
+
+impl<'a> Words<'a> {
+    fn of(labels: &'a Labels, family: Family, dialect: Dialect) -> Self {
+        let route = Cow::Borrowed(&*labels.route);
+        let said = status(labels.status, family);
+        let error = if is_error(labels.status, family) { said.clone() } else { String::new() };
+        let (route, code) = match (family.is_rpc(), dialect) {
+            (false, _) => (("http.route", route), ("http.response.status_code", said)),
+            (true, Dialect::Otel) => (("rpc.method", route), ("rpc.response.status_code", said)),
+            (true, Dialect::Beyla) => {
+                (("rpc.method", path(route)), ("rpc.grpc.status_code", number(labels.status)))
+            }
+        };
+        Self { route, code, error }
+    }
+}
+
+/// A method of gRPC as it is on the wire: with the slash that the conventions leave out.
+fn path(method: Cow<'_, str>) -> Cow<'_, str> {
+    if method.contains('/') { Cow::Owned(format!("/{method}")) } else { method }
+}
+
 /// What was asked for, of whom, and what came of it.
-fn what<'a>(labels: &'a Labels, status: &'a str, family: Family) -> [Label<'a>; 8] {
+fn what<'a>(labels: &'a Labels, words: &'a Words<'_>, family: Family) -> [Label<'a>; 8] {
     let is_server = family.side() == Side::Server;
-    let error = if is_error(labels.status, family) { status } else { "" };
-    let (route, code) = if family.is_rpc() {
-        ("rpc.method", "rpc.response.status_code")
-    } else {
-        ("http.route", "http.response.status_code")
-    };
+    let Words { route, code, error } = words;
     [
         ("http.request.method", labels.method),
-        (route, &labels.route),
-        (code, status),
+        (route.0, &route.1),
+        (code.0, &code.1),
         ("error.type", error),
         ("network.protocol.version", labels.version),
         ("server.address", &labels.server),
@@ -110,6 +203,15 @@ fn status(status: Status, family: Family) -> String {
         Status::Code(code) if family.is_rpc() => {
             semconv::grpc_code(code).map_or_else(|| code.to_string(), str::to_owned)
         }
+        Status::Code(_) => number(status),
+    }
+}
+
+/// As it is on the wire.
+fn number(status: Status) -> String {
+    match status {
+        Status::Unknown => String::new(),
+        Status::Other => OTHER.to_owned(),
         Status::Code(code) => code.to_string(),
     }
 }

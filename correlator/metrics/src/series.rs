@@ -1,6 +1,6 @@
 use weft_core::{AttributedExchange, Histogram, Ktime, Side, SpanId, TraceId};
 
-use crate::seconds;
+use crate::{Bodies, seconds};
 
 /// What is counted under one set of labels.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,8 @@ pub struct Series {
     pub duration: Histogram,
     /// When the first one that it counted ended, in ns since the epoch.
     pub since_ns: u64,
+    /// How large the bodies were, where somebody asks for that by series.
+    pub bodies: Option<Box<Bodies>>,
     /// The exchange that was counted last.
     pub exemplar: Option<Exemplar>,
     /// When that was.
@@ -42,8 +44,13 @@ impl Exemplar {
 }
 
 impl Series {
-    /// Counts a complete exchange; `last` is when it ended.
-    pub(crate) fn record(&mut self, attributed: &AttributedExchange, duration_ns: u64, last: Ktime) {
+    /// Counts a complete exchange, with its `bodies` or without; `last` is when it ended.
+    pub(crate) fn record(
+        &mut self,
+        attributed: &AttributedExchange,
+        (duration_ns, last): (u64, Ktime),
+        bodies: bool,
+    ) {
         let exchange = &attributed.joined.exchange;
         let time_ns = last.0.saturating_add_signed(attributed.clock_offset);
         if self.duration.count() == 0 {
@@ -51,6 +58,9 @@ impl Series {
         }
         self.duration.record(duration_ns);
         self.last = self.last.max(last);
+        if bodies {
+            self.bodies.get_or_insert_default().record(exchange, time_ns);
+        }
         let id = exchange.id();
         let span_id = match exchange.side {
             Side::Server => id.server_span_id(),

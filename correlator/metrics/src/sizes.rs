@@ -1,3 +1,5 @@
+use weft_core::Exchange;
+
 /// Upper bounds in bytes: powers of four from 64 B to 64 MiB.
 pub const SIZE_BOUNDS: [u64; 11] =
     [1 << 6, 1 << 8, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26];
@@ -13,7 +15,7 @@ pub struct Sizes {
     pub buckets: [u64; SIZE_BOUNDS.len() + 1],
 }
 
-/// The bodies of a pod's exchanges of one family.
+/// The bodies of exchanges: of a pod's of one family, or of a series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bodies {
     /// The requests'.
@@ -22,6 +24,17 @@ pub struct Bodies {
     pub response: Sizes,
     /// When the first exchange ended, in ns since the epoch.
     pub since_ns: u64,
+}
+
+impl Bodies {
+    /// Counts both bodies of an exchange that ended at `time_ns`, in ns since the epoch.
+    pub(crate) fn record(&mut self, exchange: &Exchange, time_ns: u64) {
+        if self.request.count == 0 {
+            self.since_ns = time_ns;
+        }
+        self.request.record(exchange.request.body_bytes);
+        self.response.record(exchange.response.map_or(0, |response| response.body_bytes));
+    }
 }
 
 impl Sizes {

@@ -1,10 +1,17 @@
 //! What becomes of exchanges, and of labels that somebody chose.
+use std::sync::Arc;
+
 use weft_core::{
-    AttributedExchange, Grpc, Ktime, MessageSpan, Protocol, Side,
+    AttributedExchange, Grpc, Identity, Ktime, MessageSpan, Protocol, Side, Workload,
     testing::{attributed, joined},
 };
 
-use crate::{Family, OTHER, PodFamily, Registry, Settings, labels::Status};
+use crate::{
+    Family, OTHER, PodFamily, Profiles, Registry, Settings, beyla,
+    exposition::{Format, Kind, Metric, Page, Scrape, Unit},
+    labels::Status,
+    requests,
+};
 
 /// A complete `GET` of the pod in `netns`, as its server, that took 2 ms and ended at `end` (ns).
 fn exchange(netns: u64, route: &str, end: u64) -> AttributedExchange {
@@ -193,4 +200,133 @@ fn other_bounds_concern_what_is_new() {
         expected.map(|(route, count)| (route.to_owned(), count)),
         "what is there goes on, and nothing is dropped"
     );
+}
+
+/// The page of what was counted, under these names.
+fn page(registry: &Registry, profiles: Profiles) -> String {
+    let mut text = Vec::new();
+    let mut out = |piece: &[u8]| text.extend_from_slice(piece);
+    let mut scrape = Scrape::new(Format::Text, &mut out);
+    let mut page = Page::new(&mut scrape);
+    requests::write(&mut page, registry, profiles);
+    let metric = Metric { name: "target", unit: Unit::Count, help: "Who", kind: Kind::Info };
+    beyla::write_targets(&mut page.family(&metric), registry);
+    scrape.finish();
+    String::from_utf8(text).unwrap()
+}
+
+fn line<'a>(page: &'a str, beginning: &str) -> &'a str {
+    let mut found = page.lines().filter(|line| line.starts_with(beginning));
+    let first = found.next().unwrap_or_else(|| panic!("no {beginning} in {page}"));
+    assert_eq!(found.next(), None, "{beginning} is there once");
+    first
+}
+
+fn orders() -> Option<Arc<Identity>> {
+    Some(Arc::new(Identity {
+        uid: "u-1".into(),
+        node: "n-1".into(),
+        workload: Some(Workload { kind: "Deployment".into(), name: "orders".into() }),
+        replica_set: "orders-6d4c".into(),
+        service_name: "orders-api".into(),
+        ..Identity::default()
+    }))
+}
+
+#[test]
+fn beyla_says_more_of_a_pod_under_the_same_names() {
+    let profiles = Profiles { beyla: true, ..Profiles::OTEL };
+    let registry = Registry::new(Settings { profiles, ..Settings::default() });
+    let told = AttributedExchange { identity: orders(), ..exchange(7, "/a", 5_000_000) };
+    registry.record(&told);
+    registry.record(&told);
+    let page = page(&registry, profiles);
+    let labels = [
+        "service_name=\"orders-api\"",
+        "service_namespace=\"shop\"",
+        "instance=\"shop.orders\"",
+        "job=\"shop/orders-api\"",
+        "k8s_namespace_name=\"shop\"",
+        "k8s_pod_name=\"orders\"",
+        "k8s_pod_uid=\"u-1\"",
+        "k8s_node_name=\"n-1\"",
+        "k8s_deployment_name=\"orders\"",
+        "k8s_replicaset_name=\"orders-6d4c\"",
+        "k8s_kind=\"Deployment\"",
+        "k8s_owner_name=\"orders\"",
+    ];
+    let request = ["http_route=\"/a\"", "server_address=\"orders-api\"", "http_response_status_code=\"200\""];
+    for (name, value) in [
+        ("http_server_request_duration_seconds_count", "2"),
+        ("http_server_request_body_size_bytes_sum", "20.0"),
+        ("http_server_response_body_size_bytes_count", "2"),
+    ] {
+        let found = line(&page, name);
+        for part in labels.iter().chain(&request) {
+            assert!(found.contains(part), "{part} is not in {found}");
+        }
+        assert!(found.ends_with(&format!("}} {value}")), "{found}");
+    }
+    let target = line(&page, "target_info");
+    assert!(labels.iter().all(|part| target.contains(part)), "{target}");
+    assert_eq!(page.matches("# TYPE http_server_request_duration_seconds ").count(), 1);
+}
+
+#[test]
+fn calls_have_the_names_of_those_who_are_asked_for() {
+    let all = Profiles { beyla: true, ..Profiles::OTEL };
+    let registry = Registry::new(Settings { profiles: all, ..Settings::default() });
+    let mut call = exchange(7, "/", 5_000_000);
+    let wire = &mut call.joined.exchange;
+    (wire.protocol, wire.path) = (Protocol::Grpc, "/shop.Orders/Get".into());
+    wire.grpc = Some(Box::new(Grpc { status: Some(14), ..Grpc::default() }));
+    registry.record(&call);
+    let both = page(&registry, all);
+    let found = line(&both, "rpc_server_duration_seconds_count");
+    for part in ["rpc_method=\"/shop.Orders/Get\"", "rpc_grpc_status_code=\"14\"", "rpc_system=\"grpc\""] {
+        assert!(found.contains(part), "{part} is not in {found}");
+    }
+    let found = line(&both, "rpc_server_call_duration_seconds_count");
+    assert!(
+        found.contains("rpc_method=\"shop.Orders/Get\",rpc_response_status_code=\"UNAVAILABLE\""),
+        "{found}"
+    );
+    let beyla = page(&registry, Profiles { otel: false, ..all });
+    assert!(
+        !beyla.contains("rpc_server_call_duration") && beyla.contains("rpc_server_duration_seconds_count")
+    );
+    let otel = page(&registry, Profiles::OTEL);
+    assert!(otel.contains("rpc_server_call_duration") && !otel.contains("rpc_server_duration"));
+    assert!(!page(&registry, Profiles::NONE).contains("# TYPE rpc"));
+}
+
+/// A label that is there twice makes a page that nobody reads.
+#[test]
+fn what_overflows_has_each_label_once() {
+    let profiles = Profiles { beyla: true, ..Profiles::NONE };
+    let registry = Registry::new(Settings { profiles, series_limit: 1, ..Settings::default() });
+    for route in ["/a", "/b"] {
+        registry.record(&exchange(7, route, 5_000_000));
+    }
+    let page = page(&registry, profiles);
+    let found = page.lines().filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
+    let found: Vec<_> = found.collect();
+    assert_eq!(found.len(), 2);
+    for line in found {
+        assert_eq!(line.matches("server_address=").count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn what_nobody_asks_for_is_not_counted() {
+    let profiles = Profiles { istio: true, ..Profiles::NONE };
+    let registry = Registry::new(Settings { profiles, ..Settings::default() });
+    registry.record(&exchange(7, "/a", 5_000_000));
+    assert_eq!((registry.counts().series, routes(&registry, Family::HttpServer)), (1, Vec::new()));
+    let otel = Registry::new(Settings::default());
+    otel.record(&exchange(7, "/a", 5_000_000));
+    assert_eq!(otel.counts().series, 1);
+    visit(&otel, Family::HttpServer, |_, _, pod| {
+        assert!(pod.series.values().all(|series| series.bodies.is_none()));
+    });
 }

@@ -10,7 +10,7 @@ use weft_core::{
     AttributedExchange, Grpc, Protocol, Side,
     testing::{attributed, joined},
 };
-use weft_metrics::{Registry, Settings, exposition::Page, requests};
+use weft_metrics::{Profiles, Registry, Settings, exposition::Page, requests};
 use weft_otlp::{Collection, Histograms, Resources, Streams, Temporality, Times};
 
 const METRICS: [&str; 8] = [
@@ -50,7 +50,7 @@ fn requests_and_calls_have_the_conventions_names() {
     let times = Times { began: 1, previous: 1, now: 2 };
     let how = (Temporality::default(), Histograms::default());
     let mut collection = Collection::new(how, times, &resources, &mut streams);
-    requests::write(&mut Page::new(&mut collection), &registry);
+    requests::write(&mut Page::new(&mut collection), &registry, Profiles::OTEL);
     let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for batch in collection.finish() {
         let message = ExportMetricsServiceRequest::decode(batch.request.bytes).unwrap();

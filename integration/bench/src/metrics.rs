@@ -7,7 +7,7 @@ use weft_core::{
     testing::{attributed, joined},
 };
 use weft_metrics::{
-    Registry, Settings,
+    Profiles, Registry, Settings,
     exposition::{Format, Page, Scrape},
     requests,
 };
@@ -23,12 +23,36 @@ const PAGES: u32 = 5;
 
 pub fn measure(pods: u32) -> Value {
     let exchanges: Vec<AttributedExchange> = series(pods).collect();
-    let registry = Registry::new(Settings::default());
     let before = heap::live();
+    let registry = filled(&exchanges, Profiles::OTEL);
+    let record_ns = record_ns(&registry, &exchanges);
+    let bytes = heap::live() - before;
+    let scrape_ms = json!({ "text": page(&registry, Format::Text), "openmetrics": page(&registry, Format::OpenMetrics),
+        "protobuf": page(&registry, Format::Protobuf) });
+    let series = registry.counts().series;
+    drop(registry);
+    let all = Profiles { istio: true, beyla: true, ..Profiles::OTEL };
+    json!({
+        "series": series,
+        "record_ns": record_ns,
+        "record_all_profiles_ns": self::record_ns(&filled(&exchanges, all), &exchanges),
+        "registry_mib": bytes >> 20,
+        "scrape_ms": scrape_ms,
+    })
+}
+
+/// With each of them once.
+fn filled(exchanges: &[AttributedExchange], profiles: Profiles) -> Registry {
+    let registry = Registry::new(Settings { profiles, ..Settings::default() });
     exchanges.iter().for_each(|exchange| registry.record(exchange));
+    registry
+}
+
+/// Of one more of each of them, on average.
+fn record_ns(registry: &Registry, exchanges: &[AttributedExchange]) -> u128 {
     let began = cpu_time();
     for round in 1..EACH {
-        for exchange in &exchanges {
+        for exchange in exchanges {
             registry.record(black_box(&later(exchange, round)));
         }
     }
@@ -36,18 +60,12 @@ pub fn measure(pods: u32) -> Value {
     let recorded = cpu_time() - began;
     let began = cpu_time();
     for round in 1..EACH {
-        for exchange in &exchanges {
+        for exchange in exchanges {
             black_box(later(exchange, round));
         }
     }
     let each = recorded.saturating_sub(cpu_time() - began).as_nanos() / u128::from(EACH - 1);
-    json!({
-        "series": registry.counts().series,
-        "record_ns": each / exchanges.len().max(1) as u128,
-        "registry_mib": (heap::live() - before) >> 20,
-        "scrape_ms": { "text": page(&registry, Format::Text), "openmetrics": page(&registry, Format::OpenMetrics),
-            "protobuf": page(&registry, Format::Protobuf) },
-    })
+    each / exchanges.len().max(1) as u128
 }
 
 fn page(registry: &Registry, format: Format) -> Value {
@@ -56,7 +74,7 @@ fn page(registry: &Registry, format: Format) -> Value {
         let mut bytes = 0;
         let mut out = |piece: &[u8]| bytes += black_box(piece).len();
         let mut scrape = Scrape::new(format, &mut out);
-        requests::write(&mut Page::new(&mut scrape), registry);
+        requests::write(&mut Page::new(&mut scrape), registry, Profiles::OTEL);
         scrape.finish();
         ((cpu_time() - began).as_millis() as u64, bytes)
     };

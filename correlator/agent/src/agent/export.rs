@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::task::block_in_place;
-use weft_metrics::exposition::Page;
+use weft_metrics::{Profiles, exposition::Page};
 use weft_otlp::{Counts, Exporter, Handle, Identity, Resources, Source, Spans};
 
 use super::metrics::{self, Origin};
@@ -66,7 +66,7 @@ impl Source for Metrics {
     }
 
     fn write(&mut self, page: &mut Page<'_>) {
-        // It reads maps of other programs: the listener's answers go on meanwhile.
-        block_in_place(|| metrics::write(page, &self.0.now()));
+        // It reads maps of other programs: the listener's answers go on meanwhile. Others' names are for those who scrape.
+        block_in_place(|| metrics::write(page, &self.0.now(), Profiles::OTEL));
     }
 }

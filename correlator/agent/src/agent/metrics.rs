@@ -10,9 +10,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use weft_core::Snapshot;
 use weft_metrics::{
-    Registry,
+    Profiles, Registry, beyla,
     exposition::{Format, Kind, Metric, Page, Point, Scrape, Unit},
-    requests,
+    istio, requests,
 };
 use weft_otlp::Counts;
 
@@ -35,6 +35,8 @@ pub struct Origin {
     pub node: String,
     /// What became of what was exported, where anything is.
     pub export: Option<Arc<Counts>>,
+    /// Whose names requests and calls have on the page.
+    pub profiles: Profiles,
 }
 
 /// All of it, at one time.
@@ -57,12 +59,14 @@ pub struct Sources {
     pub node: String,
     /// What became of what was exported, where anything is.
     pub export: Option<Arc<Counts>>,
+    /// Whose names requests and calls have on the page.
+    pub profiles: Profiles,
 }
 
 impl Origin {
     /// What there is now.
     pub fn now(&self) -> Sources {
-        let Self { published, custom, go, configuration, cluster, node, export } = self;
+        let Self { published, custom, go, configuration, cluster, node, export, profiles } = self;
         Sources {
             registry: Arc::clone(&published.registry),
             custom: custom.clone(),
@@ -73,6 +77,7 @@ impl Origin {
             cluster: Arc::clone(cluster),
             node: node.clone(),
             export: export.clone(),
+            profiles: *profiles,
         }
     }
 }
@@ -81,19 +86,44 @@ impl Origin {
 pub fn render(sources: &Sources, format: Format, out: &mut dyn FnMut(&[u8])) {
     let mut scrape = Scrape::new(format, out);
     let mut page = Page::new(&mut scrape);
-    write(&mut page, sources);
-    // What scrapers join other metrics with: exactly one an instance.
-    let version = env!("CARGO_PKG_VERSION");
-    let labels =
-        [("service.name", "weft"), ("service.version", version), ("k8s.node.name", sources.node.as_str())];
-    page.family(&count("target", "What this instance is", Kind::Info)).value(&Point::own(&labels), 1);
+    write(&mut page, sources, sources.profiles);
+    targets(&mut page, sources);
     scrape.finish();
 }
 
-/// Everything. Reads maps of other programs, which takes its time.
-pub fn write(page: &mut Page<'_>, sources: &Sources) {
-    let Sources { registry, custom, snapshot, spans, go, configuration, cluster, node: _, export } = sources;
-    requests::write(page, registry);
+/// What scrapers join other metrics with: exactly one an instance. Where Beyla's are asked for, a pod is one by itself.
+fn targets(page: &mut Page<'_>, sources: &Sources) {
+    let Sources { registry, node, profiles: Profiles { beyla, otel: _, istio: _ }, .. } = sources;
+    let version = env!("CARGO_PKG_VERSION");
+    let labels = [("service.name", "weft"), ("service.version", version), ("k8s.node.name", node.as_str())];
+    let mut family = page.family(&count("target", "What this instance is", Kind::Info));
+    family.value(&Point::own(&labels), 1);
+    if *beyla {
+        beyla::write_targets(&mut family, registry);
+        drop(family);
+        let mut family = page.family(&count("traces_target", "What a pod's service is", Kind::Info));
+        beyla::write_targets(&mut family, registry);
+    }
+}
+
+/// Everything, with requests and calls under these names. Reads maps of other programs, which takes its time.
+pub fn write(page: &mut Page<'_>, sources: &Sources, profiles: Profiles) {
+    let Sources {
+        registry,
+        custom,
+        snapshot,
+        spans,
+        go,
+        configuration,
+        cluster,
+        node: _,
+        export,
+        profiles: _,
+    } = sources;
+    requests::write(page, registry, profiles);
+    if profiles.istio {
+        istio::write(page, registry);
+    }
     let custom = custom.read();
     custom::write(page, &custom);
     own::write(page, snapshot, (registry, &custom));

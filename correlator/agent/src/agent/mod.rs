@@ -107,6 +107,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
         cluster,
         node: config.identity.node(),
         export: export.as_ref().map(Export::counts),
+        profiles: config.metrics.profiles.shown(),
     };
     let exporting = export.map(|export| {
         let _entered = runtime.enter();

@@ -20,9 +20,16 @@ impl Config {
         waiting.keep("identity.kubernetes", kubernetes, &started.identity.kubernetes);
         waiting.keep("identity.node", node, &started.identity.node);
         waiting.keep("identity.labels", labels, &started.identity.labels);
-        let Metrics { listen, label_cardinality_limit: _, series_limit: _, idle_series: _, custom: _ } =
-            metrics;
+        let Metrics {
+            listen,
+            label_cardinality_limit: _,
+            series_limit: _,
+            idle_series: _,
+            custom: _,
+            profiles,
+        } = metrics;
         waiting.keep("metrics.listen", listen, &started.metrics.listen);
+        waiting.keep("metrics.profiles", profiles, &started.metrics.profiles);
         let Export { store: _, otlp } = export;
         waiting.keep("export.otlp", otlp, &started.export.otlp);
         (self, waiting.0)
@@ -55,6 +62,14 @@ mod tests {
         assert_eq!(adopted.capture.ring_bytes, 65536);
         assert_eq!(adopted.metrics.listen, started.metrics.listen);
         assert_eq!((adopted.capture.ports, adopted.metrics.series_limit), (vec![80], 7));
+    }
+
+    #[test]
+    fn who_counts_under_other_names_begins_anew() {
+        let started = Config::parse("metrics: { profiles: [otel] }").unwrap();
+        let (adopted, waiting) =
+            Config::parse("metrics: { profiles: [istio, otel] }").unwrap().adopt(&started);
+        assert_eq!((adopted, waiting), (started, vec!["metrics.profiles"]));
     }
 
     #[test]

@@ -22,9 +22,10 @@ const LONGEST_HELP: usize = 512;
 const LONGEST_TEXT: usize = 256;
 
 /// What weft's own families begin with, as Prometheus has them.
-const OWN: [&str; 6] = ["weft_", "go_", "http_server_", "http_client_", "rpc_server_", "rpc_client_"];
-/// The one that scrapers join others with (`target_info`).
-const TARGET: &str = "target";
+const OWN: [&str; 7] =
+    ["weft_", "go_", "http_server_", "http_client_", "rpc_server_", "rpc_client_", "istio_"];
+/// Those that scrapers join others with (`target_info`).
+const TARGETS: [&str; 2] = ["target", "traces_target"];
 /// What formats add to names: a name that ends so could be two things.
 const ADDED: [&str; 8] = ["_total", "_info", "_bucket", "_sum", "_count", "_created", "_gsum", "_gcount"];
 
@@ -214,7 +215,7 @@ fn is_free(family: &str) -> Result<()> {
     if let Some(own) = OWN.iter().find(|own| family.starts_with(**own)) {
         bail!("name is {family} to Prometheus: what begins with {own} is weft's own, any other is allowed");
     }
-    if family == TARGET {
+    if TARGETS.contains(&family) {
         bail!("name is {family} to Prometheus: that is weft's own, any other is allowed");
     }
     if let Some(added) = ADDED.iter().find(|added| family.ends_with(**added)) {

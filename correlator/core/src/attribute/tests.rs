@@ -44,7 +44,9 @@ fn shown(exchange: &AttributedExchange) -> String {
     let name = |name: &Option<Arc<str>>| name.clone().unwrap_or("-".into());
     let service = exchange.peer_service.as_ref().map(|service| format!("service {service}").into());
     let peer = exchange.peer_pod.clone().or(service).or(exchange.peer_network.clone());
-    format!("{} {} {}", exchange.joined.exchange.path, name(&exchange.pod), name(&peer))
+    let workload = exchange.peer_identity.as_deref().and_then(|identity| identity.workload.as_ref());
+    let workload = workload.map(|workload| format!(" of {}", workload.name)).unwrap_or_default();
+    format!("{} {} {}{workload}", exchange.joined.exchange.path, name(&exchange.pod), name(&peer))
 }
 
 fn waiting(bench: &Bench) -> (u64, u64) {
@@ -209,7 +211,7 @@ fn what_the_cluster_says_of_a_pod_may_come_before_it_or_after() {
     bench.workload(told("gateway", "", "edge"), 20);
     assert_eq!(
         (bench.left(), workload(&bench, 2).as_deref()),
-        (vec!["/1 shop/gateway shop/orders".into()], Some("edge"))
+        (vec!["/1 shop/gateway shop/orders of orders".into()], Some("edge"))
     );
 }
 

@@ -1,5 +1,6 @@
 //! An exchange in some two hundred bytes, for whoever keeps many: numbers as short as they are, times as what lies between
-//! them. Nothing is lost: unpacked it is the exchange that it was.
+//! them. Nothing is lost but who the pod at the other end is beyond its name, for which only those ask who count as it passes:
+//! unpacked it is the exchange that it was.
 use std::sync::Arc;
 
 use crate::{AttributedExchange, Identity, JoinedExchange, Pod};
@@ -38,6 +39,7 @@ impl Packer {
             route,
             netns_inode,
             peer_pod,
+            peer_identity: _,
             peer_service,
             peer_network,
             clock_offset,
@@ -79,6 +81,7 @@ impl Packed {
             route: Pack::unpack(from)?,
             netns_inode: Pack::unpack(from)?,
             peer_pod: Pack::unpack(from)?,
+            peer_identity: None,
             peer_service: Pack::unpack(from)?,
             peer_network: Pack::unpack(from)?,
             clock_offset: Pack::unpack(from)?,

@@ -22,7 +22,7 @@ pub fn resource(
 ) -> Vec<Attribute> {
     let mut attributes = Attributes::default();
     let unknown = Identity::default();
-    let Identity { uid, node: told, workload, service_name, labels } = identity.unwrap_or(&unknown);
+    let Identity { uid, node: told, workload, service_name, labels, .. } = identity.unwrap_or(&unknown);
     match pod.filter(|pod| !pod.name.is_empty()) {
         Some(pod) => {
             attributes.text(key::SERVICE_NAME, or(service_name, &pod.name));

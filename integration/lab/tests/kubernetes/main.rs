@@ -175,7 +175,8 @@ fn pods_services_and_remote_addresses_have_the_clusters_names() -> Result<()> {
     // Who the pods are.
     let identity = node.identity(gateway.name())?;
     let expected = json!({"uid": gateway.uid(), "node": NODE, "service_name": "gateway",
-        "workload": {"kind": "Deployment", "name": "gateway"}, "labels": {"tier": "front"}});
+        "workload": {"kind": "Deployment", "name": "gateway"}, "replica_set": "gateway-6d4cf56db6",
+        "labels": {"tier": "front"}});
     assert_eq!(identity, expected);
     assert_eq!(node.identity("orders-0")?["workload"]["kind"], "StatefulSet");
     let info = [

@@ -16,8 +16,8 @@ pub fn execute(options: &Options) -> Result<()> {
     build()?;
     let result = measure(&["metrics"])?;
     say(&format!(
-        "{} series in {} MiB, {} ns for an exchange",
-        result["series"], result["registry_mib"], result["record_ns"]
+        "{} series in {} MiB, {} ns for an exchange, {} ns under the names of all profiles",
+        result["series"], result["registry_mib"], result["record_ns"], result["record_all_profiles_ns"]
     ));
     for (format, page) in result["scrape_ms"].as_object().into_iter().flatten() {
         let Value::Object(page) = page else { continue };

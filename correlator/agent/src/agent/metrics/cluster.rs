@@ -26,7 +26,7 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, status: &Status) {
 
 /// Under the conventions' names.
 fn labels(identity: &Identity) -> Vec<(String, &str)> {
-    let Identity { uid, node, workload, service_name, labels } = identity;
+    let Identity { uid, node, workload, service_name, labels, replica_set: _, application: _ } = identity;
     let (kind, name) =
         workload.as_ref().map(|workload| (&*workload.kind, &*workload.name)).unwrap_or_default();
     let known = [

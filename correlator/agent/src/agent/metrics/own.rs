@@ -87,7 +87,7 @@ fn tables(page: &mut Page<'_>, snapshot: &Snapshot, (registry, custom): (&Regist
     let entries = count("weft.table.entries", "Entries of the pipeline's tables", Kind::Gauge);
     labelled(page, &entries, "table", tables.iter().map(|(table, entries, _)| (*table, *entries)));
     let overflow = Family::ALL.map(Family::duration).into_iter().zip(counts.overflow);
-    let pods = [("pods", snapshot.series_overflow)];
+    let pods = [("istio_requests", counts.istio_overflow), ("pods", snapshot.series_overflow)];
     let other = count("weft.series.overflow", "What was counted in the series other", Kind::Counter);
     labelled(page, &other, "metric", overflow.chain(pods).chain(custom.overflow()));
 }
