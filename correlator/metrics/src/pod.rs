@@ -151,9 +151,14 @@ impl FamilySeries {
                 (&mut *services, service),
                 (&mut *servers, server),
             ] {
-                guard.note(Arc::clone(value));
+                // The series of what is too many is none of the values.
+                if **value != *OTHER {
+                    guard.note(Arc::clone(value));
+                }
             }
-            statuses.note(*status);
+            if *status != Status::Other {
+                statuses.note(*status);
+            }
         }
     }
 }

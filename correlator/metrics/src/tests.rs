@@ -128,7 +128,8 @@ fn beyond_the_limit_of_all_series_a_pod_counts_in_one() {
     for route in ["/a", "/b", "/c", "/d", "/a"] {
         registry.record(&exchange(7, route, 5_000_000));
     }
-    registry.record(&exchange(8, "/a", 5_000_000));
+    let pod = Some("shop/stock".into());
+    registry.record(&AttributedExchange { pod, ..exchange(8, "/a", 5_000_000) });
     let counted: u64 = routes(&registry, Family::HttpServer).iter().map(|(_, count)| count).sum();
     assert_eq!(counted, 6, "nothing is dropped");
     assert_eq!((registry.counts().series, registry.counts().overflow[0]), (4, 3));
@@ -157,7 +158,8 @@ fn a_label_attack_costs_no_memory() {
 fn pods_beyond_the_limit_share_their_series() {
     let registry = Registry::new(Settings { pods: 2, ..Settings::default() });
     for netns in 1..6 {
-        registry.record(&exchange(netns, "/a", 5_000_000));
+        let pod = Some(format!("shop/orders-{netns}").into());
+        registry.record(&AttributedExchange { pod, ..exchange(netns, "/a", 5_000_000) });
     }
     let mut pods = Vec::new();
     visit(&registry, Family::HttpServer, |netns, name, pod| {
@@ -165,6 +167,34 @@ fn pods_beyond_the_limit_share_their_series() {
     });
     assert_eq!(pods, [(0, false, 3), (1, true, 1), (2, true, 1)]);
     assert_eq!(registry.counts().overflow[0], 3);
+}
+
+/// A StatefulSet's pod is started again under its name: its series go on from nothing, and none is shown twice.
+#[test]
+fn of_pods_with_one_name_the_youngest_is_shown() {
+    let registry = registry(10, 10);
+    for netns in [7, 9, 8, 7] {
+        registry.record(&exchange(netns, "/a", 5_000_000));
+    }
+    registry.record(&AttributedExchange { pod: None, ..exchange(5, "/a", 5_000_000) });
+    let mut shown = Vec::new();
+    visit(&registry, Family::HttpServer, |netns, name, _| shown.push((netns, name.is_some())));
+    assert_eq!(shown, [(5, false), (9, true)]);
+    assert_eq!(registry.counts().series, 4, "the others' are idle, and go");
+}
+
+#[test]
+fn what_is_too_many_takes_no_place_of_a_value() {
+    let settings = Settings { label_cardinality_limit: 2, idle: 1_000_000_000, ..Settings::default() };
+    let registry = Registry::new(settings);
+    for (route, end) in [("/a", 5_000_000), ("/b", 3_000_000_000), ("/c", 3_000_000_000)] {
+        registry.record(&exchange(7, route, end));
+    }
+    registry.expire(Ktime(3_500_000_000));
+    registry.record(&exchange(7, "/d", 3_000_000_000));
+    let expected = [("/b", 1), ("/d", 1), (OTHER, 1)];
+    let expected = expected.map(|(route, count)| (route.to_owned(), count));
+    assert_eq!(routes(&registry, Family::HttpServer), expected);
 }
 
 #[test]

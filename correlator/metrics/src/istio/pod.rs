@@ -108,9 +108,16 @@ impl PodSeries {
         services.forget();
         statuses.forget();
         for Key { side: _, traffic: _, code, grpc, peer, service } in series.keys() {
-            peers.note(peer.clone());
-            services.note(service.clone());
-            statuses.note((*code, *grpc));
+            // What is too many is none of the values.
+            if *peer.name != *OTHER {
+                peers.note(peer.clone());
+            }
+            if *service.name != *OTHER {
+                services.note(service.clone());
+            }
+            if *code != Status::Other {
+                statuses.note((*code, *grpc));
+            }
         }
     }
 }
