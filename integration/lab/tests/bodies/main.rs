@@ -9,7 +9,7 @@ use serde_json::json;
 use weft_lab::transfer::{Transfer, Transferred};
 use weft_lab::{Capture, wire_times};
 
-use bench::{Bench, few};
+use bench::{Bench, few, on_one_cpu};
 
 const GIB: u64 = 1 << 30;
 /// Records of two transfers at two pods, of some 120,000 packets.
@@ -26,7 +26,7 @@ fn transfer(what: impl Fn(&Bench) -> Transfer, expected: Transferred) -> Result<
     let bench = Bench::new()?;
     let transfer = what(&bench).times(2);
     let capture = Capture::start(bench.server.lab(), None, bench.server.host_veth())?;
-    assert_eq!(transfer.run(&bench.client)?, [expected; 2]);
+    assert_eq!(on_one_cpu(|| transfer.run(&bench.client))?, [expected; 2]);
     let captured = capture.finish()?;
     ensure!(captured.dropped == 0, "tcpdump dropped {}", captured.dropped);
     let (lines, _) = bench.settled(2)?;
@@ -79,7 +79,7 @@ fn big_tcp_is_read_whole() -> Result<()> {
         (format!("{v6}/stream?chunks=4&bytes=1048576"), 0),
     ] {
         let transfer = Transfer { url, upload, ..Transfer::download(&bench.server, 0) };
-        let done = transfer.run(&bench.client)?;
+        let done = on_one_cpu(|| transfer.run(&bench.client))?;
         assert_eq!(done[0].status, 200, "{done:?}");
     }
     let captured = capture.finish()?;
