@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::span::key;
+
 /// Who a pod is beyond its name: the resource of its spans and metrics. What is unknown is empty or absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,6 +58,21 @@ pub struct Workload {
     pub kind: String,
     /// Its name; its namespace is the pod's.
     pub name: String,
+}
+
+impl Workload {
+    /// The conventions' key for its name; they have none for other kinds.
+    pub fn key(&self) -> Option<&'static str> {
+        Some(match self.kind.as_str() {
+            "CronJob" => key::K8S_CRONJOB_NAME,
+            "DaemonSet" => key::K8S_DAEMONSET_NAME,
+            "Deployment" => key::K8S_DEPLOYMENT_NAME,
+            "Job" => key::K8S_JOB_NAME,
+            "ReplicaSet" => key::K8S_REPLICASET_NAME,
+            "StatefulSet" => key::K8S_STATEFULSET_NAME,
+            _ => return None,
+        })
+    }
 }
 
 /// Whose an address is that is no pod's of this node.

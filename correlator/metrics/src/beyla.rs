@@ -1,21 +1,11 @@
 //! What Grafana Beyla says of a pod with each of its series (its docs/sources/metrics.md and configure/, and pkg/export/prom):
 //! the labels that dashboards of its select by. Of the series themselves see [`crate::requests`].
-use weft_core::Identity;
+use weft_core::{Identity, Workload};
 
 use crate::{
     PodLabels, Registry,
     exposition::{Family, Label, Point},
 };
-
-/// What controls a pod, and the conventions' key for its name.
-const WORKLOADS: [(&str, &str); 6] = [
-    ("CronJob", "k8s.cronjob.name"),
-    ("DaemonSet", "k8s.daemonset.name"),
-    ("Deployment", "k8s.deployment.name"),
-    ("Job", "k8s.job.name"),
-    ("ReplicaSet", "k8s.replicaset.name"),
-    ("StatefulSet", "k8s.statefulset.name"),
-];
 
 /// What is told of a pod; what is unknown is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +37,7 @@ impl Service {
         if identity.is_some() {
             labels.extend([("k8s.kind", kind.to_owned()), ("k8s.owner.name", owner.clone())]);
         }
-        let of_kind = WORKLOADS.into_iter().find(|(known, _)| *known == kind);
-        labels.extend(of_kind.map(|(_, key)| (key, owner.clone())));
+        labels.extend(workload.as_ref().and_then(Workload::key).map(|key| (key, owner.clone())));
         if kind != "ReplicaSet" {
             labels.push(("k8s.replicaset.name", replica_set.clone()));
         }

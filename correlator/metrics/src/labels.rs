@@ -42,6 +42,17 @@ pub enum Status {
     Other,
 }
 
+impl Status {
+    /// The number as it is on the wire; nothing where none was seen.
+    pub(crate) fn number(self) -> String {
+        match self {
+            Self::Unknown => String::new(),
+            Self::Code(code) => code.to_string(),
+            Self::Other => OTHER.to_owned(),
+        }
+    }
+}
+
 /// The same, of an exchange that is looked up: nothing is copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {

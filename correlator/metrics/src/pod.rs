@@ -6,9 +6,9 @@ use weft_core::{AttributedExchange, Identity, Ktime};
 
 use crate::{
     family::Family,
-    guard::Guard,
+    guard::{Guard, forget_idle},
     istio,
-    labels::{Labels, OTHER, Status, Wanted},
+    labels::{Labels, Status, Wanted},
     profile::Profiles,
     series::Series,
     sizes::Bodies,
@@ -118,22 +118,19 @@ impl FamilySeries {
     /// The labels that it may have, and whether one of them is `other`.
     fn admit(&mut self, wanted: Wanted<'_>, limit: usize) -> (Labels, bool) {
         let mut labels = wanted.to_labels();
-        let other = || Arc::from(OTHER);
         let cut = [
-            self.routes.bound(&mut labels.route, other, limit),
-            self.peers.bound(&mut labels.peer, other, limit),
-            self.services.bound(&mut labels.service, other, limit),
-            self.servers.bound(&mut labels.server, other, limit),
-            self.statuses.bound(&mut labels.status, || Status::Other, limit),
+            self.routes.bound(&mut labels.route, limit),
+            self.peers.bound(&mut labels.peer, limit),
+            self.services.bound(&mut labels.service, limit),
+            self.servers.bound(&mut labels.server, limit),
+            self.statuses.bound(&mut labels.status, limit),
         ];
         (labels, cut.contains(&true))
     }
 
     /// Values of labels are forgotten with the last series that has them.
     fn expire(&mut self, since: Ktime) -> usize {
-        let before = self.series.len();
-        self.series.retain(|_, series| series.last >= since);
-        let gone = before - self.series.len();
+        let gone = forget_idle(&mut self.series, |series| series.last < since);
         if gone > 0 {
             self.rebuild_guards();
         }
@@ -145,20 +142,11 @@ impl FamilySeries {
         [&mut *routes, &mut *peers, &mut *services, &mut *servers].into_iter().for_each(Guard::forget);
         statuses.forget();
         for Labels { route, status, peer, service, server, .. } in series.keys() {
-            for (guard, value) in [
-                (&mut *routes, route),
-                (&mut *peers, peer),
-                (&mut *services, service),
-                (&mut *servers, server),
-            ] {
-                // The series of what is too many is none of the values.
-                if **value != *OTHER {
-                    guard.note(Arc::clone(value));
-                }
-            }
-            if *status != Status::Other {
-                statuses.note(*status);
-            }
+            routes.note(route);
+            peers.note(peer);
+            services.note(service);
+            servers.note(server);
+            statuses.note(status);
         }
     }
 }

@@ -260,13 +260,18 @@ impl Registry {
     /// The pods in the order of their netns cookies, each to be looked at by itself. Of those with one name, a StatefulSet's that
     /// was started again for one, it is the youngest: cookies only grow (net/core/net_namespace.c), and a series is shown once.
     pub fn pods(&self) -> impl Iterator<Item = PodSeries> {
-        let all = self.all();
-        let name = |pod: &Arc<Mutex<Pod>>| lock(pod).name.clone();
+        let named = |(netns, pod): (u64, Arc<Mutex<Pod>>)| {
+            let name = lock(&pod).name.clone();
+            (name, netns, pod)
+        };
+        let all: Vec<_> = self.all().into_iter().map(named).collect();
         let youngest: HashMap<_, _> =
-            all.iter().filter_map(|(netns, pod)| Some((name(pod)?, *netns))).collect();
+            all.iter().filter_map(|(name, netns, _)| Some((name.clone()?, *netns))).collect();
         all.into_iter()
-            .filter(move |(netns, pod)| name(pod).is_none_or(|name| youngest.get(&name) == Some(netns)))
-            .map(|(netns, pod)| PodSeries { netns, pod })
+            .filter(move |(name, netns, _)| {
+                name.as_ref().is_none_or(|name| youngest.get(name) == Some(netns))
+            })
+            .map(|(_, netns, pod)| PodSeries { netns, pod })
     }
 
     /// What it says of itself.

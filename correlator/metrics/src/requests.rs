@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use weft_core::{CLASSIC_BOUNDS_NS, Histogram, Side, semconv};
 
 use crate::{
-    Bodies, Family, Labels, OTHER, PodFamily, PodLabels, PodSeries, Profiles, Registry, Series, Sizes,
-    Status,
+    Bodies, Family, Labels, PodFamily, PodLabels, PodSeries, Profiles, Registry, Series, Sizes, Status,
     beyla::Service,
     exposition::{self, Distribution, Exponential, Kind, Label, Metric, Page, Point, Unit},
     seconds,
@@ -53,16 +52,6 @@ fn names(family: Family, profiles: Profiles) -> impl Iterator<Item = (&'static s
     conventional.into_iter().chain(older.filter(|_| beyla).map(|name| (name, Dialect::Beyla)))
 }
 
-fn bodies(
-    page: &mut Page<'_>,
-    registry: &Registry,
-    metric: (Family, &str, &str),
-    by_series: bool,
-    of: impl Fn(&Bodies) -> &Sizes,
-) {
-    if by_series { sizes_by_series(page, registry, metric, of) } else { sizes(page, registry, metric, of) }
-}
-
 fn durations(page: &mut Page<'_>, registry: &Registry, (family, name): (Family, &str), dialect: Dialect) {
     let (unit, kind) = (Unit::Seconds, Kind::Histogram);
     let mut out = page.family(&Metric { name, unit, help: DURATION, kind });
@@ -86,39 +75,30 @@ fn exponential(histogram: &Histogram) -> Exponential<'_> {
     Exponential { scale: Histogram::SCALE, zero_count: histogram.zeroes(), offset, counts }
 }
 
-/// Of all that a pod was asked for, or asked for, together.
-fn sizes(
+/// Of all that a pod was asked for, or asked for, together; `by_series`: by what was asked for, as Beyla counts them.
+fn bodies(
     page: &mut Page<'_>,
     registry: &Registry,
     (family, name, help): (Family, &str, &str),
+    by_series: bool,
     of: impl Fn(&Bodies) -> &Sizes,
 ) {
     let mut out = page.family(&Metric { name, unit: Unit::Bytes, help, kind: Kind::Histogram });
+    let show = |out: &mut exposition::Family<'_>, point: &Point<'_>, bodies: &Bodies| {
+        let (count, sum, buckets) = of(bodies).cumulative();
+        out.distribution(point, &Distribution::of(count, sum, &buckets));
+    };
     for pod in registry.pods() {
-        pod.show(family, |netns, pod, PodFamily { bodies, .. }| {
-            let (count, sum, buckets) = of(bodies).cumulative();
-            let (pod, since) = (PodLabels::of(pod, netns), Some(bodies.since_ns));
-            let point = Point { since, ..Point::of(&pod, &[]) };
-            out.distribution(&point, &Distribution::of(count, sum, &buckets));
-        });
-        out.rest();
-    }
-}
-
-/// By what was asked for, as Beyla counts them.
-fn sizes_by_series(
-    page: &mut Page<'_>,
-    registry: &Registry,
-    (family, name, help): (Family, &str, &str),
-    of: impl Fn(&Bodies) -> &Sizes,
-) {
-    let mut out = page.family(&Metric { name, unit: Unit::Bytes, help, kind: Kind::Histogram });
-    for pod in registry.pods() {
-        each(&pod, family, Dialect::Beyla, |point, series| {
-            let Some(bodies) = &series.bodies else { return };
-            let (count, sum, buckets) = of(bodies).cumulative();
-            out.distribution(point, &Distribution::of(count, sum, &buckets));
-        });
+        if by_series {
+            each(&pod, family, Dialect::Beyla, |point, series| {
+                series.bodies.iter().for_each(|bodies| show(&mut out, point, bodies));
+            });
+        } else {
+            pod.show(family, |netns, pod, PodFamily { bodies, .. }| {
+                let (pod, since) = (PodLabels::of(pod, netns), Some(bodies.since_ns));
+                show(&mut out, &Point { since, ..Point::of(&pod, &[]) }, bodies);
+            });
+        }
         out.rest();
     }
 }
@@ -162,13 +142,13 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn of(labels: &'a Labels, family: Family, dialect: Dialect) -> Self {
         let route = Cow::Borrowed(&*labels.route);
-        let said = status(labels.status, family);
+        let said = said(labels.status, family);
         let error = if is_error(labels.status, family) { said.clone() } else { String::new() };
         let (route, code) = match (family.is_rpc(), dialect) {
             (false, _) => (("http.route", route), ("http.response.status_code", said)),
             (true, Dialect::Otel) => (("rpc.method", route), ("rpc.response.status_code", said)),
             (true, Dialect::Beyla) => {
-                (("rpc.method", path(route)), ("rpc.grpc.status_code", number(labels.status)))
+                (("rpc.method", path(route)), ("rpc.grpc.status_code", labels.status.number()))
             }
         };
         Self { route, code, error }
@@ -196,24 +176,13 @@ fn what<'a>(labels: &'a Labels, words: &'a Words<'_>, family: Family) -> [Label<
     ]
 }
 
-fn status(status: Status, family: Family) -> String {
-    match status {
-        Status::Unknown => String::new(),
-        Status::Other => OTHER.to_owned(),
-        Status::Code(code) if family.is_rpc() => {
-            semconv::grpc_code(code).map_or_else(|| code.to_string(), str::to_owned)
-        }
-        Status::Code(_) => number(status),
-    }
-}
-
-/// As it is on the wire.
-fn number(status: Status) -> String {
-    match status {
-        Status::Unknown => String::new(),
-        Status::Other => OTHER.to_owned(),
-        Status::Code(code) => code.to_string(),
-    }
+/// In the conventions' words.
+fn said(status: Status, family: Family) -> String {
+    let name = match status {
+        Status::Code(code) if family.is_rpc() => semconv::grpc_code(code),
+        _ => None,
+    };
+    name.map_or_else(|| status.number(), str::to_owned)
 }
 
 fn is_error(status: Status, family: Family) -> bool {

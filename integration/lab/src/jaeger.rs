@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ impl Jaeger {
     /// # Errors
     /// Without Go, when the modules are not to be had, or when it does not start.
     pub fn start(lab: &Lab) -> Result<Self> {
-        let program = program()?;
+        let program = tools::go_program("jaeger", "tool")?;
         let config = lab.file(&format!("jaeger-{:08x}", crate::lab::random()?), "config.yaml")?;
         let [otlp, query, other] = [free_address()?, free_address()?, free_address()?];
         fs::write(&config, serde_json::to_vec_pretty(&document(otlp, query, other))?)?;
@@ -82,22 +81,6 @@ impl Jaeger {
         let mut answer = response.json().context("Jaeger's query API")?;
         Ok(answer["data"].take())
     }
-}
-
-/// Builds it where it is not up to date.
-///
-/// # Errors
-/// Without Go, when the modules are not to be had, or what the build said.
-pub fn program() -> Result<PathBuf> {
-    if let Some(dir) = tools::built() {
-        return Ok(dir.join("jaeger"));
-    }
-    let (dir, _lock) = tools::bin_dir()?;
-    let program = dir.join("jaeger");
-    tools::go_build("integration/jaeger", "tool", &program, |command| {
-        command.arg("-ldflags=-s -w");
-    })?;
-    Ok(program)
 }
 
 /// Every address is named: those that it takes by itself are everybody's.

@@ -174,16 +174,7 @@ impl Collector {
 /// # Errors
 /// Without Go, when the modules are not to be had, or what the build said.
 pub fn program() -> Result<PathBuf> {
-    if let Some(dir) = tools::built() {
-        return Ok(dir.join("otelcol"));
-    }
-    let (dir, _lock) = tools::bin_dir()?;
-    let program = dir.join("otelcol");
-    // Without symbols it is a third smaller.
-    tools::go_build("integration/otelcol", ".", &program, |command| {
-        command.arg("-ldflags=-s -w");
-    })?;
-    Ok(program)
+    tools::go_program("otelcol", ".")
 }
 
 fn document(folder: &Path, grpc: SocketAddr, http: SocketAddr, takers_of_spans: &[&str]) -> Value {

@@ -120,6 +120,23 @@ impl RustBinaries {
     }
 }
 
+/// Builds one program of a module below `integration`, where it is not up to date; says where. Without symbols: it is a third
+/// smaller.
+///
+/// # Errors
+/// Without a Go toolchain, when the modules are not to be had, or what the build said.
+pub(crate) fn go_program(module: &str, package: &str) -> Result<PathBuf> {
+    if let Some(dir) = built() {
+        return Ok(dir.join(module));
+    }
+    let (dir, _lock) = bin_dir()?;
+    let program = dir.join(module);
+    go_build(&format!("integration/{module}"), package, &program, |command| {
+        command.arg("-ldflags=-s -w");
+    })?;
+    Ok(program)
+}
+
 /// Runs `go build` in a module of the workspace; `options` adds to the command.
 ///
 /// # Errors

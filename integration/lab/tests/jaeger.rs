@@ -2,7 +2,7 @@
 //! `cargo xtask test --full`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -47,18 +47,13 @@ fn shown(trace: &Value) -> Result<BTreeMap<String, Shown>> {
     Ok(all)
 }
 
-/// Waits until so many whole traces are there.
+/// Those with the gateway in it: more than there may be.
 fn traces(jaeger: &Jaeger) -> Result<Vec<Value>> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let traces = jaeger.traces("gateway", 2 * REQUESTS as u32)?;
-        let whole =
-            traces.iter().filter(|trace| trace["spans"].as_array().is_some_and(|all| all.len() == SPANS));
-        if whole.count() as u64 == REQUESTS || Instant::now() > end {
-            return Ok(traces);
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    jaeger.traces("gateway", 2 * REQUESTS as u32)
+}
+
+fn is_whole(trace: &Value) -> bool {
+    trace["spans"].as_array().is_some_and(|all| all.len() == SPANS)
 }
 
 /// From the client's request down, each one's parent is the one before.
@@ -101,6 +96,9 @@ fn jaeger_shows_every_request_as_a_trace() -> Result<()> {
     shop.agent.wait_processes(&pids)?;
     let report = shop.run(&shop.load().rate(50).seconds(2).connections(4))?;
     ensure!(report.ok == REQUESTS && report.sent == REQUESTS, "the load itself failed: {report:?}");
+    shop.agent.wait(PATIENCE, "whole traces in Jaeger", || {
+        Ok(traces(&jaeger)?.iter().filter(|trace| is_whole(trace)).count() as u64 == REQUESTS)
+    })?;
     let traces = traces(&jaeger)?;
     ensure!(traces.len() as u64 == REQUESTS, "{} traces: {}", traces.len(), shop.agent.stderr());
     traces.iter().try_for_each(is_a_chain)?;

@@ -34,25 +34,25 @@ impl CpuBudget {
         *self = Self { limit, share, last: None };
     }
 
-    /// The share of ordinary spans that there is time for, now and then: every [`WINDOW`] at the most.
-    pub fn share(&mut self, now: Ktime) -> Option<f64> {
-        self.limit?;
-        self.look(now, taken)
+    /// The share of ordinary spans that there is time for.
+    pub fn share(&mut self, now: Ktime) -> f64 {
+        self.look(now, taken);
+        self.share
     }
 
-    fn look(&mut self, now: Ktime, taken: impl FnOnce() -> Duration) -> Option<f64> {
-        let limit = self.limit?;
+    /// Looks what was taken since the last time, [`WINDOW`] or more before.
+    fn look(&mut self, now: Ktime, taken: impl FnOnce() -> Duration) {
+        let Some(limit) = self.limit else { return };
         if self.last.is_some_and(|(since, _)| now.since(since) < WINDOW) {
-            return None;
+            return;
         }
         let taken = taken();
-        let (since, before) = self.last.replace((now, taken))?;
+        let Some((since, before)) = self.last.replace((now, taken)) else { return };
         let passed = Duration::from_nanos(now.since(since));
         let used = taken.saturating_sub(before).as_secs_f64() / passed.as_secs_f64();
         let step = (limit / used.max(f64::MIN_POSITIVE)).clamp(*STEP.start(), *STEP.end());
         let from = if step > 1.0 { self.share.max(LEAST) } else { self.share };
         self.share = (from * step).min(1.0);
-        Some(self.share)
     }
 }
 
@@ -69,12 +69,12 @@ mod tests {
 
     /// Looks every two seconds at an agent that takes `fixed` of a processor, and `spans` for the ordinary ones if all are kept.
     fn settled(limit: f64, fixed: f64, spans: f64) -> (f64, f64) {
-        let (mut budget, mut taken, mut share) = (CpuBudget::new(Some(limit)), Duration::ZERO, 1.0);
+        let (mut budget, mut taken) = (CpuBudget::new(Some(limit)), Duration::ZERO);
         for look in 1..100 {
-            taken += Duration::from_secs_f64(2.0 * (fixed + spans * share));
-            share = budget.look(Ktime(look * WINDOW), || taken).unwrap_or(share);
+            taken += Duration::from_secs_f64(2.0 * (fixed + spans * budget.share));
+            budget.look(Ktime(look * WINDOW), || taken);
         }
-        (share, fixed + spans * share)
+        (budget.share, fixed + spans * budget.share)
     }
 
     #[test]
@@ -93,16 +93,22 @@ mod tests {
     fn what_was_next_to_nothing_rises_again() {
         let mut budget = CpuBudget::new(Some(0.1));
         budget.share = 1e-9;
-        let shares = (1..30).filter_map(|look| budget.look(Ktime(look * WINDOW), || Duration::ZERO));
-        assert_eq!(shares.last(), Some(1.0));
+        (1..30).for_each(|look| budget.look(Ktime(look * WINDOW), || Duration::ZERO));
+        assert_eq!(budget.share, 1.0);
     }
 
     #[test]
     fn without_a_limit_nobody_looks() {
         let mut budget = CpuBudget::new(None);
-        assert_eq!((budget.share(Ktime(WINDOW)), budget.share(Ktime(3 * WINDOW))), (None, None));
-        budget.set_limit(Some(1.0));
-        assert_eq!(budget.share(Ktime(5 * WINDOW)), None, "nothing to compare with");
-        assert!(budget.share(Ktime(5 * WINDOW + 1)).is_none() && budget.share(Ktime(6 * WINDOW)).is_some());
+        let never = || -> Duration { panic!("it looks") };
+        budget.look(Ktime(WINDOW), never);
+        budget.set_limit(Some(0.1));
+        budget.look(Ktime(3 * WINDOW), || Duration::ZERO);
+        budget.look(Ktime(3 * WINDOW + 1), never);
+        assert_eq!(budget.share, 1.0, "nothing to compare with");
+        budget.look(Ktime(4 * WINDOW), || Duration::from_secs(2));
+        assert_eq!(budget.share, 0.5);
+        budget.set_limit(None);
+        assert_eq!(budget.share(Ktime(5 * WINDOW)), 1.0);
     }
 }

@@ -65,19 +65,18 @@ pub struct Reading {
     overflow: u64,
 }
 
+/// What can come of reading a map.
+const RESULTS: [&str; 6] = [
+    "read", // Nothing is pinned there.
+    "missing", "denied",
+    // It is no map that can be counted, or keys and values are not as large as the configuration has it.
+    "unfit", // There are more entries than are read.
+    "too_many", "failed",
+];
+
 /// How often a map was read, by what came of it.
 #[derive(Clone, Copy, Default)]
-pub struct Results {
-    read: u64,
-    /// Nothing is pinned there.
-    missing: u64,
-    denied: u64,
-    /// It is no map that can be counted, or keys and values are not as large as the configuration has it.
-    unfit: u64,
-    /// There are more entries than are read.
-    too_many: u64,
-    failed: u64,
-}
+pub struct Results([u64; RESULTS.len()]);
 
 /// Why a map was not read.
 enum Unread {
@@ -180,8 +179,8 @@ impl Metric {
 
     /// Counts what came of it, and says so where it is not what it was.
     fn conclude(&mut self, outcome: &Result<(), Unread>) {
-        let (result, count) = self.results.of(outcome);
-        *count += 1;
+        let result = result(outcome);
+        self.results.count(result);
         if self.last.replace(result) == Some(result) {
             return;
         }
@@ -219,29 +218,27 @@ impl Readings {
 
 impl Results {
     /// By name.
-    pub fn named(self) -> [(&'static str, u64); 6] {
-        let Self { read, missing, denied, unfit, too_many, failed } = self;
-        [
-            ("read", read),
-            ("missing", missing),
-            ("denied", denied),
-            ("unfit", unfit),
-            ("too_many", too_many),
-            ("failed", failed),
-        ]
+    pub fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
+        RESULTS.into_iter().zip(self.0)
     }
 
-    fn of(&mut self, outcome: &Result<(), Unread>) -> (&'static str, &mut u64) {
-        match outcome {
-            Ok(()) => ("read", &mut self.read),
-            Err(Unread::Map(ForeignError::Missing)) => ("missing", &mut self.missing),
-            Err(Unread::Map(ForeignError::Denied)) => ("denied", &mut self.denied),
-            Err(Unread::Map(ForeignError::TooMany(_))) => ("too_many", &mut self.too_many),
-            Err(Unread::Map(ForeignError::Kernel { .. })) => ("failed", &mut self.failed),
-            Err(
-                Unread::Layout(_)
-                | Unread::Map(ForeignError::NoMap | ForeignError::Kind(_) | ForeignError::TooLarge(_)),
-            ) => ("unfit", &mut self.unfit),
-        }
+    fn count(&mut self, result: &str) {
+        let counts = RESULTS.iter().zip(&mut self.0);
+        counts.filter(|(name, _)| **name == result).for_each(|(_, count)| *count += 1);
+    }
+}
+
+/// One of [`RESULTS`].
+fn result(outcome: &Result<(), Unread>) -> &'static str {
+    match outcome {
+        Ok(()) => "read",
+        Err(Unread::Map(ForeignError::Missing)) => "missing",
+        Err(Unread::Map(ForeignError::Denied)) => "denied",
+        Err(Unread::Map(ForeignError::TooMany(_))) => "too_many",
+        Err(Unread::Map(ForeignError::Kernel { .. })) => "failed",
+        Err(
+            Unread::Layout(_)
+            | Unread::Map(ForeignError::NoMap | ForeignError::Kind(_) | ForeignError::TooLarge(_)),
+        ) => "unfit",
     }
 }

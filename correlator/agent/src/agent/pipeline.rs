@@ -349,9 +349,7 @@ impl Pipeline {
             self.forget_idle_series(now);
             let counters = self.charge.beat(now);
             self.count(counters);
-            if let Some(share) = self.cpu.share(now) {
-                self.sink.recorder.shrink(share);
-            }
+            self.sink.recorder.shrink(self.cpu.share(now));
             self.publish();
         }
     }

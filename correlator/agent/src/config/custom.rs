@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use serde::Deserialize;
 use weft_metrics::{
     custom::{Definition, Field, Label, Layout, Part, Scalar},
@@ -120,9 +120,10 @@ impl Custom {
         }
         let unit = match unit.as_str() {
             "" => Unit::Count,
-            unit => choice("unit", unit, [("s", Unit::Seconds), ("By", Unit::Bytes)])?,
+            unit => one_of("unit", unit, [("s", Unit::Seconds), ("By", Unit::Bytes)]).map_err(Error::msg)?,
         };
-        let kind = choice("type", kind, [("counter", Kind::Counter), ("gauge", Kind::Gauge)])?;
+        let kind =
+            one_of("type", kind, [("counter", Kind::Counter), ("gauge", Kind::Gauge)]).map_err(Error::msg)?;
         let definition =
             Definition { name: name.clone(), help: help.clone(), unit, kind, layout: map.layout(kind)? };
         is_free(&definition.family_name())?;
@@ -175,10 +176,6 @@ fn names(key: &str, values: &BTreeMap<String, String>) -> Result<BTreeMap<String
         Ok((parsed.to_string(), name.clone()))
     };
     values.iter().map(one).collect()
-}
-
-fn choice<T: Copy, const N: usize>(key: &str, said: &str, allowed: [(&str, T); N]) -> Result<T> {
-    one_of(key, said, allowed).map_err(anyhow::Error::msg)
 }
 
 fn integer(key: &str, said: &str) -> Result<Scalar> {

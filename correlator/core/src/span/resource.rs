@@ -2,16 +2,6 @@
 use super::attribute::{Attribute, Attributes, key};
 use crate::{Identity, Pod};
 
-/// What controls a pod, and the conventions' key for its name. Others have none.
-const WORKLOADS: [(&str, &str); 6] = [
-    ("CronJob", key::K8S_CRONJOB_NAME),
-    ("DaemonSet", key::K8S_DAEMONSET_NAME),
-    ("Deployment", key::K8S_DEPLOYMENT_NAME),
-    ("Job", key::K8S_JOB_NAME),
-    ("ReplicaSet", key::K8S_REPLICASET_NAME),
-    ("StatefulSet", key::K8S_STATEFULSET_NAME),
-];
-
 /// What is said of the pod in the netns with this cookie, of which a cluster may have told more. A netns that nobody named is
 /// a service of its own, told by its cookie, so that two of them never become one.
 pub fn resource(
@@ -34,9 +24,10 @@ pub fn resource(
         None => attributes.text(key::SERVICE_NAME, &format!("netns-{netns}")),
     }
     attributes.text(key::K8S_NODE_NAME, or(told, node.unwrap_or("")));
-    if let Some(workload) = workload {
-        let known = WORKLOADS.into_iter().find(|(kind, _)| *kind == workload.kind);
-        known.into_iter().for_each(|(_, key)| attributes.text(key, &workload.name));
+    if let Some(workload) = workload
+        && let Some(key) = workload.key()
+    {
+        attributes.text(key, &workload.name);
     }
     labels.iter().for_each(|(name, value)| attributes.label(name, value));
     attributes.list

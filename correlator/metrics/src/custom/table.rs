@@ -8,7 +8,11 @@ use super::{
     Definition,
     view::{Number, View},
 };
-use crate::{OTHER, Registry, exposition::Kind, guard::Guard};
+use crate::{
+    Registry,
+    exposition::Kind,
+    guard::{Guard, Value, forget_idle},
+};
 
 /// The values of a series' labels.
 pub(super) type Values = Arc<[Arc<str>]>;
@@ -125,9 +129,8 @@ impl Table {
             return values;
         }
         let limit = registry.settings().label_cardinality_limit;
-        let other = || Arc::from(OTHER);
         for (guard, value) in self.guards.iter_mut().zip(&mut labels) {
-            guard.bound(value, other, limit);
+            guard.bound(value, limit);
         }
         if let Some(values) = self.known(&labels) {
             return values;
@@ -135,7 +138,7 @@ impl Table {
         if registry.reserve() {
             return labels.into();
         }
-        labels = self.guards.iter().map(|_| other()).collect();
+        labels = self.guards.iter().map(|_| Value::other()).collect();
         self.known(&labels).unwrap_or_else(|| {
             registry.reserve_anyway();
             labels.into()
@@ -147,13 +150,12 @@ impl Table {
         self.series.get_key_value(labels).map(|(values, _)| Arc::clone(values))
     }
 
-    /// Values of labels are forgotten with the last series that has them. `other` takes no value's place.
+    /// Values of labels are forgotten with the last series that has them.
     fn rebuild_guards(&mut self) {
         let Self { guards, series, .. } = self;
         guards.iter_mut().for_each(Guard::forget);
         for values in series.keys() {
-            let own = guards.iter_mut().zip(values.iter()).filter(|(_, value)| &***value != OTHER);
-            own.for_each(|(guard, value)| guard.note(Arc::clone(value)));
+            guards.iter_mut().zip(values.iter()).for_each(|(guard, value)| guard.note(value));
         }
     }
 }
@@ -169,7 +171,7 @@ impl Reading<'_> {
         series.live += value;
         series.inherited += if first { value } else { 0 };
         series.seen = self.bounds.now;
-        *overflow += u64::from(values.iter().any(|value| &**value == OTHER));
+        *overflow += u64::from(values.iter().any(Value::is_other));
     }
 
     fn admit(&mut self, key: &[u8]) -> Values {
@@ -208,9 +210,7 @@ impl Reading<'_> {
         let idle = registry.settings().idle;
         let idle = if table.definition.kind == Kind::Counter { idle } else { 0 };
         let since = Ktime(now.0.saturating_sub(idle));
-        let before = table.series.len();
-        table.series.retain(|_, series| series.seen >= since);
-        let gone = before - table.series.len();
+        let gone = forget_idle(&mut table.series, |series| series.seen < since);
         if gone > 0 {
             registry.expired(gone);
             table.rebuild_guards();

@@ -14,7 +14,7 @@ use series::{Buckets, Connections, Counted, Requests};
 use weft_core::{Identity, Side};
 
 use crate::{
-    OTHER, PodLabels, Registry, Status,
+    PodLabels, Registry,
     exposition::{Distribution, Family, Kind, Label, Metric, Page, Point, Unit},
 };
 
@@ -159,15 +159,7 @@ impl Words {
             ("", name) => format!("{name}.{namespace}.svc.cluster.local"),
             (host, _) => host.to_owned(),
         };
-        Self { host, code: status(key.code), grpc: status(key.grpc) }
-    }
-}
-
-fn status(status: Status) -> String {
-    match status {
-        Status::Unknown => String::new(),
-        Status::Code(code) => code.to_string(),
-        Status::Other => OTHER.to_owned(),
+        Self { host, code: key.code.number(), grpc: key.grpc.number() }
     }
 }
 

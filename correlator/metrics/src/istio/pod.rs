@@ -9,8 +9,8 @@ use super::{
     series::{Connections, Counted as Values, Requests, Series},
 };
 use crate::{
-    guard::Guard,
-    labels::{OTHER, Status},
+    guard::{Guard, Value, forget_idle},
+    labels::Status,
     pod::Counted,
 };
 
@@ -81,11 +81,10 @@ impl PodSeries {
     fn admit(&mut self, wanted: Key<&str>, limit: usize) -> (Key<Arc<str>>, bool) {
         let mut key = wanted.to_owned();
         let mut status = (key.code, key.grpc);
-        let other = |()| Arc::from(OTHER);
         let cut = [
-            self.peers.bound(&mut key.peer, || Workload::<()>::default().map(other), limit),
-            self.services.bound(&mut key.service, || Service::<()>::default().map(other), limit),
-            self.statuses.bound(&mut status, || (Status::Other, Status::Other), limit),
+            self.peers.bound(&mut key.peer, limit),
+            self.services.bound(&mut key.service, limit),
+            self.statuses.bound(&mut status, limit),
         ];
         (key.code, key.grpc) = status;
         (key, cut.contains(&true))
@@ -93,9 +92,7 @@ impl PodSeries {
 
     /// Forgets series that were last counted before `since`, and values with the last series that has them; says how many.
     pub(crate) fn expire(&mut self, since: Ktime) -> usize {
-        let before = self.series.len();
-        self.series.retain(|_, series| series.last >= since);
-        let gone = before - self.series.len();
+        let gone = forget_idle(&mut self.series, |series| series.last < since);
         if gone > 0 {
             self.rebuild_guards();
         }
@@ -108,17 +105,41 @@ impl PodSeries {
         services.forget();
         statuses.forget();
         for Key { side: _, traffic: _, code, grpc, peer, service } in series.keys() {
-            // What is too many is none of the values.
-            if *peer.name != *OTHER {
-                peers.note(peer.clone());
-            }
-            if *service.name != *OTHER {
-                services.note(service.clone());
-            }
-            if *code != Status::Other {
-                statuses.note((*code, *grpc));
-            }
+            peers.note(peer);
+            services.note(service);
+            statuses.note(&(*code, *grpc));
         }
+    }
+}
+
+impl Value for Workload<Arc<str>> {
+    fn other() -> Self {
+        Workload::<()>::default().map(|()| Value::other())
+    }
+
+    fn is_other(&self) -> bool {
+        self.name.is_other()
+    }
+}
+
+impl Value for Service<Arc<str>> {
+    fn other() -> Self {
+        Service::<()>::default().map(|()| Value::other())
+    }
+
+    fn is_other(&self) -> bool {
+        self.name.is_other()
+    }
+}
+
+/// Of HTTP, and of gRPC.
+impl Value for (Status, Status) {
+    fn other() -> Self {
+        (Status::Other, Status::Other)
+    }
+
+    fn is_other(&self) -> bool {
+        self.0.is_other()
     }
 }
 

@@ -41,9 +41,6 @@ impl Pipeline {
         self.published.store.set_bounds(store);
         self.sink.recorder.configure(sampling);
         self.cpu.set_limit(cpu);
-        if cpu.is_none() {
-            self.sink.recorder.shrink(1.0);
-        }
         self.take(Input::Config(core));
     }
 }
