@@ -89,6 +89,60 @@ pub const GO_CALLS: u32 = 1024;
 /// The most contexts of a chain that one record carries.
 pub const MAX_CONTEXTS: usize = 24;
 
+/// Metrics of Go functions at a time: elements of the map `GO_COUNT_LAYOUTS`.
+pub const GO_FUNCTIONS: u32 = 64;
+/// Entries of the map `GO_COUNTS`.
+pub const GO_COUNTS: u32 = 4096;
+/// The most bounds of a histogram.
+pub const MAX_BOUNDS: usize = 32;
+
+/// What counts where a metric's Go function is called: an element of the map `GO_COUNT_LAYOUTS`, by the metric's number, which
+/// the attachment's cookie has in its upper half.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
+pub struct GoCountLayout {
+    /// How many bounds there are; 0: calls alone are counted, and no argument is looked at.
+    pub bounds: u8,
+    /// The argument's word, as in [`GoPath::register`].
+    pub register: u8,
+    /// Bits of the word above the integer: Go leaves anything there.
+    pub unused_bits: u8,
+    /// 1: the integer is in two's complement.
+    pub signed: u8,
+    /// Zero.
+    pub pad: u32,
+    /// Upper bounds, inclusive, ascending: integers as wide as the word.
+    pub upper: [u64; MAX_BOUNDS],
+}
+
+/// Whose calls of what: a key of the map `GO_COUNTS`. User space makes entries, of zeros, and removes them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
+pub struct GoCountKey {
+    /// The metric's number.
+    pub metric: u32,
+    /// Zero.
+    pub pad: u32,
+    /// The netns cookie of the pod.
+    pub netns: u64,
+}
+
+/// What was counted: a value of the map `GO_COUNTS`. Each member only grows; they are not of the very same moment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
+pub struct GoCount {
+    /// Calls by the first bound that the argument is not above; behind the bounds, those that are above all of them.
+    pub calls: [u64; MAX_BOUNDS + 1],
+    /// Sum of the arguments' lower 32 bits, unsigned, and of what is above these: `low + (high << 32)` is that of the arguments,
+    /// which would not fit one word.
+    pub sum_low: u64,
+    /// As signed as the argument.
+    pub sum_high: u64,
+}
+
 /// What a Go function's call says: `Header::detail` of a [`GoCall`].
 pub mod go_call {
     /// net/http's server calls the handler (`serverHandler.ServeHTTP`), in the goroutine that has read the request where
@@ -205,6 +259,9 @@ const _: () = assert!(size_of::<GoProcess>() == 24);
 const _: () = assert!(size_of::<GoProcessEntry>() == 40);
 const _: () = assert!(size_of::<GoPath>() == 16);
 const _: () = assert!(size_of::<GoCallLayout>() == 56);
+const _: () = assert!(size_of::<GoCountLayout>() == 264);
+const _: () = assert!(size_of::<GoCountKey>() == 16);
+const _: () = assert!(size_of::<GoCount>() == 280);
 const _: () = assert!(size_of::<GoCall>() == 64);
 const _: () = assert!(size_of::<GoSched>() == 56);
 const _: () = assert!(size_of::<Process>() == 32);

@@ -7,7 +7,7 @@ use crate::{
     kernel::{NetNs, Task},
     loss,
     maps::{GO_CALLS, GO_PROCESSES, RECORDS},
-    probe::{count_hit, register},
+    probe::{REGISTERS, arguments, count_hit, register},
     vantage,
 };
 
@@ -17,8 +17,6 @@ const SYSFD: u32 = 16;
 const MAX_FD: u64 = 1 << 20;
 /// How many connections may be wrapped around a socket's: TLS, and what hides that.
 const WRAPPERS: u32 = 3;
-/// Argument registers of ABIInternal.
-const REGISTERS: usize = 9;
 
 /// The record with the most contexts that follow it.
 #[repr(C)]
@@ -49,8 +47,9 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
         loss::count(LossReason::NoAgentGo);
         return None;
     }
-    let (arguments, g) = registers(ctx);
-    let goroutine = Goroutine::of(g, process);
+    let arguments = arguments(ctx);
+    // In ABIInternal it is the `g` of who calls.
+    let goroutine = Goroutine::of(register!(ctx, r14), process);
     let connection = follow(&layout.conn, &arguments);
     let mut record = Call {
         call: GoCall {
@@ -70,23 +69,6 @@ fn try_record(ctx: &ProbeContext) -> Option<()> {
     record.call.contexts = contexts(context, layout, &mut record.contexts);
     submit(&record);
     Some(())
-}
-
-/// The argument words, and the `g` of who calls.
-#[inline(always)]
-fn registers(ctx: &ProbeContext) -> ([u64; REGISTERS], u64) {
-    let arguments = [
-        register!(ctx, rax),
-        register!(ctx, rbx),
-        register!(ctx, rcx),
-        register!(ctx, rdi),
-        register!(ctx, rsi),
-        register!(ctx, r8),
-        register!(ctx, r9),
-        register!(ctx, r10),
-        register!(ctx, r11),
-    ];
-    (arguments, register!(ctx, r14))
 }
 
 /// Where a path leads; None where there is none, or it ends at a null pointer.

@@ -12,13 +12,22 @@ pub fn count(reason: LossReason) {
 }
 
 /// Adds one to a counter of this CPU that programs share which interrupt each other: those at probes run in a thread's own
-/// time. In assembly, because the compiler would add in three instructions.
+/// time.
 ///
 /// # Safety
 /// `counter` must be within a map's value.
 #[inline(always)]
 pub unsafe fn add_one(counter: *mut u64) {
+    unsafe { add(counter, 1) }
+}
+
+/// Adds to what others add to at the same time. In assembly, because the compiler would add in three instructions.
+///
+/// # Safety
+/// `counter` must be within a map's value.
+#[inline(always)]
+pub unsafe fn add(counter: *mut u64, more: u64) {
     unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack));
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) more, options(nostack));
     }
 }

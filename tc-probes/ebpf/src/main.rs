@@ -9,6 +9,7 @@ mod flow;
 mod frames;
 mod framing;
 mod go_call;
+mod go_count;
 mod go_sched;
 mod goroutine;
 mod kernel;
@@ -122,6 +123,12 @@ pub fn process_exit(_: BtfTracePointContext) -> i32 {
 #[uprobe]
 pub fn go_call(ctx: ProbeContext) -> u32 {
     go_call::record(&ctx);
+    0
+}
+
+#[uprobe]
+pub fn go_count(ctx: ProbeContext) -> u32 {
+    go_count::record(&ctx);
     0
 }
 

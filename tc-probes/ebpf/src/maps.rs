@@ -6,7 +6,8 @@ use aya_ebpf::{
 };
 use weft_abi::{
     Control, FlowFraming, FlowKey, FlowRef, FlowSlot, FramedRun, GO_CALLS as MAX_GO_CALLS,
-    GO_PROCESSES as MAX_GO_PROCESSES, GoCallLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS,
+    GO_COUNTS as MAX_GO_COUNTS, GO_FUNCTIONS, GO_PROCESSES as MAX_GO_PROCESSES, GoCallLayout, GoCount,
+    GoCountKey, GoCountLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS,
     Segment, Vantage, VantageKey,
 };
 
@@ -57,6 +58,14 @@ pub static GO_CALLS: Array<GoCallLayout> = Array::with_max_entries(MAX_GO_CALLS,
 /// How often each of them was come by.
 #[map]
 pub static GO_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(MAX_GO_CALLS, 0);
+
+/// What counts of the calls of each metric's function.
+#[map]
+pub static GO_COUNT_LAYOUTS: Array<GoCountLayout> = Array::with_max_entries(GO_FUNCTIONS, 0);
+
+/// How many there were, by pod. One value for all CPUs: what a probe costs leaves them no time to get in each other's way.
+#[map]
+pub static GO_COUNTS: HashMap<GoCountKey, GoCount> = HashMap::with_max_entries(MAX_GO_COUNTS, NO_PREALLOC);
 
 /// Sends and receives that have begun, where the kernel does not give their arguments when they end.
 #[map]

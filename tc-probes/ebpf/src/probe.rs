@@ -3,18 +3,6 @@ use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_attach_cookie, prog
 
 use crate::{loss::add_one, maps::GO_HITS};
 
-/// Counts before anything else is decided: what a hit costs, it costs whoever is hit. Gives the attachment's number.
-#[inline(always)]
-pub fn count_hit(ctx: &ProbeContext) -> u32 {
-    // SAFETY: the helper takes the context.
-    let attachment = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
-    if let Some(counter) = GO_HITS.get_ptr_mut(attachment) {
-        // SAFETY: the map's lookup gave a valid pointer.
-        unsafe { add_one(counter) }
-    }
-    attachment
-}
-
 /// Reads a register of the context by one load at a constant offset. In assembly, because the verifier takes no other
 /// form: the compiler would choose an address first.
 macro_rules! register {
@@ -34,3 +22,41 @@ macro_rules! register {
     }};
 }
 pub(crate) use register;
+
+/// Counts before anything else is decided: what a hit costs, it costs whoever is hit. Gives the attachment's number.
+#[inline(always)]
+pub fn count_hit(ctx: &ProbeContext) -> u32 {
+    count_hit_with_metric(ctx).0
+}
+
+/// The same; gives the number of the metric behind it.
+#[inline(always)]
+pub fn count_hit_with_metric(ctx: &ProbeContext) -> (u32, u32) {
+    // SAFETY: the helper takes the context.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let (attachment, metric) = (cookie as u32, (cookie >> 32) as u32);
+    if let Some(counter) = GO_HITS.get_ptr_mut(attachment) {
+        // SAFETY: the map's lookup gave a valid pointer.
+        unsafe { add_one(counter) }
+    }
+    (attachment, metric)
+}
+
+/// Argument registers of ABIInternal.
+pub const REGISTERS: usize = 9;
+
+/// The argument words.
+#[inline(always)]
+pub fn arguments(ctx: &ProbeContext) -> [u64; REGISTERS] {
+    [
+        register!(ctx, rax),
+        register!(ctx, rbx),
+        register!(ctx, rcx),
+        register!(ctx, rdi),
+        register!(ctx, rsi),
+        register!(ctx, r8),
+        register!(ctx, r9),
+        register!(ctx, r10),
+        register!(ctx, r11),
+    ]
+}

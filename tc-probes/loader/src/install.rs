@@ -28,7 +28,7 @@ const CLASSIFIERS: [&str; 2] = ["tc_ingress", "tc_egress"];
 const TRACEPOINTS: [(&str, &str); 2] =
     [("process_exec", "sched_process_exec"), ("process_exit", "sched_process_exit")];
 /// They are pinned without an attachment: the agent attaches them to what it finds, and takes that with it when it ends.
-const UPROBES: [&str; 2] = [crate::go::CALL, crate::go::STATUS];
+const UPROBES: [&str; 3] = [crate::go::CALL, crate::go::STATUS, crate::go::COUNT];
 const SOCKOPS: &str = "weft_sockops";
 /// Start of the name of the folder that says which build is pinned.
 const BUILD: &str = "build_";

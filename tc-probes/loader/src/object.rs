@@ -21,7 +21,7 @@ use crate::{
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
 
-pub(crate) const MAPS: [&str; 10] = [
+pub(crate) const MAPS: [&str; 12] = [
     "RECORDS",
     "CONTROL",
     "VANTAGES",
@@ -32,6 +32,8 @@ pub(crate) const MAPS: [&str; 10] = [
     "GO_PROCESSES",
     "GO_CALLS",
     "GO_HITS",
+    "GO_COUNT_LAYOUTS",
+    "GO_COUNTS",
 ];
 /// Read-only global of the programs, structure, path of the member.
 const OFFSETS: [(&str, &str, &[&str]); 23] = [

@@ -1,6 +1,7 @@
 //! What the agent says of Go processes, and the programs that it attaches to their functions. The programs are pinned, the
 //! attachments are not: they end with the agent, however it ends.
 mod cost;
+mod functions;
 mod places;
 
 use std::{
@@ -26,20 +27,26 @@ use crate::{
 };
 
 pub use cost::ProbeCost;
+pub use functions::GoCounts;
+use functions::Functions;
 use places::{Layouts, Place};
 
 /// The program that records calls.
 pub(crate) const CALL: &str = "go_call";
+/// The program that counts calls.
+pub(crate) const COUNT: &str = "go_count";
 /// The program that records what goroutines do.
 pub(crate) const STATUS: &str = "go_status";
 
 /// The maps and programs for Go processes, in the hands of the one agent in charge.
 pub struct GoProbes {
     call: UProbe,
+    count: UProbe,
     status: UProbe,
     processes: HashMap<MapData, u32, Plain<GoProcessEntry>>,
     hits: PerCpuArray<MapData, u64>,
     layouts: Arc<Mutex<Layouts>>,
+    functions: Functions,
     incarnation: u64,
 }
 
@@ -49,16 +56,18 @@ impl GoProbes {
     /// # Errors
     /// When it is not pinned, or access is denied.
     pub fn open(pins: &Pins) -> Result<Self> {
-        let (call, status) = (pinned(pins, CALL)?, pinned(pins, STATUS)?);
+        let [call, count, status] = [pinned(pins, CALL)?, pinned(pins, COUNT)?, pinned(pins, STATUS)?];
         let processes = HashMap::try_from(Map::HashMap(open(pins, "GO_PROCESSES")?));
         let layouts = Array::try_from(Map::Array(open(pins, "GO_CALLS")?)).map_err(failed("GO_CALLS"))?;
         let hits = PerCpuArray::try_from(Map::PerCpuArray(open(pins, "GO_HITS")?));
         let mut this = Self {
             call,
+            count,
             status,
             processes: processes.map_err(failed("GO_PROCESSES"))?,
             hits: hits.map_err(failed("GO_HITS"))?,
             layouts: Arc::new(Mutex::new(Layouts::new(layouts)?)),
+            functions: Functions::open(pins)?,
             incarnation: 0,
         };
         let known: Vec<u32> = this.processes.keys().flatten().collect();
@@ -103,7 +112,7 @@ impl GoProbes {
     /// When the file cannot be used, the kernel refuses the place, or there are [`GO_CALLS`](weft_abi::GO_CALLS) attachments.
     pub fn attach(&mut self, path: &Path, file_offset: u64, layout: GoCallLayout) -> Result<GoAttachment> {
         let place = Place::take(&self.layouts, layout)?;
-        let link = attach(&mut self.call, path, file_offset, place.number)?;
+        let link = attach(&mut self.call, path, file_offset, place.number.into())?;
         Ok(self.attachment(link, place))
     }
 
@@ -127,20 +136,20 @@ impl GoProbes {
     /// As for [`GoProbes::attach`].
     pub fn attach_status(&mut self, path: &Path, file_offset: u64) -> Result<GoAttachment> {
         let place = Place::take(&self.layouts, GoCallLayout::default())?;
-        let link = attach(&mut self.status, path, file_offset, place.number)?;
+        let link = attach(&mut self.status, path, file_offset, place.number.into())?;
         Ok(self.attachment(link, place))
     }
 
     fn attachment(&self, link: UProbeLink, place: Place) -> GoAttachment {
-        GoAttachment { _link: link, before: self.count(place.number), place }
+        GoAttachment { _link: link, before: self.counted(place.number), place }
     }
 
     /// How often the attachment's place was come by, by whatever process.
     pub fn hits(&self, attachment: &GoAttachment) -> u64 {
-        self.count(attachment.place.number).wrapping_sub(attachment.before)
+        self.counted(attachment.place.number).wrapping_sub(attachment.before)
     }
 
-    fn count(&self, number: u32) -> u64 {
+    fn counted(&self, number: u32) -> u64 {
         self.hits.get(&number, 0).map_or(0, |cpus| cpus.iter().fold(0, |sum, cpu| sum.wrapping_add(*cpu)))
     }
 }
@@ -163,9 +172,9 @@ fn pinned(pins: &Pins, name: &'static str) -> Result<UProbe> {
         .map_err(|source| LoaderError::Program { program: name.into(), source: Box::new(source) })
 }
 
-fn attach(program: &mut UProbe, path: &Path, offset: u64, number: u32) -> Result<UProbeLink> {
+fn attach(program: &mut UProbe, path: &Path, offset: u64, cookie: u64) -> Result<UProbeLink> {
     let location = UProbeAttachLocation::AbsoluteOffset(offset);
-    let point = UProbeAttachPoint { location, cookie: Some(u64::from(number)) };
+    let point = UProbeAttachPoint { location, cookie: Some(cookie) };
     let refused =
         |source: ProgramError| LoaderError::Attach { path: path.into(), offset, source: Box::new(source) };
     let id = program.attach(point, path, UProbeScope::AllProcesses).map_err(refused)?;
