@@ -18,4 +18,9 @@ pub enum Error {
         /// Which part.
         what: &'static str,
     },
+    /// No table says where its functions are.
+    #[error(
+        "the Go program has neither symbols nor a function table that can be used: none of its functions is found"
+    )]
+    Functions,
 }

@@ -15,6 +15,7 @@ mod inflate;
 mod layouts;
 mod members;
 mod moduledata;
+mod named;
 mod offsets;
 mod pclntab;
 mod points;
@@ -31,6 +32,7 @@ use std::fmt;
 
 pub use error::Error;
 pub use members::{Member, Members};
+pub use named::{LONGEST_NAME, NamedFunction, find_named};
 pub use offsets::{GO, Offsets, Release, table as offsets};
 pub use read::read;
 use serde::{Deserialize, Serialize};

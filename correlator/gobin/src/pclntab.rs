@@ -41,9 +41,21 @@ pub struct Table<'a> {
 
 /// What the table says of the functions that are looked for; None: there is none.
 pub fn functions(elf: &Elf<'_>) -> Option<Result<Functions, &'static str>> {
+    let mut functions = Functions::default();
+    let read = each(elf, |name, address| functions.offer(name, address))?;
+    Some(read.map(|()| functions))
+}
+
+/// Gives each function's name and address; None: there is no table.
+pub fn each(elf: &Elf<'_>, mut take: impl FnMut(&[u8], u64)) -> Option<Result<(), &'static str>> {
     let table = find(elf)?;
-    let text = moduledata::text(elf, &table);
-    Some(text.map(|text| table.functions(text)).ok_or("it does not say where the code begins"))
+    let Some(text) = moduledata::text(elf, &table) else {
+        return Some(Err("it does not say where the code begins"));
+    };
+    for (entry, name) in (0..table.count).filter_map(|index| table.function(index)) {
+        take(name, text.wrapping_add(entry.into()));
+    }
+    Some(Ok(()))
 }
 
 fn find<'a>(elf: &Elf<'a>) -> Option<Table<'a>> {
@@ -80,15 +92,6 @@ impl<'a> Table<'a> {
             functions,
             count,
         })
-    }
-
-    fn functions(&self, text: u64) -> Functions {
-        let mut functions = Functions::default();
-        for index in 0..self.count {
-            let Some((entry, name)) = self.function(index) else { continue };
-            functions.offer(name, text.wrapping_add(entry.into()));
-        }
-        functions
     }
 
     /// Where a function is, from where the code begins, and its name.

@@ -19,10 +19,7 @@ const MOST_NAMED: usize = 6;
 /// # Errors
 /// When it is a Go program of which nothing can be told, or no executable at all.
 pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
-    if elf::is_of_another_kind(bytes) {
-        return if build_info::is_somewhere(bytes) { Err(Error::Machine) } else { Ok(None) };
-    }
-    let Some(elf) = Elf::parse(bytes)? else { return Ok(None) };
+    let Some(elf) = executable(bytes)? else { return Ok(None) };
     let Some(build) = build_info::find(&elf)? else { return Ok(None) };
     let mut missing = Vec::new();
     let symbols = symbols::read(&elf);
@@ -42,6 +39,14 @@ pub fn read(bytes: &[u8]) -> Result<Option<GoBinary>, Error> {
         runtime: runtime::addresses(&symbols.variables, &members),
         missing,
     }))
+}
+
+/// One that this machine may execute.
+pub fn executable(bytes: &[u8]) -> Result<Option<Elf<'_>>, Error> {
+    if elf::is_of_another_kind(bytes) {
+        return if build_info::is_somewhere(bytes) { Err(Error::Machine) } else { Ok(None) };
+    }
+    Elf::parse(bytes)
 }
 
 /// Of the symbol table, else of the table that the runtime uses.

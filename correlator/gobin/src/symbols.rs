@@ -1,7 +1,7 @@
 //! The symbol table of a binary that was not stripped: functions, and the runtime's variables.
 use object::{
     LittleEndian as LE,
-    elf::{self, Sym64},
+    elf::{self, Sym64, SymbolType},
 };
 
 use crate::{
@@ -42,19 +42,27 @@ pub struct Variables {
 /// Reads the symbol table, name by name.
 pub fn read(elf: &Elf<'_>) -> Symbols {
     let mut symbols = Symbols::default();
-    let Some(table) = elf.section_of_type(elf::SHT_SYMTAB) else { return symbols };
-    let Some(names) = elf.section_at(table.link) else { return symbols };
-    for symbol in array::<Sym64<LE>>(table.bytes) {
-        let (value, name) = (symbol.st_value.get(LE), symbol.st_name.get(LE) as usize);
-        let Some(name) = string_at(names.bytes, name, MOST_NAME) else { continue };
+    each(elf, |kind, name, value| {
         symbols.present = true;
-        match symbol.st_info.st_type() {
+        match kind {
             elf::STT_FUNC => symbols.functions.offer(name, value),
             elf::STT_OBJECT | elf::STT_TLS => symbols.variables.offer(name, value),
             _ => {}
         }
-    }
+    });
     symbols
+}
+
+/// Gives each symbol's type, name and value.
+pub fn each(elf: &Elf<'_>, mut take: impl FnMut(SymbolType, &[u8], u64)) {
+    let Some(table) = elf.section_of_type(elf::SHT_SYMTAB) else { return };
+    let Some(names) = elf.section_at(table.link) else { return };
+    for symbol in array::<Sym64<LE>>(table.bytes) {
+        let (value, name) = (symbol.st_value.get(LE), symbol.st_name.get(LE) as usize);
+        if let Some(name) = string_at(names.bytes, name, MOST_NAME) {
+            take(symbol.st_info.st_type(), name, value);
+        }
+    }
 }
 
 impl Variables {

@@ -22,7 +22,8 @@ pub use flow::{
 };
 pub use go::{
     G_IN_R14, GO_CALLS, GO_COUNTS, GO_FUNCTIONS, GO_PATH_STEPS, GO_PROCESSES, GoCall, GoCallLayout, GoCount,
-    GoCountKey, GoCountLayout, GoPath, GoProcess, GoProcessEntry, GoSched, MAX_BOUNDS, MAX_CONTEXTS, Process, go_call, go_sched, process,
+    GoCountKey, GoCountLayout, GoPath, GoProcess, GoProcessEntry, GoSched, MAX_BOUNDS, MAX_CONTEXTS, Process,
+    go_call, go_sched, process,
 };
 pub use loss::{LOSS_REASONS, LossReason};
 pub use record::{

@@ -37,8 +37,7 @@ fn measure(ctx: &ProbeContext, layout: &GoCountLayout, count: *mut GoCount) -> O
     let word = *arguments(ctx).get(usize::from(layout.register))?;
     let unused = u32::from(layout.unused_bits) & 63;
     let signed = layout.signed != 0;
-    let value =
-        if signed { ((word << unused) as i64 >> unused) as u64 } else { word << unused >> unused };
+    let value = if signed { ((word << unused) as i64 >> unused) as u64 } else { word << unused >> unused };
     let high = if signed { (value as i64 >> 32) as u64 } else { value >> 32 };
     // SAFETY: the map's lookup gave a valid pointer.
     unsafe {

@@ -7,8 +7,8 @@ use aya_ebpf::{
 use weft_abi::{
     Control, FlowFraming, FlowKey, FlowRef, FlowSlot, FramedRun, GO_CALLS as MAX_GO_CALLS,
     GO_COUNTS as MAX_GO_COUNTS, GO_FUNCTIONS, GO_PROCESSES as MAX_GO_PROCESSES, GoCallLayout, GoCount,
-    GoCountKey, GoCountLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS,
-    Segment, Vantage, VantageKey,
+    GoCountKey, GoCountLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS, Segment, Vantage,
+    VantageKey,
 };
 
 use crate::{

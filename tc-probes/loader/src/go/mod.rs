@@ -27,8 +27,8 @@ use crate::{
 };
 
 pub use cost::ProbeCost;
-pub use functions::GoCounts;
 use functions::Functions;
+pub use functions::GoCounts;
 use places::{Layouts, Place};
 
 /// The program that records calls.

@@ -4,6 +4,7 @@ mod build;
 mod counters;
 mod damaged;
 mod members;
+mod named;
 mod oracle;
 mod places;
 
