@@ -7,6 +7,11 @@ pub fn monotonic() -> Ktime {
     Ktime(u64::try_from(nanoseconds(clock_gettime(ClockId::Monotonic))).unwrap_or(0))
 }
 
+/// Now, in ns since the epoch.
+pub fn now() -> u64 {
+    u64::try_from(nanoseconds(clock_gettime(ClockId::Realtime))).unwrap_or(0)
+}
+
 /// How far the time since the epoch is ahead of the records' clock, now.
 pub fn offset() -> ClockOffset {
     let before = nanoseconds(clock_gettime(ClockId::Monotonic));

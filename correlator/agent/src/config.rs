@@ -29,7 +29,7 @@ use crate::agent::Bounds;
 #[cfg(test)]
 use self::go::Budget;
 pub use self::{
-    custom::{Custom, definitions},
+    custom::{Custom, FunctionMetric, definitions},
     go::{Go, GoProbes},
     identity::{Identity, Kubernetes},
     otlp::Otlp,
@@ -228,7 +228,7 @@ impl Config {
         Self::parse(text).with_context(|| format!("{}: not a valid configuration", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

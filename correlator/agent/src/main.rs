@@ -59,7 +59,10 @@ enum Command {
     ImportPcap(import::Options),
     /// Reads the Go program on stdin: what the agent has others do.
     #[command(name = go::reader::COMMAND, hide = true)]
-    ReadGoBinary,
+    ReadGoBinary {
+        /// Functions to find in it; without any what it is.
+        functions: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
         Command::Traces(options) => traces::run(&options).map_err(failed),
         Command::Record(options) => record::run(&options).map_err(failed),
         Command::Replay(options) => replay::run(&options).map_err(failed),
-        Command::ReadGoBinary => go::reader::run().map_err(failed),
+        Command::ReadGoBinary { functions } => go::reader::run(&functions).map_err(failed),
         Command::ImportPcap(options) => load(options.config.clone())
             .map_err(wrong_use)
             .and_then(|config| import::run(&options, &config).map_err(failed)),

@@ -170,12 +170,12 @@ impl Registry {
     }
 
     /// The same for a series `other`, which there is whatever the limit.
-    pub(crate) fn reserve_anyway(&self) {
+    pub fn reserve_anyway(&self) {
         self.series.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives back the places of series that somebody else kept.
-    pub(crate) fn release(&self, series: usize) {
+    pub fn release(&self, series: usize) {
         self.series.fetch_sub(series, Ordering::Relaxed);
     }
 

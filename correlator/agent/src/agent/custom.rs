@@ -91,14 +91,14 @@ impl Custom {
     /// # Errors
     /// When it is not valid.
     pub fn new(registry: Arc<Registry>, config: &Config) -> Result<Self> {
-        let metrics = Metrics { metrics: metrics(definitions(&config.metrics.custom)?), readings: None };
+        let metrics = Metrics { metrics: metrics(definitions(&config.metrics.custom)?.maps), readings: None };
         Ok(Self(Arc::new(Shared { registry, metrics: Mutex::new(metrics) })))
     }
 
     /// Another configuration, which is valid. Metrics that it leaves as they were go on.
     pub fn configure(&self, config: &Config) {
         let Ok(definitions) = definitions(&config.metrics.custom) else { return };
-        self.with(|metrics, registry| metrics.configure(definitions, registry));
+        self.with(|metrics, registry| metrics.configure(definitions.maps, registry));
     }
 
     /// What there is now, or was within the last second.

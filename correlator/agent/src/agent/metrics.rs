@@ -2,6 +2,7 @@
 mod cluster;
 mod configuration;
 mod custom;
+mod functions;
 mod go;
 mod own;
 
@@ -51,6 +52,8 @@ pub struct Sources {
     pub spans: [(&'static str, u64); 4],
     /// What is known of Go processes.
     pub go: Arc<View>,
+    /// Where what is counted at their functions is read.
+    pub counted: GoHandle,
     /// What became of the configuration file.
     pub configuration: Arc<reload::Status>,
     /// How it is about the cluster's API.
@@ -73,6 +76,7 @@ impl Origin {
             snapshot: published.snapshot.load_full(),
             spans: published.spans.by_decision(),
             go: go.view(),
+            counted: go.clone(),
             configuration: configuration.load_full(),
             cluster: Arc::clone(cluster),
             node: node.clone(),
@@ -114,6 +118,7 @@ pub fn write(page: &mut Page<'_>, sources: &Sources, profiles: Profiles) {
         snapshot,
         spans,
         go,
+        counted,
         configuration,
         cluster,
         node: _,
@@ -130,6 +135,7 @@ pub fn write(page: &mut Page<'_>, sources: &Sources, profiles: Profiles) {
     let help = "Exchanges by what sampling decided of their spans";
     labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);
     go::write(page, go, snapshot);
+    functions::write(page, &go.functions, counted, snapshot);
     cluster::write(page, snapshot, cluster);
     configuration::write(page, configuration);
     if let Some(export) = export {

@@ -36,7 +36,10 @@ use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use weft_loader::{
-    Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs, go::GoProbes, install, state::StateDir,
+    Flows, InstallOptions, Pins, ProbeRing, ensure_bpffs,
+    go::{GoCounts, GoProbes},
+    install,
+    state::StateDir,
 };
 use weft_metrics::Registry;
 
@@ -89,7 +92,7 @@ pub fn run(config: &Config, file: Option<PathBuf>) -> Result<()> {
             export: export.as_ref().and_then(Export::spans),
         },
     )?;
-    look_after_go(config, &pins, &pipeline, go_thread);
+    look_after_go(config, &pins, &pipeline, &published.registry, go_thread);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let configuration = Arc::new(ArcSwap::from_pointee(reload::Status::default()));
     let custom = Custom::new(Arc::clone(&published.registry), config)?;
@@ -168,10 +171,19 @@ fn load_programs(config: &Config, pins: &Pins) -> Result<()> {
 }
 
 /// Go processes are an addition: the wire is traced without what cannot be had of them.
-fn look_after_go(config: &Config, pins: &Pins, pipeline: &PipelineHandle, thread: go::Thread) {
+fn look_after_go(
+    config: &Config,
+    pins: &Pins,
+    pipeline: &PipelineHandle,
+    registry: &Arc<Registry>,
+    thread: go::Thread,
+) {
     let started = GoProbes::open(pins)
+        .and_then(|loader| Ok((loader, GoCounts::open(pins)?)))
         .map_err(anyhow::Error::from)
-        .and_then(|loader| Ok(thread.start(config.go, loader, pipeline.clone())?));
+        .and_then(|maps| {
+            Ok(thread.start(go::Settings::of(config), maps, pipeline.clone(), Arc::clone(registry))?)
+        });
     if let Err(error) = started {
         tracing::warn!("goroutines stay unknown: {error:#}");
     }

@@ -1,4 +1,6 @@
 //! Metrics that the operator defines (`metrics.custom`).
+mod function;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -8,9 +10,11 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use serde::Deserialize;
 use weft_metrics::{
     custom::{Definition, Field, Label, Layout, Part, Scalar},
-    exposition::{Kind, Unit},
+    exposition::{Kind, Unit, family_name},
 };
 
+pub use self::function::FunctionMetric;
+use self::function::{About, Function};
 use super::choice::one_of;
 
 /// The most metrics, and labels of each.
@@ -38,10 +42,28 @@ pub struct Custom {
     /// Empty, `s` or `By`.
     #[serde(default)]
     unit: String,
-    /// `counter` or `gauge`.
+    /// `counter`, `gauge` or `histogram`.
     #[serde(rename = "type")]
     kind: String,
-    map: Map,
+    /// One of them is there.
+    #[serde(default)]
+    map: Option<Map>,
+    #[serde(default)]
+    function: Option<Function>,
+}
+
+/// All of them, as the agent has them.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    /// What is read in pinned maps, and where they are.
+    pub maps: Vec<(PathBuf, Definition)>,
+    /// What is counted at functions of Go programs.
+    pub functions: Vec<FunctionMetric>,
+}
+
+enum Defined {
+    Map(PathBuf, Definition),
+    Function(FunctionMetric),
 }
 
 /// A pinned map.
@@ -92,28 +114,32 @@ impl Default for Value {
 ///
 /// # Errors
 /// When one cannot be a metric, or is another: which, which key, and what is allowed.
-pub fn definitions(custom: &[Custom]) -> Result<Vec<(PathBuf, Definition)>> {
+pub fn definitions(custom: &[Custom]) -> Result<Definitions> {
     if custom.len() > MAX_METRICS {
         bail!("metrics.custom has {} entries: {MAX_METRICS} are allowed", custom.len());
     }
     let mut names = BTreeSet::new();
-    let mut definitions = Vec::with_capacity(custom.len());
+    let mut definitions = Definitions::default();
     for (index, metric) in custom.iter().enumerate() {
-        let Custom { name, map, .. } = metric;
-        let definition = metric.definition().with_context(|| format!("metrics.custom.{index} ({name})"))?;
-        let family = definition.family_name();
+        let name = &metric.name;
+        let (family, defined) =
+            metric.defined().with_context(|| format!("metrics.custom.{index} ({name})"))?;
         ensure!(
             names.insert(family.clone()),
             "metrics.custom.{index} ({name}): {family} is the name of another one; one that nothing else has is allowed"
         );
-        definitions.push((map.pin.clone(), definition));
+        match defined {
+            Defined::Map(pin, definition) => definitions.maps.push((pin, definition)),
+            Defined::Function(function) => definitions.functions.push(function),
+        }
     }
     Ok(definitions)
 }
 
 impl Custom {
-    fn definition(&self) -> Result<Definition> {
-        let Self { name, help, unit, kind, map } = self;
+    /// With the family's name.
+    fn defined(&self) -> Result<(String, Defined)> {
+        let Self { name, help, unit, kind, map, function } = self;
         is_name("name", name)?;
         if help.trim().is_empty() || help.len() > LONGEST_HELP || help.contains('\n') {
             bail!("help has {} bytes: one line of 1 to {LONGEST_HELP} is allowed", help.len());
@@ -122,12 +148,24 @@ impl Custom {
             "" => Unit::Count,
             unit => one_of("unit", unit, [("s", Unit::Seconds), ("By", Unit::Bytes)]).map_err(Error::msg)?,
         };
-        let kind =
-            one_of("type", kind, [("counter", Kind::Counter), ("gauge", Kind::Gauge)]).map_err(Error::msg)?;
-        let definition =
-            Definition { name: name.clone(), help: help.clone(), unit, kind, layout: map.layout(kind)? };
-        is_free(&definition.family_name())?;
-        Ok(definition)
+        let counter = ("counter", Kind::Counter);
+        let (family, defined) = match (map, function) {
+            (Some(map), None) => {
+                let kind = one_of("type", kind, [counter, ("gauge", Kind::Gauge)]).map_err(Error::msg)?;
+                let layout = map.layout(kind)?;
+                let definition = Definition { name: name.clone(), help: help.clone(), unit, kind, layout };
+                (family_name(&definition.metric()), Defined::Map(map.pin.clone(), definition))
+            }
+            (None, Some(function)) => {
+                let kind =
+                    one_of("type", kind, [counter, ("histogram", Kind::Histogram)]).map_err(Error::msg)?;
+                let metric = function.metric(About { name, help, unit, kind })?;
+                (family_name(&metric.metric()), Defined::Function(metric))
+            }
+            _ => bail!("either map or function is needed, and one of them is allowed"),
+        };
+        is_free(&family)?;
+        Ok((family, defined))
     }
 }
 
@@ -225,7 +263,10 @@ fn is_free(family: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use weft_abi::{GoCount, GoCountLayout};
+
     use super::super::Config;
+    use super::function::Calls;
     use super::*;
 
     const WHOLE: &str = "\
@@ -243,13 +284,13 @@ metrics:
     - { name: app.bytes, unit: By, help: Bytes, type: counter, map: { pin: /sys/fs/bpf/app/bytes } }
 ";
 
-    fn defined(text: &str) -> Vec<(PathBuf, Definition)> {
+    fn defined(text: &str) -> Definitions {
         definitions(&Config::parse(text).unwrap().metrics.custom).unwrap()
     }
 
     #[test]
     fn a_metric_is_as_it_is_written() {
-        let [(pin, gauge), (_, counter)] = <[_; 2]>::try_from(defined(WHOLE)).unwrap();
+        let [(pin, gauge), (_, counter)] = <[_; 2]>::try_from(defined(WHOLE).maps).unwrap();
         assert_eq!(pin, PathBuf::from("/sys/fs/bpf/app/cache"));
         assert_eq!((gauge.kind, gauge.unit), (Kind::Gauge, Unit::Count));
         let i32 = Scalar { size: 4, signed: true, big_endian: false };
@@ -260,7 +301,70 @@ metrics:
         );
         let Part::Number { names, .. } = &gauge.layout.labels[0].part else { panic!("{gauge:?}") };
         assert_eq!(names.get("1").map(String::as_str), Some("write"));
-        assert_eq!((counter.kind, counter.family_name()), (Kind::Counter, "app_bytes_bytes".to_owned()));
+        assert_eq!((counter.kind, counter.unit), (Kind::Counter, Unit::Bytes));
+    }
+
+    const FUNCTIONS: &str = "\
+metrics:
+  custom:
+    - { name: app.gets, help: Gets, type: counter, function: { symbol: main.(*Cache).Get } }
+    - name: app.size
+      unit: By
+      help: Sizes
+      type: histogram
+      function: { symbol: main.put, argument: { word: 3, type: u16 }, buckets: [0, 512] }
+    - name: app.wait
+      unit: s
+      help: Waits
+      type: histogram
+      function: { symbol: main.wait, argument: { word: 1, type: duration }, buckets: [0.001, 2.5] }
+";
+
+    #[test]
+    fn a_function_is_counted_as_it_is_written() {
+        let [gets, size, wait] = <[_; 3]>::try_from(defined(FUNCTIONS).functions).unwrap();
+        assert_eq!(gets.layout(), GoCountLayout::default());
+        let GoCountLayout { bounds, register, unused_bits, signed, pad: _, upper } = size.layout();
+        assert_eq!((bounds, register, unused_bits, signed), (2, 3, 48, 0));
+        assert_eq!(upper[..3], [0, 512, 0]);
+        assert_eq!(wait.layout().upper[..2], [1_000_000, 2_500_000_000]);
+        assert_eq!((wait.layout().signed, wait.layout().unused_bits), (1, 0));
+        let mut counted = GoCount { calls: [0; 33], sum_low: 1_000_000_000, sum_high: u64::MAX };
+        counted.calls[..3].copy_from_slice(&[4, 5, 6]);
+        let Calls { count, sum, buckets } = wait.calls(&counted);
+        assert_eq!((count, buckets), (15, vec![(0.001, 4), (2.5, 9)]));
+        assert!((sum - (1e9 - 4_294_967_296.0) / 1e9).abs() < 1e-12, "{sum}");
+        assert_eq!(gets.calls(&counted), Calls { count: 15, sum: 0.0, buckets: vec![] });
+    }
+
+    #[test]
+    fn what_cannot_be_a_functions_metric_is_named_with_what_can() {
+        const WHOLE: &str = "{ name: app.size, help: x, type: histogram, function: \
+            { symbol: main.put, argument: { word: 3, type: u16 }, buckets: [1, 2] } }";
+        for (whole, changed, named) in [
+            ("main.put", "put", "function.symbol is \"put\": a name as"),
+            ("main.put", "'main.put '", "function.symbol is \"main.put \""),
+            ("word: 3", "word: 9", "function.argument.word is 9: 0 to 8 is allowed"),
+            ("word: 3", "word: -1", "word"),
+            ("u16", "u16be", "function.argument.type is \"u16be\": u8 to u64, i8 to i64 and duration"),
+            ("u16", "f64", "function.argument.type is \"f64\""),
+            ("u16", "duration", "unit s and function.argument.type duration are allowed together only"),
+            ("help: x", "help: x, unit: s", "unit s and function.argument.type duration"),
+            ("[1, 2]", "[]", "function.buckets has 0 bounds: 1 to 32 are allowed"),
+            ("[1, 2]", "[2, 2]", "function.buckets has 2 behind a bound that is no smaller"),
+            ("[1, 2]", "[-1]", "function.buckets has -1: with a type that has no sign"),
+            ("[1, 2]", "[0.5]", "function.buckets has 0.5: whole numbers"),
+            ("[1, 2]", "[1e17]", "function.buckets has 100000000000000000: whole numbers to 2^53"),
+            ("[1, 2]", "[.nan]", "function.buckets has NaN"),
+            ("histogram", "gauge", "type is \"gauge\": counter or histogram is allowed"),
+            ("histogram", "counter", "function.argument is allowed for the type histogram only"),
+            (", argument: { word: 3, type: u16 }", "", "function.argument is missing"),
+            ("function:", "map: { pin: /x }, function:", "either map or function is needed"),
+        ] {
+            let text = format!("metrics:\n  custom:\n    - {}", WHOLE.replace(whole, changed));
+            let error = format!("{:#}", Config::parse(&text).unwrap_err());
+            assert!(error.contains(named) && error.contains("line 3"), "{changed}: {error}");
+        }
     }
 
     /// One with this in the place of what it says of the same key.
@@ -294,6 +398,7 @@ metrics:
             ("type", "summary", "type is \"summary\": counter or gauge is allowed"),
             ("buckets", "[1]", "buckets"),
             ("map", "{}", "pin"),
+            ("map", "", "either map or function is needed"),
             ("map", "{ pin: app/cache }", "map.pin is \"app/cache\": an absolute path is allowed"),
             ("map", "{ pin: /x, value: { type: f64 } }", "map.value.type is \"f64\": u8 to u64"),
             ("map", "{ pin: /x, value: { offset: -1 } }", "offset"),

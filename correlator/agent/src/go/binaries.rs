@@ -1,10 +1,11 @@
 //! What processes execute: each file is read once, and one line of the log says what came of it.
-use std::{io, sync::Arc, time::Instant};
+use std::{fs::File, io, sync::Arc, time::Instant};
 
 use weft_gobin::GoBinary;
 
 use super::{
     cache::{Asked, Cache, Known},
+    file_id::FileId,
     log_limit::LogLimit,
     read::{Job, LARGEST, Outcome, ReadFile, Reader},
     reader::Told,
@@ -65,6 +66,13 @@ impl Binaries {
         })
     }
 
+    /// Has a file read again, for where these functions of it are. Says whether there was room.
+    pub fn seek(&mut self, file: FileId, path: &str, executable: File, names: Vec<String>) -> bool {
+        let asked = self.reader.read(Job { file, path: path.to_owned(), executable, names });
+        self.no_room += u64::from(!asked);
+        asked
+    }
+
     /// Files that were known and gave way to others.
     pub fn evicted(&self) -> u64 {
         self.cache.evicted()
@@ -72,14 +80,15 @@ impl Binaries {
 
     /// A file was read. Gives the processes that wait for it.
     pub fn read(&mut self, read: ReadFile, now: Instant) -> Vec<u32> {
-        let ReadFile { file, path, outcome } = read;
+        let ReadFile { file, path, names: _, outcome } = read;
         let why = match outcome {
             Outcome::Told(Told::Go(binary)) => {
                 self.counts.go += 1;
                 self.greet(&path, &binary, now);
                 return self.cache.learn(file, Known::Go(Arc::new(*binary)));
             }
-            Outcome::Told(Told::NotGo) => {
+            // It was asked what the file is.
+            Outcome::Told(Told::NotGo | Told::Functions(_)) => {
                 self.counts.not_go += 1;
                 return self.cache.learn(file, Known::Nothing);
             }
@@ -119,5 +128,6 @@ fn job(sighting: &Sighting) -> io::Result<Job> {
         file: sighting.file,
         path: format!("{} in {}", sighting.folder.executable_path()?.display(), sighting.pod.label),
         executable: sighting.executable.try_clone()?,
+        names: Vec::new(),
     })
 }

@@ -1,17 +1,17 @@
 //! What the other threads say to the one that looks after Go processes. None of them waits for it: what finds no room is
 //! counted, and a look at all processes makes up for it.
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
     mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
 };
 
 use arc_swap::ArcSwap;
-use weft_abi::{KIND_PROCESS, Process, process};
+use weft_abi::{GoCount, GoCountKey, KIND_PROCESS, Process, process};
+use weft_loader::go::GoCounts;
 use zerocopy::FromBytes as _;
 
-use super::{pods::Pods, read::ReadFile, view::View};
-use crate::config::Go;
+use super::{functions::Settings, pods::Pods, read::ReadFile, view::View};
 
 /// Messages that wait.
 const MESSAGES: usize = 4096;
@@ -27,7 +27,7 @@ pub enum Message {
     /// A binary was read.
     Read(Box<ReadFile>),
     /// Another configuration is in force.
-    Configure(Go),
+    Configure(Box<Settings>),
 }
 
 /// The way to the thread, and what it publishes.
@@ -42,6 +42,8 @@ pub struct GoHandle {
 pub struct Shared {
     pods: ArcSwap<Pods>,
     view: ArcSwap<View>,
+    /// What is counted at functions.
+    counts: OnceLock<GoCounts>,
     /// Events that found no room.
     missed: AtomicU64,
     /// All processes have to be looked at.
@@ -84,14 +86,19 @@ impl GoHandle {
     }
 
     /// Another configuration is in force. Waits for room.
-    pub fn configure(&self, go: Go) {
+    pub fn configure(&self, settings: Settings) {
         // Where the thread could not be started, nothing is listened at.
-        let _ = self.messages.send(Message::Configure(go));
+        let _ = self.messages.send(Message::Configure(Box::new(settings)));
     }
 
     /// What is known.
     pub fn view(&self) -> Arc<View> {
         self.shared.view.load_full()
+    }
+
+    /// What was counted of a metric's function for a pod.
+    pub fn counted(&self, key: GoCountKey) -> Option<GoCount> {
+        self.shared.counts.get()?.get(key)
     }
 
     fn send(&self, message: Message) {
@@ -106,6 +113,11 @@ impl Shared {
     /// The traced pods.
     pub fn pods(&self) -> Arc<Pods> {
         self.pods.load_full()
+    }
+
+    /// Where others read what is counted at functions.
+    pub fn show_counts(&self, counts: GoCounts) {
+        let _ = self.counts.set(counts);
     }
 
     /// Publishes what is known.

@@ -44,11 +44,6 @@ impl Group {
         }
     }
 
-    /// Its place in tables of groups.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
     /// As the API, the log and the metrics call it.
     pub fn name(self) -> &'static str {
         match self {

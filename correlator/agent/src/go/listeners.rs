@@ -2,17 +2,28 @@
 //! the budget in between. Each decision is a line of the log.
 use std::{
     collections::BTreeMap,
+    fs::File,
     time::{Duration, Instant},
 };
 
 use weft_core::Probes;
+use weft_gobin::NamedFunction;
 use weft_loader::{LoaderError, go::GoProbes};
 
 use super::{
-    budget::Change, file_id::FileId, group::Group, listening::Listening, policy::Policy, process::Process,
-    recent::Recent, view::ProbeState,
+    budget::Change,
+    file_id::FileId,
+    functions::{Functions, Numbers, Series, Settings, Wishes, define},
+    group::Group,
+    listening::Listening,
+    pods::Pods,
+    policy::Policy,
+    probe::Probe,
+    process::Process,
+    recent::Recent,
+    view::ProbeState,
 };
-use crate::config::Go;
+use crate::config::FunctionMetric;
 
 /// A process that lives no longer is not worth attaching to: of a binary that has had one, others have to live as long first.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
@@ -23,6 +34,10 @@ const SHORT_LIVED: usize = 1024;
 pub struct Listeners {
     loader: GoProbes,
     policy: Policy,
+    numbers: Numbers,
+    /// What the numbers are of.
+    functions: Functions,
+    series: Series,
     by_file: BTreeMap<FileId, Listening>,
     /// Binaries of which a process did not live long.
     short_lived: Recent<FileId>,
@@ -30,15 +45,21 @@ pub struct Listeners {
 
 impl Listeners {
     /// None yet. Measures what a probe costs here, where it is to be known.
-    pub fn start(mut loader: GoProbes, go: Go) -> Self {
-        let policy = Policy::measured(&mut loader, go);
-        Self { loader, policy, by_file: BTreeMap::new(), short_lived: Recent::new(SHORT_LIVED) }
+    pub fn start(mut loader: GoProbes, settings: Settings, series: Series) -> Self {
+        let policy = Policy::measured(&mut loader, settings.go);
+        let mut numbers = Numbers::default();
+        numbers.configure(settings.functions);
+        let functions = numbers.all();
+        define(&mut loader, &functions);
+        let (by_file, short_lived) = (BTreeMap::new(), Recent::new(SHORT_LIVED));
+        Self { loader, policy, numbers, functions, series, by_file, short_lived }
     }
 
     /// Another configuration is in force: what it has no place for is detached at once. Gives the binaries of which it is to be
     /// told.
-    pub fn configure(&mut self, go: Go, now: Instant) -> Vec<FileId> {
-        if !self.policy.configure(&mut self.loader, go) {
+    pub fn configure(&mut self, settings: Settings, now: Instant) -> Vec<FileId> {
+        self.define(settings.functions);
+        if !self.policy.configure(&mut self.loader, settings.go) {
             return Vec::new();
         }
         for listening in self.by_file.values_mut() {
@@ -47,13 +68,56 @@ impl Listeners {
         self.files().collect()
     }
 
+    /// Nothing is attached and nothing is counted under a number when it comes to mean something else.
+    fn define(&mut self, metrics: Vec<FunctionMetric>) {
+        let freed = self.numbers.configure(metrics);
+        self.functions = self.numbers.all();
+        self.by_file.values_mut().for_each(|listening| listening.define(&self.functions));
+        self.series.end(&mut self.loader, &freed);
+        define(&mut self.loader, &self.functions);
+    }
+
+    /// Has the files of all binaries asked where the metrics' functions are. Says whether there was room for all.
+    pub fn seek(&mut self, mut ask: impl FnMut(FileId, &str, File, Vec<String>) -> bool) -> bool {
+        self.by_file.values_mut().all(|listening| listening.seek(&mut ask))
+    }
+
+    /// Where functions with these names are in a file.
+    pub fn learn(&mut self, file: FileId, names: &[String], found: &Result<Vec<NamedFunction>, String>) {
+        if let Some(listening) = self.by_file.get_mut(&file) {
+            listening.learn(names, found);
+        }
+    }
+
+    /// Begins and ends to count for pods; says whether anything has changed.
+    pub fn settle(&mut self, wishes: &Wishes, pods: &Pods) -> bool {
+        let none = Functions::new();
+        let functions = if self.policy.allows_functions() { &self.functions } else { &none };
+        self.series.settle(&mut self.loader, functions, wishes, pods)
+    }
+
+    /// The metrics of functions that there are.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// What is counted.
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// How it is about the metrics' functions in a binary, by the metrics' numbers and names.
+    pub fn function_states(&self, file: FileId) -> impl Iterator<Item = (u32, &str, ProbeState)> {
+        self.by_file.get(&file).into_iter().flat_map(Listening::functions)
+    }
+
     /// Tells the programs where the process's goroutines are found, and listens to it; or says why that cannot be.
     pub fn add(&mut self, process: &Process, now: Instant) -> Result<(), LoaderError> {
         if knows_goroutines(process) {
             self.loader.set_process(process.pid, process.binary.process)?;
         }
         let patience = if self.short_lived.contains(process.file) { SHORT_LIFE } else { Duration::ZERO };
-        let new = || Listening::new(process, self.policy, now + patience);
+        let new = || Listening::new(process, self.policy, &self.functions, now + patience);
         self.by_file.entry(process.file).or_insert_with(new).join(process.pid);
         Ok(())
     }
@@ -88,11 +152,12 @@ impl Listeners {
     pub fn attach(&mut self, now: Instant) -> Option<FileId> {
         let due = |listening: &Listening| listening.attach_at().is_some_and(|at| at <= now);
         let (file, listening) = self.by_file.iter_mut().find(|(_, listening)| due(listening))?;
-        let (group, result) = listening.attach(&mut self.loader, now)?;
-        let (version, path, group) = (listening.binary().version, listening.path(), group.name());
+        let (probe, result) = listening.attach(&mut self.loader, now)?;
+        let (version, path, what) =
+            (listening.binary().version, listening.path(), name(probe, &self.functions));
         match result {
-            Ok(()) => tracing::info!(%version, path, "probes of {group} are on"),
-            Err(error) => tracing::warn!(%version, path, "probes of {group} are off: {error}"),
+            Ok(()) => tracing::info!(%version, path, "probes of {what} are on"),
+            Err(error) => tracing::warn!(%version, path, "probes of {what} are off: {error}"),
         }
         Some(*file)
     }
@@ -103,7 +168,7 @@ impl Listeners {
         for (file, listening) in &mut self.by_file {
             for change in listening.measure(&self.loader, now) {
                 changed.push(*file);
-                report(change, listening.path(), &self.policy);
+                report(change, listening.path(), &self.policy, &self.functions);
             }
         }
         changed
@@ -132,11 +197,22 @@ fn knows_goroutines(process: &Process) -> bool {
     process.binary.process.goid != 0
 }
 
-fn report(change: Change, path: &str, policy: &Policy) {
+fn report(change: Change, path: &str, policy: &Policy, functions: &Functions) {
     match change {
-        Change::Off(group, share) => {
-            tracing::info!(path, "probes of {} are off: {}", group.name(), policy.too_dear(share));
+        Change::Off(probe, share) => {
+            tracing::info!(path, "probes of {} are off: {}", name(probe, functions), policy.too_dear(share));
         }
-        Change::On(group) => tracing::info!(path, "probes of {} are tried again", group.name()),
+        Change::On(probe) => tracing::info!(path, "probes of {} are tried again", name(probe, functions)),
+    }
+}
+
+/// A group's name, or its metric's.
+fn name(probe: Probe, functions: &Functions) -> &str {
+    match probe {
+        Probe::Group(group) => group.name(),
+        Probe::Function(number) => {
+            let metric = functions.iter().find(|(known, _)| *known == number);
+            metric.map_or("a function", |(_, metric)| &metric.name)
+        }
     }
 }

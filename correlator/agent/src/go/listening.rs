@@ -3,14 +3,14 @@ use std::{
     collections::BTreeMap,
     fs::File,
     os::fd::AsRawFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use weft_abi::GoCallLayout;
 use weft_core::Probes;
-use weft_gobin::GoBinary;
+use weft_gobin::{GoBinary, NamedFunction};
 use weft_loader::{
     LoaderError,
     go::{GoAttachment, GoProbes},
@@ -19,8 +19,10 @@ use weft_loader::{
 use super::{
     budget::{Change, Governor, Spent, State},
     file_id::FileId,
+    functions::{Functions, Place, Places},
     group::Group,
     policy::Policy,
+    probe::Probe,
     proc::ProcDir,
     process::Process,
     view::ProbeState,
@@ -39,9 +41,11 @@ pub struct Listening {
     /// With their CPU time when they were last measured.
     processes: BTreeMap<u32, Duration>,
     governor: Governor,
-    attached: BTreeMap<Group, Vec<Attached>>,
-    /// Groups that the kernel refused, and what it said.
-    failed: BTreeMap<Group, String>,
+    /// Of the metrics' functions.
+    places: Places,
+    attached: BTreeMap<Probe, Vec<Attached>>,
+    /// What the kernel refused, and what it said.
+    failed: BTreeMap<Probe, String>,
     /// Not before then.
     attach_at: Instant,
 }
@@ -57,10 +61,13 @@ struct Attached {
 
 impl Listening {
     /// What the process executes. Nothing is attached yet, and will not be before `attach_at`.
-    pub fn new(process: &Process, policy: Policy, attach_at: Instant) -> Self {
+    pub fn new(process: &Process, policy: Policy, functions: &Functions, attach_at: Instant) -> Self {
         let binary = Arc::clone(&process.binary);
+        let mut places = Places::default();
+        places.configure(functions);
         Self {
-            governor: governor(&binary, policy, attach_at),
+            governor: governor(&binary, policy, &places, attach_at),
+            places,
             binary,
             path: process.path.clone(),
             file: process.file,
@@ -76,11 +83,43 @@ impl Listening {
     /// dear under the other one gets another chance.
     pub fn configure(&mut self, policy: Policy, loader: &GoProbes, now: Instant) {
         self.policy = policy;
-        self.governor = governor(&self.binary, policy, now);
+        self.governor = governor(&self.binary, policy, &self.places, now);
         let Self { governor, attached, .. } = self;
-        attached.retain(|group, _| governor.on().any(|on| on == *group));
+        attached.retain(|probe, _| governor.on().any(|on| on == *probe));
         self.attach_at = self.attach_at.max(now);
         self.follow_contexts(loader);
+    }
+
+    /// These are the metrics of functions now.
+    pub fn define(&mut self, functions: &Functions) {
+        for probe in self.places.configure(functions).into_iter().map(Probe::Function) {
+            self.attached.remove(&probe);
+            self.failed.remove(&probe);
+            self.governor.remove(probe);
+        }
+    }
+
+    /// Has the file asked where functions are, by `ask`, which says whether there was room; says the same.
+    pub fn seek(&mut self, ask: impl FnOnce(FileId, &str, File, Vec<String>) -> bool) -> bool {
+        let names = if self.policy.allows_functions() { self.places.unknown() } else { Vec::new() };
+        if names.is_empty() {
+            return true;
+        }
+        // Where the file of no process can be opened they are all about to end.
+        let asked = self.open().is_none_or(|executable| ask(self.file, &self.path, executable, names));
+        if asked {
+            self.places.asked();
+        }
+        asked
+    }
+
+    /// Where functions with these names are in it.
+    pub fn learn(&mut self, names: &[String], found: &Result<Vec<NamedFunction>, String>) {
+        for number in self.places.learn(names, found) {
+            if self.policy.allows_functions() {
+                self.governor.add(Probe::Function(number));
+            }
+        }
     }
 
     /// What is known of the binary.
@@ -114,36 +153,36 @@ impl Listening {
         self.wanted().map(|_| self.attach_at)
     }
 
-    /// Attaches the most valuable group that is to be on and is not yet; says which, and what the kernel says.
-    pub fn attach(&mut self, loader: &mut GoProbes, now: Instant) -> Option<(Group, Result<(), String>)> {
-        let group = self.wanted().filter(|_| self.attach_at <= now)?;
+    /// Attaches the most valuable probe that is to be on and is not yet; says which, and what the kernel says.
+    pub fn attach(&mut self, loader: &mut GoProbes, now: Instant) -> Option<(Probe, Result<(), String>)> {
+        let probe = self.wanted().filter(|_| self.attach_at <= now)?;
         let Some(executable) = self.open() else {
             self.attach_at = now + AGAIN;
             return None;
         };
-        let result = self.attach_all(group, &executable, loader).map_err(|error| error.to_string());
+        let result = self.attach_all(probe, &executable, loader).map_err(|error| error.to_string());
         let result = match result {
             Ok(attached) => {
-                self.attached.insert(group, attached);
+                self.attached.insert(probe, attached);
                 self.governor.begin(now);
                 self.follow_contexts(loader);
                 Ok(())
             }
             Err(says) => {
-                self.failed.insert(group, says.clone());
+                self.failed.insert(probe, says.clone());
                 Err(says)
             }
         };
-        Some((group, result))
+        Some((probe, result))
     }
 
     /// Looks at what the probes cost since the last time, and turns off and on what the budget says.
     pub fn measure(&mut self, loader: &GoProbes, now: Instant) -> Vec<Change> {
-        let spent = Spent { cpu: self.cpu(), probes: Group::ALL.map(|group| self.spent(group, loader)) };
+        let spent = Spent { cpu: self.cpu(), probes: self.spent(loader) };
         let changes = self.governor.measured(spent, now);
         for change in &changes {
-            if let Change::Off(group, _) = change {
-                self.attached.remove(group);
+            if let Change::Off(probe, _) = change {
+                self.attached.remove(probe);
             }
         }
         if !changes.is_empty() {
@@ -155,8 +194,9 @@ impl Listening {
     /// Which request a context is of is told where one is served: while nobody listens there, calls' contexts say nothing, and
     /// reading them is half of what a call's probe costs.
     fn follow_contexts(&self, loader: &GoProbes) {
-        let served = self.attached.contains_key(&Group::Serve);
-        for Attached { attachment, layout, .. } in self.attached.get(&Group::Call).into_iter().flatten() {
+        let served = self.attached.contains_key(&Probe::Group(Group::Serve));
+        let calls = self.attached.get(&Probe::Group(Group::Call));
+        for Attached { attachment, layout, .. } in calls.into_iter().flatten() {
             if let Err(error) = loader.follow_contexts(attachment, *layout, served) {
                 tracing::debug!(path = self.path, %error, "cannot say whether contexts are followed");
             }
@@ -165,33 +205,57 @@ impl Listening {
 
     /// What is listened at.
     pub fn probes(&self) -> Probes {
-        Group::probes(self.attached.keys().copied())
+        Group::probes(self.attached.keys().filter_map(|probe| match probe {
+            Probe::Group(group) => Some(*group),
+            Probe::Function(_) => None,
+        }))
     }
 
     /// How it is about a group.
     pub fn state(&self, group: Group) -> ProbeState {
-        if self.attached.contains_key(&group) {
-            return ProbeState::On;
+        self.known_state(Probe::Group(group)).unwrap_or_else(|| {
+            if self.points(group).next().is_none() {
+                ProbeState::Absent
+            } else {
+                ProbeState::Off(self.policy.why_off())
+            }
+        })
+    }
+
+    /// How it is about the functions of metrics, by the metrics' numbers and names.
+    pub fn functions(&self) -> impl Iterator<Item = (u32, &str, ProbeState)> {
+        self.places.all().map(|(number, metric, place)| {
+            let state = self.known_state(Probe::Function(number)).unwrap_or_else(|| match place {
+                Place::Absent => ProbeState::Absent,
+                Place::Unfit(why) => ProbeState::Failed(why.clone()),
+                _ if !self.policy.allows_functions() => ProbeState::Off(self.policy.why_off()),
+                Place::Unknown | Place::Asked | Place::At(_) => ProbeState::Waiting,
+            });
+            (number, metric.name.as_str(), state)
+        })
+    }
+
+    fn known_state(&self, probe: Probe) -> Option<ProbeState> {
+        if self.attached.contains_key(&probe) {
+            return Some(ProbeState::On);
         }
-        if let Some(says) = self.failed.get(&group) {
-            return ProbeState::Failed(says.clone());
+        if let Some(says) = self.failed.get(&probe) {
+            return Some(ProbeState::Failed(says.clone()));
         }
-        match self.governor.state(group) {
-            Some(State::TooDear { share, .. }) => ProbeState::OverBudget(self.policy.too_dear(share)),
-            Some(State::On) => ProbeState::Waiting,
-            None if self.points(group).next().is_none() => ProbeState::Absent,
-            None => ProbeState::Off(self.policy.why_off()),
-        }
+        Some(match self.governor.state(probe)? {
+            State::TooDear { share, .. } => ProbeState::OverBudget(self.policy.too_dear(share)),
+            State::On => ProbeState::Waiting,
+        })
     }
 
     fn points(&self, group: Group) -> impl Iterator<Item = &weft_gobin::ProbePoint> {
         self.binary.points.iter().filter(move |point| Group::of(point.function) == group)
     }
 
-    fn wanted(&self) -> Option<Group> {
+    fn wanted(&self) -> Option<Probe> {
         self.governor
             .on()
-            .find(|group| !self.attached.contains_key(group) && !self.failed.contains_key(group))
+            .find(|probe| !self.attached.contains_key(probe) && !self.failed.contains_key(probe))
     }
 
     /// The binary, through whichever process still executes it: a process id alone may be another's by now, and a breakpoint
@@ -203,14 +267,18 @@ impl Listening {
         })
     }
 
-    /// All of the group or none: half of it would be taken for the whole.
+    /// All of a group or none: half of it would be taken for the whole.
     fn attach_all(
         &self,
-        group: Group,
+        probe: Probe,
         executable: &File,
         loader: &mut GoProbes,
     ) -> Result<Vec<Attached>, LoaderError> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", executable.as_raw_fd()));
+        let group = match probe {
+            Probe::Group(group) => group,
+            Probe::Function(number) => return self.attach_count(number, &path, loader),
+        };
         self.points(group)
             .map(|point| {
                 let attachment = match group {
@@ -222,6 +290,17 @@ impl Listening {
             .collect()
     }
 
+    fn attach_count(
+        &self,
+        number: u32,
+        path: &Path,
+        loader: &mut GoProbes,
+    ) -> Result<Vec<Attached>, LoaderError> {
+        let Some(Place::At(offset)) = self.places.get(number) else { return Ok(Vec::new()) };
+        let attachment = loader.attach_count(path, *offset, number)?;
+        Ok(vec![Attached { attachment, emulated: true, layout: GoCallLayout::default(), hits: 0 }])
+    }
+
     /// The processes' CPU time since the last time. One that has ended meanwhile is not counted.
     fn cpu(&mut self) -> Duration {
         let since = |(pid, before): (&u32, &mut Duration)| {
@@ -231,22 +310,26 @@ impl Listening {
         self.processes.iter_mut().filter_map(since).sum()
     }
 
-    /// The time that was spent in the group's probes since the last time.
-    fn spent(&mut self, group: Group, loader: &GoProbes) -> Duration {
+    /// The time that was spent in each probe since the last time.
+    fn spent(&mut self, loader: &GoProbes) -> BTreeMap<Probe, Duration> {
         let policy = self.policy;
         let since = |attached: &mut Attached| {
             let hits = loader.hits(&attached.attachment);
             let since = hits.saturating_sub(std::mem::replace(&mut attached.hits, hits));
             policy.cost(attached.emulated, since)
         };
-        self.attached.get_mut(&group).into_iter().flatten().map(since).sum()
+        self.attached.iter_mut().map(|(probe, all)| (*probe, all.iter_mut().map(since).sum())).collect()
     }
 }
 
-/// All groups that the policy has a place for and the binary has a function of.
-fn governor(binary: &GoBinary, policy: Policy, now: Instant) -> Governor {
+/// All groups that the policy has a place for and the binary has a function of; behind them the metrics' functions.
+fn governor(binary: &GoBinary, policy: Policy, places: &Places, now: Instant) -> Governor {
     let there = |group: &Group| binary.points.iter().any(|point| Group::of(point.function) == *group);
-    Governor::new(policy.limit(), policy.groups().filter(there), now)
+    let groups = policy.groups().filter(there).map(Probe::Group);
+    let functions =
+        places.all().filter(|(_, _, place)| policy.allows_functions() && matches!(place, Place::At(_)));
+    let functions = functions.map(|(number, ..)| Probe::Function(number));
+    Governor::new(policy.limit(), groups.chain(functions), now)
 }
 
 fn cpu(pid: u32) -> Option<Duration> {

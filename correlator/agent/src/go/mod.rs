@@ -8,6 +8,7 @@ mod budget;
 mod cache;
 mod events;
 mod file_id;
+pub mod functions;
 mod group;
 pub mod histogram;
 mod listeners;
@@ -17,6 +18,7 @@ pub mod memory;
 mod pending;
 mod pods;
 mod policy;
+mod probe;
 mod proc;
 mod process;
 mod processes;
@@ -35,18 +37,20 @@ use std::{
     time::Instant,
 };
 
-use weft_loader::go::GoProbes;
+use weft_loader::go::{GoCounts, GoProbes};
+use weft_metrics::Registry;
 
 use self::{
     binaries::Binaries,
     events::{Message, Shared},
+    functions::Series,
     listeners::Listeners,
     processes::Processes,
     read::Reader,
     worker::Worker,
 };
-pub use self::{events::GoHandle, pods::PodNetns};
-use crate::{agent::PipelineHandle, config::Go};
+pub use self::{events::GoHandle, functions::Settings, pods::PodNetns};
+use crate::agent::PipelineHandle;
 
 /// What the threads are started with.
 pub struct Thread {
@@ -66,11 +70,18 @@ impl Thread {
     ///
     /// # Errors
     /// When they cannot be started.
-    pub fn start(self, go: Go, loader: GoProbes, pipeline: PipelineHandle) -> io::Result<()> {
+    pub fn start(
+        self,
+        settings: Settings,
+        (loader, counts): (GoProbes, GoCounts),
+        pipeline: PipelineHandle,
+        registry: Arc<Registry>,
+    ) -> io::Result<()> {
         let Self { handle, messages, shared } = self;
+        shared.show_counts(counts);
         let binaries = Binaries::new(Reader::start(move |read| handle.read(read))?, Instant::now());
         let run = move || {
-            let listeners = Listeners::start(loader, go);
+            let listeners = Listeners::start(loader, settings, Series::new(registry));
             Worker::new(messages, shared, Processes::new(listeners, binaries, pipeline, Instant::now()))
                 .run();
         };

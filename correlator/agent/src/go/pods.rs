@@ -22,6 +22,11 @@ impl Pods {
     pub fn at(&self, inode: u64) -> Option<&PodNetns> {
         self.by_inode.get(&inode)
     }
+
+    /// Whether one of them has the netns with this cookie.
+    pub fn has_netns(&self, cookie: u64) -> bool {
+        self.by_inode.values().any(|pod| pod.netns == cookie)
+    }
 }
 
 impl FromIterator<(u64, PodNetns)> for Pods {

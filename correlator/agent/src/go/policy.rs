@@ -44,6 +44,11 @@ impl Policy {
         })
     }
 
+    /// Whether functions of metrics may be listened at.
+    pub fn allows_functions(&self) -> bool {
+        self.go.probes != GoProbes::Off
+    }
+
     /// The most that they may add to the processes' CPU time, where there is a limit.
     pub fn limit(&self) -> Option<f64> {
         (self.go.probes == GoProbes::Auto).then_some(self.go.budget.0)

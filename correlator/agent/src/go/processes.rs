@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use weft_abi::GoCountKey;
 use weft_core::{Input, ProcessUpdate};
 use weft_gobin::GoBinary;
 use weft_loader::LoaderError;
@@ -13,6 +14,7 @@ use weft_loader::LoaderError;
 use super::{
     binaries::{Answer, Binaries},
     file_id::FileId,
+    functions::{Settings, Wishes},
     listeners::Listeners,
     log_limit::LogLimit,
     pods::{PodNetns, Pods},
@@ -21,9 +23,9 @@ use super::{
     read::ReadFile,
     recent::Recent,
     sighting::{Look, Sighting},
-    view::Counts,
+    view::{Counts, ProbeState},
 };
-use crate::{agent::PipelineHandle, config::Go};
+use crate::agent::PipelineHandle;
 
 /// Processes that may not be looked at and are remembered.
 const REFUSED: usize = 4096;
@@ -61,10 +63,36 @@ impl Processes {
     }
 
     /// Another configuration is in force.
-    pub fn configure(&mut self, go: Go, now: Instant) {
-        for file in self.listeners.configure(go, now) {
+    pub fn configure(&mut self, settings: Settings, now: Instant) {
+        for file in self.listeners.configure(settings, now) {
             self.tell_of(file);
         }
+        self.changed = true;
+    }
+
+    /// Does what is to be done for metrics of functions, where there are any.
+    pub fn look_after_functions(&mut self, pods: &Pods) {
+        let Self { listeners, binaries, .. } = self;
+        let seek = |file, path: &str, executable, names| binaries.seek(file, path, executable, names);
+        self.look |= !listeners.seek(seek);
+        let wishes = self.wishes();
+        self.changed |= self.listeners.settle(&wishes, pods);
+    }
+
+    fn wishes(&self) -> Wishes {
+        let mut wishes = Wishes::new();
+        for process in self.known.values() {
+            for (metric, _, state) in self.listeners.function_states(process.file) {
+                let wish = match state {
+                    ProbeState::On => true,
+                    ProbeState::Off(_) | ProbeState::OverBudget(_) | ProbeState::Failed(_) => false,
+                    ProbeState::Waiting | ProbeState::Absent => continue,
+                };
+                let key = GoCountKey { metric, pad: 0, netns: process.pod.netns };
+                *wishes.entry(key).or_insert(true) &= wish;
+            }
+        }
+        wishes
     }
 
     /// Whether something has changed since [`Self::view`].
@@ -95,11 +123,16 @@ impl Processes {
         let gone: Vec<u32> = self.known.keys().filter(|pid| !pids.contains(pid)).copied().collect();
         gone.into_iter().for_each(|pid| self.gone(pid, now));
         pids.into_iter().for_each(|pid| self.look(pid, pods, now));
+        self.changed = true;
     }
 
     /// A binary was read: those that waited for it are looked at again.
     pub fn read(&mut self, read: ReadFile, pods: &Pods, now: Instant) {
         self.changed = true;
+        if !read.names.is_empty() {
+            let (file, names) = (read.file, read.names.clone());
+            return self.listeners.learn(file, &names, &read.functions());
+        }
         for pid in self.binaries.read(read, now) {
             self.look(pid, pods, now);
         }

@@ -1,12 +1,13 @@
 //! What is known of Go processes, put together for whoever asks.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     listeners::Listeners,
     process::Process,
     processes::Processes,
-    view::{Counts, ProbeState, ProcessView, View},
+    view::{Counts, FunctionView, ProbeState, ProcessView, View},
 };
+use crate::config::FunctionMetric;
 
 impl Processes {
     /// Everything that is known now. `missed`: events that found no room.
@@ -15,6 +16,7 @@ impl Processes {
         View {
             processes: self.known.values().map(|process| view(process, &self.listeners)).collect(),
             probes: states(&self.listeners),
+            functions: functions(&self.listeners),
             counts: self.counted(missed),
         }
     }
@@ -25,6 +27,7 @@ impl Processes {
         counts.overflow.events = missed;
         counts.overflow.files = self.binaries.no_room;
         counts.overflow.binaries = self.binaries.evicted();
+        counts.overflow.functions = self.listeners.series().overflow;
         counts
     }
 }
@@ -38,6 +41,10 @@ fn view(process: &Process, listeners: &Listeners) -> ProcessView {
         go_version: process.binary.version.to_string(),
         executable: process.path.clone(),
         probes: states.map(|(group, state)| (group.name(), state.view())).collect(),
+        functions: listeners
+            .function_states(process.file)
+            .map(|(_, name, state)| (name.to_owned(), state.view()))
+            .collect(),
         missing: process.binary.missing.clone(),
         counted: process.counted.clone(),
     }
@@ -45,11 +52,22 @@ fn view(process: &Process, listeners: &Listeners) -> ProcessView {
 
 /// How many groups of all binaries are in which state.
 fn states(listeners: &Listeners) -> BTreeMap<&'static str, u64> {
-    let mut states: BTreeMap<_, _> = ProbeState::NAMES.into_iter().map(|name| (name, 0)).collect();
-    for file in listeners.files() {
-        for (_, state) in listeners.states(file) {
-            *states.entry(state.name()).or_default() += 1;
-        }
-    }
-    states
+    count(listeners.files().flat_map(|file| listeners.states(file)).map(|(_, state)| state.name()))
+}
+
+fn functions(listeners: &Listeners) -> Vec<FunctionView> {
+    let series: Vec<_> = listeners.series().all().collect();
+    let view = |(number, metric): &(u32, Arc<FunctionMetric>)| {
+        let states = listeners.files().flat_map(|file| listeners.function_states(file));
+        let states = states.filter(|(of, ..)| of == number).map(|(_, _, state)| state.name());
+        let pods = series.iter().filter(|(key, _)| key.metric == *number).copied();
+        FunctionView { metric: Arc::clone(metric), states: count(states), pods: pods.collect() }
+    };
+    listeners.functions().iter().map(view).collect()
+}
+
+fn count(states: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u64> {
+    let mut counts: BTreeMap<_, _> = ProbeState::NAMES.into_iter().map(|name| (name, 0)).collect();
+    states.for_each(|name| *counts.entry(name).or_default() += 1);
+    counts
 }

@@ -13,6 +13,8 @@ use rustix::{
     process::setpriority_process,
 };
 
+use weft_gobin::NamedFunction;
+
 use super::{
     file_id::FileId,
     reader::{COMMAND, Told},
@@ -46,6 +48,8 @@ pub struct ReadFile {
     pub file: FileId,
     /// Who executes it, for the log.
     pub path: String,
+    /// Functions that were asked for; none: what the file is.
+    pub names: Vec<String>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -58,6 +62,22 @@ pub struct Job {
     pub path: String,
     /// Open.
     pub executable: File,
+    /// Functions that are asked for; none: what the file is.
+    pub names: Vec<String>,
+}
+
+impl ReadFile {
+    /// Where the functions are that were asked for, or a sentence.
+    pub fn functions(self) -> Result<Vec<NamedFunction>, String> {
+        match self.outcome {
+            Outcome::Told(Told::Functions(found)) => Ok(found),
+            Outcome::Told(Told::Refused(why)) | Outcome::Failed(why) => Err(why),
+            Outcome::TooLarge(bytes) => Err(format!("the file has {bytes} bytes: up to {LARGEST} are read")),
+            Outcome::Told(Told::Go(_) | Told::NotGo) => {
+                Err("it is no longer the Go program that it was".to_owned())
+            }
+        }
+    }
 }
 
 /// Where files are handed over to be read.
@@ -86,27 +106,28 @@ impl Reader {
 fn read_all(jobs: &Receiver<Job>, done: impl Fn(ReadFile)) {
     // The processes that it starts have it, too. Without it they disturb others more, and that is all.
     let _ = setpriority_process(None, LOWEST);
-    while let Ok(Job { file, path, executable }) = jobs.recv() {
-        done(ReadFile { file, path, outcome: read(executable) });
+    while let Ok(Job { file, path, executable, names }) = jobs.recv() {
+        let outcome = read(executable, &names);
+        done(ReadFile { file, path, names, outcome });
     }
 }
 
-fn read(file: File) -> Outcome {
+fn read(file: File, names: &[String]) -> Outcome {
     match file.metadata() {
         Ok(about) if about.len() > LARGEST => return Outcome::TooLarge(about.len()),
         Ok(about) if about.len() == 0 => return Outcome::Told(Told::NotGo),
         Ok(_) => {}
         Err(error) => return Outcome::Failed(error.to_string()),
     }
-    match ask(file) {
+    match ask(file, names) {
         Ok(told) => Outcome::Told(told),
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
-fn ask(file: File) -> io::Result<Told> {
+fn ask(file: File, names: &[String]) -> io::Result<Told> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg(COMMAND).stdin(file).stdout(Stdio::piped());
+    command.arg(COMMAND).arg("--").args(names).stdin(file).stdout(Stdio::piped());
     let mut child = command.spawn()?;
     let answer = answer(&mut child);
     // It has answered, or takes too long.

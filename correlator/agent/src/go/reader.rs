@@ -14,7 +14,7 @@ use rustix::{
     thread::{CapabilitySet, CapabilitySets, set_capabilities},
 };
 use serde::{Deserialize, Serialize};
-use weft_gobin::GoBinary;
+use weft_gobin::{GoBinary, NamedFunction};
 
 /// The name of the command.
 pub const COMMAND: &str = "read-go-binary";
@@ -29,21 +29,29 @@ const SECONDS: u64 = 30;
 pub enum Told {
     /// A Go program.
     Go(Box<GoBinary>),
+    /// Where the functions that were asked for are in a Go program.
+    Functions(Vec<NamedFunction>),
     /// Another program.
     NotGo,
     /// Something is wrong with it: a sentence.
     Refused(String),
 }
 
-/// Reads the file on stdin, prints what it is as one JSON document.
+/// Reads the file on stdin, prints as one JSON document what it is, or where these functions of it are.
 ///
 /// # Errors
 /// When the limits cannot be set or stdin is no file.
-pub fn run() -> Result<()> {
+pub fn run(functions: &[String]) -> Result<()> {
     limit_oneself().context("cannot limit what reading a binary may take")?;
-    let told = match weft_gobin::read(map(io::stdin().as_fd().try_clone_to_owned()?.into())?) {
-        Ok(Some(binary)) => Told::Go(Box::new(binary)),
-        Ok(None) => Told::NotGo,
+    let file = map(io::stdin().as_fd().try_clone_to_owned()?.into())?;
+    let told = if functions.is_empty() {
+        weft_gobin::read(file).map(|binary| binary.map(|binary| Told::Go(Box::new(binary))))
+    } else {
+        let names: Vec<&str> = functions.iter().map(String::as_str).collect();
+        weft_gobin::find_named(file, &names).map(|found| found.map(Told::Functions))
+    };
+    let told = match told {
+        Ok(told) => told.unwrap_or(Told::NotGo),
         Err(error) => Told::Refused(error.to_string()),
     };
     let mut answer = serde_json::to_vec(&told)?;

@@ -1,9 +1,11 @@
 //! What is known of Go processes, for whoever asks: the API and the metrics.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
+use weft_abi::GoCountKey;
 
 use super::memory::Counted;
+use crate::config::FunctionMetric;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +14,21 @@ pub struct View {
     pub processes: Vec<ProcessView>,
     /// Groups of probes of the binaries that run, by their state.
     pub probes: BTreeMap<&'static str, u64>,
+    /// Metrics of functions.
+    pub functions: Vec<FunctionView>,
     /// What was counted since the start.
     pub counts: Counts,
+}
+
+/// A metric of a function.
+#[derive(Clone, Debug)]
+pub struct FunctionView {
+    /// What it is.
+    pub metric: Arc<FunctionMetric>,
+    /// Of the binaries that are executed, how many are in which state.
+    pub states: BTreeMap<&'static str, u64>,
+    /// The pods for which it is counted: where, and since when, in ns since the epoch.
+    pub pods: Vec<(GoCountKey, u64)>,
 }
 
 /// A Go process.
@@ -33,6 +48,9 @@ pub struct ProcessView {
     pub executable: String,
     /// Groups of probes, by name.
     pub probes: BTreeMap<&'static str, ProbeView>,
+    /// Metrics' functions, by the metrics' names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, ProbeView>,
     /// What is not known of the binary, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -150,18 +168,21 @@ pub struct Overflow {
     pub processes: u64,
     /// Binaries that were known and gave way to others.
     pub binaries: u64,
+    /// Series of metrics of functions.
+    pub functions: u64,
 }
 
 impl Overflow {
     /// By name.
-    pub fn named(self) -> [(&'static str, u64); 5] {
-        let Self { events, pending, files, processes, binaries } = self;
+    pub fn named(self) -> [(&'static str, u64); 6] {
+        let Self { events, pending, files, processes, binaries, functions } = self;
         [
             ("events", events),
             ("pending", pending),
             ("files", files),
             ("processes", processes),
             ("binaries", binaries),
+            ("functions", functions),
         ]
     }
 }

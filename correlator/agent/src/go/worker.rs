@@ -96,7 +96,7 @@ impl Worker {
                 self.processes.gone(pid, now);
             }
             Message::Pods => self.due.look = now,
-            Message::Configure(go) => self.processes.configure(go, now),
+            Message::Configure(settings) => self.processes.configure(*settings, now),
             Message::Read(read) => self.processes.read(*read, &self.shared.pods(), now),
         }
     }
@@ -126,6 +126,10 @@ impl Worker {
         }
         self.processes.attach(now);
         self.keep_time(now);
+        if self.processes.changed() {
+            self.processes.look_after_functions(&self.shared.pods());
+        }
+        self.publish(now);
     }
 
     fn keep_time(&mut self, now: Instant) {
@@ -137,6 +141,9 @@ impl Worker {
             self.due.count = now + COUNT_INTERVAL;
             self.processes.count();
         }
+    }
+
+    fn publish(&mut self, now: Instant) {
         if self.processes.changed() && self.due.publish <= now {
             self.due.publish = now + PUBLISH_INTERVAL;
             self.shared.publish(self.processes.view(self.shared.missed()));

@@ -10,7 +10,7 @@ pub use layout::{Field, Label, Layout, Part, Scalar};
 pub use table::{Bounds, Reading, Table};
 pub use view::View;
 
-use crate::exposition::{Kind, Metric, Unit, family_name};
+use crate::exposition::{Kind, Metric, Unit};
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +31,5 @@ impl Definition {
     /// As pages begin the family.
     pub fn metric(&self) -> Metric<'_> {
         Metric { name: &self.name, unit: self.unit, help: &self.help, kind: self.kind }
-    }
-
-    /// The family's name in Prometheus, without `_total`: two metrics that share it cannot be told apart.
-    pub fn family_name(&self) -> String {
-        family_name(&self.metric())
     }
 }

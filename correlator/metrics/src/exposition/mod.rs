@@ -10,7 +10,7 @@ mod tests;
 mod text;
 
 pub use format::Format;
-pub(crate) use name::family as family_name;
+pub use name::family as family_name;
 pub use scrape::Scrape;
 
 use crate::{PodLabels, series::Exemplar};

@@ -1,8 +1,8 @@
 //! OpenTelemetry's names as Prometheus has them (specification/compatibility/prometheus_and_openmetrics.md).
 use super::{Kind, Metric, Unit};
 
-/// A family's name without what its samples add: with its unit.
-pub(crate) fn family(metric: &Metric<'_>) -> String {
+/// A family's name without what its samples add (`_total`), with its unit: two metrics that share it cannot be told apart.
+pub fn family(metric: &Metric<'_>) -> String {
     let unit = match metric.unit {
         Unit::Count => "",
         Unit::Seconds => "_seconds",

@@ -51,7 +51,7 @@ impl Go<'_> {
     }
 
     fn own(&self, page: &mut Page<'_>) {
-        let View { processes, probes, counts } = self.view;
+        let View { processes, probes, functions: _, counts } = self.view;
         page.family(&count("weft.go.processes", "Go processes of pods", Kind::Gauge))
             .value(&Point::default(), processes.len() as u64);
         let help = "Groups of probes in the binaries that are executed, by their state";

@@ -24,7 +24,10 @@ use super::{
     custom::Custom,
     pipeline::{Live, PipelineHandle},
 };
-use crate::{config::Config, go::GoHandle};
+use crate::{
+    config::Config,
+    go::{self, GoHandle},
+};
 
 /// Files come in several steps (an editor's, `kubectl`'s): it is read when nothing has happened for so long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -107,7 +110,7 @@ impl Appliers {
     /// Returns when everything is in force.
     fn apply(&self, config: &Config) {
         self.pipeline.configure(Live::of(config));
-        self.go.configure(config.go);
+        self.go.configure(go::Settings::of(config));
         self.custom.configure(config);
     }
 }
