@@ -317,7 +317,8 @@ fn is_known(pods: &Value, pid: u32) -> bool {
     let pods = pods["pods"].as_array().into_iter().flatten();
     let mut processes = pods.flat_map(|pod| pod["processes"].as_array().into_iter().flatten());
     let waits = |process: &Value| {
-        process["probes"].as_object().into_iter().flatten().any(|(_, probe)| probe["state"] == "waiting")
+        let probes = [&process["probes"], &process["functions"]].into_iter().filter_map(Value::as_object);
+        probes.flatten().any(|(_, probe)| probe["state"] == "waiting")
     };
     processes.any(|process| process["pid"] == pid && !waits(process))
 }
