@@ -27,6 +27,8 @@ pub const CLASSIC_BOUNDS_NS: [u64; 19] = [
 /// Buckets an octave are `2^SCALE`.
 const SCALE: i32 = 4;
 const BUCKETS_AN_OCTAVE: i32 = 1 << SCALE;
+/// Counts in 64 bytes.
+const BUCKETS_A_LINE: usize = 64 / size_of::<u64>();
 
 /// `2^(j/16)`, correctly rounded: the bounds of an octave's buckets.
 const MANTISSAS: [u64; 17] = [
@@ -221,8 +223,9 @@ impl Histogram {
         }
         let position = (index - self.offset) as usize;
         if position >= self.buckets.len() {
-            // Exactly: there are many histograms, and each grows a few times and then no more.
-            self.buckets.reserve_exact(position + 1 - self.buckets.len());
+            // To the end of a cache line and no further: there are many histograms, and each grows a few times and then no more.
+            let room = (position + 1).next_multiple_of(BUCKETS_A_LINE);
+            self.buckets.reserve_exact(room - self.buckets.len());
             self.buckets.resize(position + 1, 0);
         }
         &mut self.buckets[position]

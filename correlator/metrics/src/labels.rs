@@ -1,6 +1,7 @@
 //! What an exchange is counted under, beside its pod.
 use std::{
     hash::{Hash, Hasher},
+    ptr,
     sync::Arc,
 };
 
@@ -101,18 +102,31 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    pub(crate) fn to_labels(self) -> Labels {
+    /// Texts that the exchange shares with others are kept as they are: the next one that has them is then found without a look
+    /// at them, which are cold.
+    pub(crate) fn to_labels(self, attributed: &AttributedExchange) -> Labels {
         let Self { method, route, status, peer, service, server, version } = self;
+        let AttributedExchange { route: routed, peer_pod, peer_network, peer_service, .. } = attributed;
         Labels {
             method,
-            route: route.into(),
+            route: owned(route, routed.as_ref()),
             status,
-            peer: peer.into(),
-            service: service.into(),
+            peer: owned(peer, peer_pod.as_ref().or(peer_network.as_ref())),
+            service: owned(service, peer_service.as_ref()),
             server: server.into(),
             version,
         }
     }
+}
+
+/// `text`, shared where it is that of `shared`.
+fn owned(text: &str, shared: Option<&Arc<str>>) -> Arc<str> {
+    shared.filter(|shared| ptr::eq(&***shared, text)).map_or_else(|| text.into(), Arc::clone)
+}
+
+/// What is in the same place is the same, and is not read.
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || ptr::eq(one.as_ptr(), other.as_ptr()) || one == other)
 }
 
 impl Hash for Labels {
@@ -132,12 +146,12 @@ impl Hash for Wanted<'_> {
 impl Equivalent<Labels> for Wanted<'_> {
     fn equivalent(&self, labels: &Labels) -> bool {
         let Labels { method, route, status, peer, service, server, version } = labels;
-        self.route == &**route
-            && self.status == *status
-            && self.peer == &**peer
-            && self.service == &**service
-            && self.server == &**server
-            && self.method == *method
-            && self.version == *version
+        self.status == *status
+            && same(self.route, route)
+            && same(self.peer, peer)
+            && same(self.service, service)
+            && same(self.server, server)
+            && same(self.method, method)
+            && same(self.version, version)
     }
 }

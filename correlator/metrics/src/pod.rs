@@ -107,17 +107,21 @@ impl FamilySeries {
             series.record(attributed, (duration_ns, last), bodies);
             return Counted::default();
         }
-        let (labels, cut) = self.admit(wanted, limit);
+        let (labels, cut) = self.admit((attributed, wanted), limit);
         let fits = room || self.series.contains_key(&labels);
-        let labels = if fits { labels } else { Wanted::other().to_labels() };
+        let labels = if fits { labels } else { Wanted::other().to_labels(attributed) };
         let before = self.series.len();
         self.series.entry(labels).or_default().record(attributed, (duration_ns, last), bodies);
         Counted { new: self.series.len() > before, overflow: cut || !fits }
     }
 
     /// The labels that it may have, and whether one of them is `other`.
-    fn admit(&mut self, wanted: Wanted<'_>, limit: usize) -> (Labels, bool) {
-        let mut labels = wanted.to_labels();
+    fn admit(
+        &mut self,
+        (attributed, wanted): (&AttributedExchange, Wanted<'_>),
+        limit: usize,
+    ) -> (Labels, bool) {
+        let mut labels = wanted.to_labels(attributed);
         let cut = [
             self.routes.bound(&mut labels.route, limit),
             self.peers.bound(&mut labels.peer, limit),

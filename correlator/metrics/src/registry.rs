@@ -1,10 +1,7 @@
 //! All series of all pods.
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use hashbrown::HashMap;
@@ -132,7 +129,7 @@ pub struct Registry {
 struct Pods {
     settings: Settings,
     /// [`SHARED`] is that of pods beyond the limit.
-    by_netns: BTreeMap<u64, Arc<Mutex<Pod>>>,
+    by_netns: HashMap<u64, Arc<Mutex<Pod>>>,
 }
 
 /// No netns has this cookie.
@@ -142,7 +139,7 @@ impl Registry {
     /// One without series.
     pub fn new(settings: Settings) -> Self {
         Self {
-            pods: Mutex::new(Pods { settings, by_netns: BTreeMap::new() }),
+            pods: Mutex::new(Pods { settings, by_netns: HashMap::new() }),
             series: AtomicUsize::new(0),
             expired: AtomicU64::new(0),
             overflow: Default::default(),
@@ -288,13 +285,19 @@ impl Registry {
     fn pod(&self, netns: u64) -> (Arc<Mutex<Pod>>, bool, Settings) {
         let mut pods = lock(&self.pods);
         let Pods { settings, by_netns } = &mut *pods;
-        let own = by_netns.len() < settings.pods || by_netns.contains_key(&netns);
-        let key = if own { netns } else { SHARED };
+        if let Some(pod) = by_netns.get(&netns) {
+            return (Arc::clone(pod), netns == SHARED, *settings);
+        }
+        let key = if by_netns.len() < settings.pods { netns } else { SHARED };
         (Arc::clone(by_netns.entry(key).or_default()), key == SHARED, *settings)
     }
 
+    /// In the order of their netns cookies.
     fn all(&self) -> Vec<(u64, Arc<Mutex<Pod>>)> {
-        lock(&self.pods).by_netns.iter().map(|(netns, pod)| (*netns, Arc::clone(pod))).collect()
+        let mut all: Vec<_> =
+            lock(&self.pods).by_netns.iter().map(|(netns, pod)| (*netns, Arc::clone(pod))).collect();
+        all.sort_unstable_by_key(|(netns, _)| *netns);
+        all
     }
 }
 

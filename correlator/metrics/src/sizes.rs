@@ -41,8 +41,7 @@ impl Sizes {
     pub(crate) fn record(&mut self, bytes: u64) {
         self.count += 1;
         self.sum = self.sum.saturating_add(bytes);
-        let index = SIZE_BOUNDS.partition_point(|bound| *bound < bytes);
-        if let Some(bucket) = self.buckets.get_mut(index) {
+        if let Some(bucket) = self.buckets.get_mut(bounds_below(bytes)) {
             *bucket += 1;
         }
     }
@@ -57,5 +56,26 @@ impl Sizes {
         });
         let buckets = SIZE_BOUNDS.into_iter().map(|bound| bound as f64).zip(cumulative).collect();
         (self.count, self.sum as f64, buckets)
+    }
+}
+
+/// How many of [`SIZE_BOUNDS`] are below so many bytes: from the bits of the number, which spares a search.
+fn bounds_below(bytes: u64) -> usize {
+    let log2 = u64::BITS - bytes.saturating_sub(1).leading_zeros();
+    let first = SIZE_BOUNDS[0].trailing_zeros();
+    ((log2.saturating_sub(first) as usize).div_ceil(2)).min(SIZE_BOUNDS.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bits_of_a_size_find_the_bounds_that_comparing_finds() {
+        let edges = SIZE_BOUNDS.into_iter().flat_map(|bound| [bound - 1, bound, bound + 1, 2 * bound]);
+        for bytes in edges.chain([0, 1, u64::MAX]) {
+            let compared = SIZE_BOUNDS.partition_point(|bound| *bound < bytes);
+            assert_eq!(bounds_below(bytes), compared, "{bytes} bytes");
+        }
     }
 }

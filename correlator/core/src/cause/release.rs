@@ -2,7 +2,7 @@
 //! they came.
 use std::collections::VecDeque;
 
-use super::{Causality, Evidence, Likely, Link, Parent, forget};
+use super::{Causality, Evidence, Likely, Link, Parent, Request, forget};
 use crate::{
     App, Exchange, JoinedExchange, Ktime, Propagation, Side, TraceId, TracedExchange,
     phase::Windows,
@@ -106,14 +106,19 @@ impl Causality {
 
     fn is_ready(&self, exchange: &Exchange) -> bool {
         let key = key(exchange);
-        self.requests.get(key).is_none() || self.trace(key).is_some()
+        let request = self.requests.get(key);
+        request.is_none() || self.trace_of(key, request).is_some()
     }
 
     /// The trace of a request that is known; nothing while it may yet become another.
     pub(super) fn trace(&self, key: RequestKey) -> Option<TraceId> {
-        let mut key = key;
+        self.trace_of(key, self.requests.get(key))
+    }
+
+    /// The same of what was looked up already.
+    fn trace_of<'a>(&'a self, mut key: RequestKey, mut found: Option<&'a Request>) -> Option<TraceId> {
         for _ in 0..MAX_DEPTH {
-            let Some(request) = self.requests.get(key) else { break };
+            let Some(request) = found else { break };
             if let Some(trace) = request.trace.or(request.propagation.trace) {
                 return Some(trace);
             }
@@ -123,10 +128,10 @@ impl Causality {
                 (Side::Client, Parent::Known(cause)) => RequestKey { id: cause.request, side: Side::Server },
                 (Side::Server, _) => RequestKey { id: key.id, side: Side::Client },
             };
-            if self.requests.get(up).is_none() {
-                break;
+            found = self.requests.get(up);
+            if found.is_some() {
+                key = up;
             }
-            key = up;
         }
         Some(key.id.trace_id())
     }
@@ -144,7 +149,8 @@ impl Causality {
     fn link(&self, exchange: &Exchange) -> Link {
         let key = key(exchange);
         let said = exchange.propagation.as_deref().copied().unwrap_or_default();
-        let known = self.requests.get(key).and_then(|_| self.trace(key));
+        let request = self.requests.get(key);
+        let known = request.and_then(|_| self.trace_of(key, request));
         let trace_id = known.or(said.trace).unwrap_or_else(|| key.id.trace_id());
         let (parent_span_id, evidence) = match key.side {
             Side::Client => self.client_parent(key, &said),

@@ -126,8 +126,8 @@ pub(super) struct Requests {
     free: Vec<u32>,
     /// Of the next place that is taken.
     serial: u32,
-    /// In order of coming, with their serial numbers; some are gone already.
-    begun: VecDeque<(RequestKey, u32)>,
+    /// In order of coming. Those that are gone leave from the front on.
+    begun: VecDeque<Begun>,
     ended: VecDeque<Ended>,
     open: Open,
     evicted: u64,
@@ -138,6 +138,13 @@ pub(super) struct Requests {
 struct Place {
     index: u32,
     serial: u32,
+}
+
+/// One that came, and whether it is gone by now.
+struct Begun {
+    key: RequestKey,
+    serial: u32,
+    gone: bool,
 }
 
 /// One that is over, with what must be known of it to forget it.
@@ -188,7 +195,7 @@ impl Requests {
     ) {
         while self.places.len() >= self.limit.max(1) {
             let ended = self.ended.pop_front().map(|ended| (ended.key, ended.serial));
-            let Some((victim, serial)) = ended.or_else(|| self.begun.pop_front()) else { break };
+            let Some((victim, serial)) = ended.or_else(|| self.oldest()) else { break };
             if let Some(cookie) = self.remove(victim, serial) {
                 self.evicted += 1;
                 gone(victim, cookie);
@@ -202,8 +209,9 @@ impl Requests {
         let (serial, requests) = (self.serial, &mut self.requests);
         match self.places.entry(key) {
             Entry::Occupied(mut known) => {
-                let Place { index, .. } = known.insert(Place { serial, ..*known.get() });
-                if let Some(left) = requests.get_mut(index as usize) {
+                let Place { index, serial: left } = known.insert(Place { serial, ..*known.get() });
+                self.note_gone(left);
+                if let Some(left) = self.requests.get_mut(index as usize) {
                     let left = mem::replace(left, request);
                     self.open.forget(key, &left);
                     gone(key, left.cookie);
@@ -214,8 +222,13 @@ impl Requests {
                 new.insert(Place { index, serial });
             }
         }
-        self.begun.push_back((key, serial));
+        self.begun.push_back(Begun { key, serial, gone: false });
         self.trim();
+    }
+
+    /// Takes the first one off the order of coming.
+    fn oldest(&mut self) -> Option<(RequestKey, u32)> {
+        self.begun.pop_front().map(|begun| (begun.key, begun.serial))
     }
 
     /// Gives its socket, if it is this one that is there.
@@ -234,14 +247,32 @@ impl Requests {
         }
         let Place { index, .. } = place.remove();
         self.free.push(index);
+        self.note_gone(serial);
         Some(index)
     }
 
-    /// Drops the names of those that are gone, before they are more than those that are there.
+    /// The one with this serial number leaves the order of coming, at once where it is the first. Its place there is known from
+    /// the first one's number, unless others left from between.
+    fn note_gone(&mut self, serial: u32) {
+        let Some(first) = self.begun.front().map(|begun| begun.serial) else { return };
+        let since = |begun: &Begun| begun.serial.wrapping_sub(first);
+        let wanted = serial.wrapping_sub(first);
+        let guess = self.begun.get(wanted as usize).filter(|begun| begun.serial == serial);
+        let found = if guess.is_some() {
+            Ok(wanted as usize)
+        } else {
+            self.begun.binary_search_by_key(&wanted, since)
+        };
+        if let Some(begun) = found.ok().and_then(|position| self.begun.get_mut(position)) {
+            begun.gone = true;
+        }
+        while self.begun.pop_front_if(|begun| begun.gone).is_some() {}
+    }
+
+    /// Drops those that are gone behind one that is not, before they are more than those that are there.
     fn trim(&mut self) {
         if self.begun.len() > 2 * self.places.len() + 64 {
-            let places = &self.places;
-            self.begun.retain(|(key, serial)| places.get(key).is_some_and(|place| place.serial == *serial));
+            self.begun.retain(|begun| !begun.gone);
         }
     }
 
@@ -350,7 +381,28 @@ mod tests {
             requests.insert(key, request(key, cookie), &mut |_, _| {});
         }
         let Requests { places, requests, free, begun, .. } = &requests;
-        assert_eq!((places.len(), requests.len(), free.len()), (1, 1, 0));
-        assert!(begun.len() < 100, "{}", begun.len());
+        assert_eq!((places.len(), requests.len(), free.len(), begun.len()), (1, 1, 0, 1));
+    }
+
+    /// One that stays open keeps no more of those behind it in mind than there are; and who came first still gives way first.
+    #[test]
+    fn the_order_of_coming_outlives_those_that_are_gone() {
+        let key = |id| RequestKey { id: ExchangeId(id), side: Side::Server };
+        let (mut requests, mut gone) = (Requests::new(4), Vec::new());
+        requests.serial = u32::MAX - 500;
+        let mut note = |key: RequestKey, _| gone.push(key.id.0);
+        let mut insert =
+            |requests: &mut Requests, id| requests.insert(key(id), request(key(id), id), &mut note);
+        insert(&mut requests, 0);
+        for id in 1..1000 {
+            insert(&mut requests, id);
+            if id % 100 != 0 {
+                requests.end(key(id), Ktime(id), None);
+            }
+        }
+        assert!(requests.begun.len() < 100, "{}", requests.begun.len());
+        // Four fit: the one that is over goes first, then those that are open as they came.
+        (1000..1006).for_each(|id| insert(&mut requests, id));
+        assert_eq!(gone.split_off(gone.len() - 6), [999, 700, 800, 900, 1000, 1001]);
     }
 }

@@ -1,6 +1,7 @@
 //! What the lock is around.
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::{HashMap, hash_map::Entry};
 use weft_core::{Packed, TableSnapshot, TraceId};
 
 use super::{MAX_TRACE, StoredTrace};
@@ -168,12 +169,12 @@ impl Recent {
 
     /// The exchange with this number went: so does the rest of its trace, if that is of the older half.
     fn evict_trace(&mut self, trace: TraceId, number: u64) {
-        let Some(newest) = self.newest.get(&trace).copied() else { return };
+        let Entry::Occupied(entry) = self.newest.entry(trace) else { return };
         let middle = self.first + self.places.len() as u64 / 2;
-        if newest >= middle {
+        if *entry.get() >= middle {
             return;
         }
-        self.newest.remove(&trace);
+        let newest = entry.remove();
         if newest == number {
             return;
         }
