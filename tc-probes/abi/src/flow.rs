@@ -31,6 +31,20 @@ pub struct FlowRef {
 /// Entries of the map `SLOTS`.
 pub const SLOTS: u32 = 65536;
 
+/// Words of the one value of the map `FLOW_FILTER`: bits, by [`Tuple::filter_bit`]. Where a flow's is not set the map `FLOWS` has no
+/// entry for it, or none yet. Written by user space, which has the memory mapped.
+pub const FILTER_WORDS: usize = 256;
+
+impl Tuple {
+    /// The bit of the flows with these ports, below 64 times [`FILTER_WORDS`]. The multiplier is 2^32 divided by the golden ratio,
+    /// made odd: the upper bits of the product depend on all of the ports'.
+    #[inline(always)]
+    pub const fn filter_bit(&self) -> u32 {
+        let ports = (self.source_port as u32) << 16 | self.destination_port as u32;
+        ports.wrapping_mul(0x9e37_79b1) >> (32 - (64 * FILTER_WORDS as u32).trailing_zeros())
+    }
+}
+
 /// How much payload user space wants of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowWant {

@@ -16,9 +16,9 @@ mod vantage;
 
 pub use control::{CONTROL_FILTER_PORTS, Control, PORT_EXCLUDE, PORT_INCLUDE, PORTS};
 pub use flow::{
-    FlowFraming, FlowKey, FlowRef, FlowSlot, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_LIMIT,
-    NO_PEER, SLOTS, WANT_ALL, WANT_CHUNKS, WANT_FRAMES, WANT_FROM, WANT_NONE, WANT_UPDATES, chunk_phase,
-    frame_class, knowledge, order,
+    FILTER_WORDS, FlowFraming, FlowKey, FlowRef, FlowSlot, FlowWant, FramingPlace, FramingVerdict,
+    FramingWant, NO_LIMIT, NO_PEER, SLOTS, WANT_ALL, WANT_CHUNKS, WANT_FRAMES, WANT_FROM, WANT_NONE,
+    WANT_UPDATES, chunk_phase, frame_class, knowledge, order,
 };
 pub use go::{
     G_IN_R14, GO_CALLS, GO_COUNTS, GO_FUNCTIONS, GO_PATH_STEPS, GO_PROCESSES, GoCall, GoCallLayout, GoCount,

@@ -1,11 +1,11 @@
 //! What user space wants of a flow, and what of a segment that leaves to record.
 use aya_ebpf::programs::TcContext;
 use core::ptr::{addr_of, addr_of_mut, read_volatile};
-use weft_abi::{FlowKey, FlowRef, FlowSlot, KIND_RUN, Vantage, WANT_FRAMES, WANT_FROM, WANT_NONE};
+use weft_abi::{FlowKey, FlowRef, FlowSlot, KIND_RUN, Tuple, Vantage, WANT_FRAMES, WANT_FROM, WANT_NONE};
 
 use crate::{
     framing,
-    maps::{FLOWS, SLOTS, Scratch, Seen},
+    maps::{FLOW_FILTER, FLOWS, SLOTS, Scratch, Seen},
     packet::Packet,
     run,
 };
@@ -43,6 +43,9 @@ pub struct Held {
 #[inline(always)]
 pub fn decide(passing: &Passing<'_>, scratch: *mut Scratch) -> Decision {
     let Seen { packet, header, .. } = passing.seen;
+    if !may_have_slot(&packet.tuple) {
+        return Decision::Record(0);
+    }
     let key = FlowKey { netns: header.netns, tuple: packet.tuple, ifindex: header.ifindex };
     let Some(held) = hold(&key) else { return Decision::Record(0) };
     // SAFETY: `hold` gave a slot of the map, which is this program's until `release`.
@@ -51,6 +54,17 @@ pub fn decide(passing: &Passing<'_>, scratch: *mut Scratch) -> Decision {
         release(held.slot);
         decision
     }
+}
+
+/// Whether user space may have said something of the flow.
+#[inline(always)]
+fn may_have_slot(tuple: &Tuple) -> bool {
+    let bit = tuple.filter_bit() as usize;
+    let Some(words) = FLOW_FILTER.get(0) else { return true };
+    words.get(bit / 64).is_none_or(|word| {
+        // SAFETY: user space writes it at any time, in one store.
+        unsafe { read_volatile(word) >> (bit % 64) & 1 != 0 }
+    })
 }
 
 /// The flow's slot, locked. None where there is none, or another holds it for long.

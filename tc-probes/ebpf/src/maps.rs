@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use weft_abi::{
-    Control, FlowFraming, FlowKey, FlowRef, FlowSlot, FramedRun, GO_CALLS as MAX_GO_CALLS,
+    Control, FILTER_WORDS, FlowFraming, FlowKey, FlowRef, FlowSlot, FramedRun, GO_CALLS as MAX_GO_CALLS,
     GO_COUNTS as MAX_GO_COUNTS, GO_FUNCTIONS, GO_PROCESSES as MAX_GO_PROCESSES, GoCallLayout, GoCount,
     GoCountKey, GoCountLayout, GoProcessEntry, Header, LOSS_REASONS, MAX_CAPTURE, PORTS, Segment, Vantage,
     VantageKey,
@@ -25,6 +25,10 @@ const NO_PREALLOC: u32 = aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
+/// Where user space was in the ring when a program woke it last, and 1.
+#[map]
+pub static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
+
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
@@ -39,6 +43,11 @@ pub static FLOWS: HashMap<FlowKey, FlowRef> = HashMap::with_max_entries(weft_abi
 /// What it wants of them. User space has this memory mapped: it changes a want without a system call, and takes runs away.
 #[map]
 pub static SLOTS: Array<FlowSlot> = Array::with_max_entries(weft_abi::SLOTS, BPF_F_MMAPABLE);
+
+/// Which flows may have an entry there: most have none, and to look for it takes a hash of 48 bytes and memory that is rarely in a
+/// cache.
+#[map]
+pub static FLOW_FILTER: Array<[u64; FILTER_WORDS]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 pub static PORT_FILTER: Array<u8> = Array::with_max_entries(PORTS, 0);
@@ -89,6 +98,8 @@ pub struct Scratch {
     pub parts: Parts,
     pub reading: Reading,
     pub seen: Seen,
+    /// Bytes of this CPU's segments in the ring since it looked how much waits there.
+    pub unwatched: u64,
 }
 
 /// What was seen of a segment.

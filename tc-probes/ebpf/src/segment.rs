@@ -211,7 +211,9 @@ fn submit_record(scratch: *mut Scratch, captured: u32) -> bool {
     let size = size_of::<Segment>() + captured as usize;
     // SAFETY: the scratch is this CPU's, and `size` is within it: `captured` is at most MAX_CAPTURE.
     let record = unsafe { core::slice::from_raw_parts(addr_of_mut!((*scratch).segment).cast::<u8>(), size) };
-    let submitted = RECORDS.output::<[u8]>(record, ring::flags(size)).is_ok();
+    // SAFETY: as above.
+    let flags = unsafe { ring::flags(addr_of_mut!((*scratch).unwatched), size) };
+    let submitted = RECORDS.output::<[u8]>(record, flags).is_ok();
     if !submitted {
         loss::count(LossReason::RingFullSegment);
     }

@@ -148,8 +148,11 @@ impl Moved {
             p_id: u32::MAX,
             sched_tick: 0,
         };
-        if RECORDS.output::<SockIo>(&record, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
+        let Some(mut place) = RECORDS.reserve::<SockIo>(0) else {
             loss::count(LossReason::RingFullSockIo);
-        }
+            return;
+        };
+        place.write(record);
+        place.submit(u64::from(BPF_RB_NO_WAKEUP));
     }
 }

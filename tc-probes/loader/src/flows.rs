@@ -11,6 +11,7 @@ use zerocopy::IntoBytes as _;
 use crate::{
     Pins,
     error::Result,
+    filter::Filter,
     maps::{Plain, failed, open},
     slots::Slots,
 };
@@ -61,6 +62,7 @@ impl GatheredRun {
 pub struct Flows {
     map: BpfHashMap<MapData, Plain<FlowKey>, Plain<FlowRef>>,
     slots: Slots,
+    filter: Filter,
     free: Vec<u32>,
     used: HashMap<FlowKey, u32>,
     /// Of the slots that were ever taken.
@@ -80,11 +82,13 @@ impl Flows {
     pub fn take_over(pins: &Pins) -> Result<(Self, Vec<GatheredRun>)> {
         let map = BpfHashMap::try_from(Map::HashMap(open(pins, "FLOWS")?)).map_err(failed("FLOWS"))?;
         let slots = Slots::map(&open(pins, "SLOTS")?)?;
+        let filter = Filter::map(&open(pins, "FLOW_FILTER")?)?;
         // The lowest one is taken first: few of the pages are ever touched.
         let free = (0..SLOTS).rev().collect();
         let (used, holders) = (HashMap::new(), Vec::new());
-        let mut flows = Self { map, slots, free, used, holders, hand: 0, evicted: 0, refused: 0 };
+        let mut flows = Self { map, slots, filter, free, used, holders, hand: 0, evicted: 0, refused: 0 };
         let runs = flows.clear();
+        flows.filter.clear();
         Ok((flows, runs))
     }
 
@@ -112,7 +116,9 @@ impl Flows {
     fn end(&mut self, flow: &FlowKey) -> Option<GatheredRun> {
         let slot = self.used.remove(flow)?;
         self.free.push(slot);
-        self.release(flow, slot)
+        let gathered = self.release(flow, slot);
+        self.filter.remove(flow);
+        gathered
     }
 
     /// More about what is wanted already.
@@ -133,7 +139,9 @@ impl Flows {
             return None;
         };
         let serial = self.slots.begin(slot, want);
+        self.filter.add(&flow);
         if self.map.insert(Plain(flow), Plain(FlowRef { slot, serial }), 0).is_err() {
+            self.filter.remove(&flow);
             self.free.push(slot);
             self.refused += 1;
             return gathered;
@@ -165,7 +173,9 @@ impl Flows {
                 self.used.remove(&flow);
                 self.free.push(slot);
                 self.evicted += 1;
-                return self.release(&flow, slot);
+                let gathered = self.release(&flow, slot);
+                self.filter.remove(&flow);
+                return gathered;
             }
         }
         None

@@ -7,6 +7,7 @@ mod bpffs;
 mod btf;
 mod cgroup;
 mod error;
+mod filter;
 mod flows;
 mod foreign;
 pub mod go;

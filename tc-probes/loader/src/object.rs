@@ -21,12 +21,13 @@ use crate::{
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../prebuilt/weft.bpf.o"));
 
-pub(crate) const MAPS: [&str; 12] = [
+pub(crate) const MAPS: [&str; 13] = [
     "RECORDS",
     "CONTROL",
     "VANTAGES",
     "FLOWS",
     "SLOTS",
+    "FLOW_FILTER",
     "PORT_FILTER",
     "LOSSES",
     "GO_PROCESSES",
