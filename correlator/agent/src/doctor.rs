@@ -187,6 +187,9 @@ fn program(name: &str, result: weft_loader::Result<()>) -> Check {
             "go_call" | "go_status" => {
                 "kernel 5.15 or newer has what it needs; without it calls between goroutines are not followed"
             }
+            "go_count" => {
+                "kernel 5.15 or newer has what it needs; without it metrics.custom has no metrics of Go functions"
+            }
             "weft_sockops" => "without it connect latency, RTT and retransmissions stay unknown",
             _ => {
                 "the kernel refused a program that weft cannot do without: report it with this kernel's version"
