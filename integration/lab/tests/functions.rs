@@ -77,16 +77,15 @@ fn each_call_is_counted_and_its_argument_too() -> Result<()> {
     for sample in [ANSWERS, "app_status_count", "app_sleep_seconds_count"] {
         wait_counted(&shop, sample)?;
     }
-    let sent = shop.run(&shop.load().seconds(4))?.ok as f64;
+    // Which of its last requests are answered nobody knows of a load that is cut off.
+    let load = shop.run(&shop.load().rate(1000).seconds(3))?;
     let streams = Load::get(shop.orders.url("/stream?chunks=3&bytes=10&pause=2ms")).rate(50).seconds(1);
     let sleeps = 3.0 * shop.run(&streams.connections(4))?.ok as f64;
-    let failed =
-        shop.run(&Load::get(shop.gateway.url("/checkout/x?fail")).rate(20).seconds(1).connections(2))?;
-    ensure!(sent > 1000.0 && sleeps > 0.0, "{sent} {sleeps}");
+    ensure!(load.ok == load.planned && sleeps > 0.0, "{load:?} {sleeps}");
+    let all = load.ok as f64;
     let page = Page::of(&shop)?;
     let number = |sample: &str, pod: &str| page.number(&of_pod(sample, pod));
     for pod in SERVERS {
-        let all = sent + failed.ok as f64;
         assert_eq!(number(ANSWERS, pod), Some(all), "{pod}");
         assert_eq!(number("app_status_count", pod), Some(all), "{pod}");
         assert_eq!(number("app_status_sum", pod), Some(200.0 * all), "{pod}");

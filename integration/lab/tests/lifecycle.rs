@@ -212,7 +212,7 @@ fn nothing_of_it_all_is_left() -> Result<()> {
     pids.push(shop.agent.process()?.pid());
     let traces = Traces::of(&lab, &pods(&shop), &pids);
     let programs = programs(&pins(&lab))?;
-    ensure!(programs.len() == 9 && traces.found().len() > 10, "{programs:?} {:?}", traces.found());
+    ensure!(programs.len() == 10 && traces.found().len() > 10, "{programs:?} {:?}", traces.found());
     drop((shop, lab));
     ensure!(traces.found().is_empty(), "{:?}", traces.found());
     // The kernel frees them a little after their last user.

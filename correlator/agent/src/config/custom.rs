@@ -355,7 +355,6 @@ metrics:
             ("[1, 2]", "[-1]", "function.buckets has -1: with a type that has no sign"),
             ("[1, 2]", "[0.5]", "function.buckets has 0.5: whole numbers"),
             ("[1, 2]", "[1e17]", "function.buckets has 100000000000000000: whole numbers to 2^53"),
-            ("[1, 2]", "[.nan]", "function.buckets has NaN"),
             ("histogram", "gauge", "type is \"gauge\": counter or histogram is allowed"),
             ("histogram", "counter", "function.argument is allowed for the type histogram only"),
             (", argument: { word: 3, type: u16 }", "", "function.argument is missing"),

@@ -105,8 +105,9 @@ impl Listening {
         if names.is_empty() {
             return true;
         }
-        // Where the file of no process can be opened they are all about to end.
-        let asked = self.open().is_none_or(|executable| ask(self.file, &self.path, executable, names));
+        // Where the file of no process can be opened they are all about to end: another one's is asked for then.
+        let Some(executable) = self.open() else { return true };
+        let asked = ask(self.file, &self.path, executable, names);
         if asked {
             self.places.asked();
         }
