@@ -31,8 +31,9 @@ mod wanted;
 use std::fmt;
 
 pub use error::Error;
+pub use functions::MOST_NAME as LONGEST_NAME;
 pub use members::{Member, Members};
-pub use named::{LONGEST_NAME, NamedFunction, find_named};
+pub use named::{NamedFunction, find_named};
 pub use offsets::{GO, Offsets, Release, table as offsets};
 pub use read::read;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,7 @@
 use object::elf;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, build_info, elf::Elf, functions::MOST_NAME, pclntab, prologue, read::executable, symbols,
-};
+use crate::{Error, build_info, elf::Elf, pclntab, prologue, read::executable, symbols};
 
 /// Where each of its calls comes by exactly once, with its argument registers as the caller has set them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +88,3 @@ impl Addresses {
         place().map_or(NamedFunction::Frameless, NamedFunction::At)
     }
 }
-
-/// Longer names are nobody's that is found.
-pub const LONGEST_NAME: usize = MOST_NAME;

@@ -124,6 +124,11 @@ pub fn check(page: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
 }
 
+/// The value of a series on a page of metrics, as it is written; `series` has its labels.
+pub fn sample<'p>(page: &'p str, series: &str) -> Option<&'p str> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+}
+
 /// An address of this machine at which nobody listens.
 ///
 /// # Errors

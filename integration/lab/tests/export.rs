@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use weft_lab::load::LoadReport;
 use weft_lab::otelcol::{Collector, DataPoint, SpanRead};
 use weft_lab::shop::NAMESPACE;
-use weft_lab::{Agent, Lab, Shop, tools};
+use weft_lab::{Agent, Lab, Shop, prometheus, tools};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const SERVER: &str = "http.server.request.duration";
@@ -241,8 +241,8 @@ struct Outcomes {
 fn outcomes(shop: &Shop) -> Result<Outcomes> {
     let page = String::from_utf8(shop.agent.get("/metrics")?.body)?;
     let of = |outcome: &str| {
-        let series = format!("weft_export_items_total{{signal=\"spans\",outcome=\"{outcome}\"}} ");
-        let value = page.lines().find_map(|line| line.strip_prefix(&series)).context(series.clone())?;
+        let series = format!("weft_export_items_total{{signal=\"spans\",outcome=\"{outcome}\"}}");
+        let value = prometheus::sample(&page, &series).context(series.clone())?;
         value.parse::<u64>().context(series)
     };
     Ok(Outcomes {

@@ -10,7 +10,7 @@ use weft_lab::load::Load;
 use weft_lab::otelcol::Collector;
 use weft_lab::prometheus::{self, Prometheus};
 use weft_lab::shop::SERVERS;
-use weft_lab::{Lab, LabOptions, Service, Shop, tools};
+use weft_lab::{Agent, Lab, Service, Shop, tools};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const ANSWERS: &str = "app_answers_total";
@@ -34,20 +34,19 @@ fn sleeps() -> Value {
         "symbol": "time.Sleep", "argument": {"word": 0, "type": "duration"}, "buckets": [0.001, 0.003, 0.01]}})
 }
 
-struct Page(BTreeSet<String>);
+struct Page(String);
 
 impl Page {
     fn of(shop: &Shop) -> Result<Self> {
-        Ok(Self(shop.agent.get("/metrics")?.text().lines().map(str::to_owned).collect()))
+        Ok(Self(shop.agent.get("/metrics")?.text()))
     }
 
     fn number(&self, sample: &str) -> Option<f64> {
-        let values = self.0.iter().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        values.filter_map(|value| value.parse().ok()).next()
+        prometheus::sample(&self.0, sample)?.parse().ok()
     }
 
     fn begins(&self, beginning: &str) -> bool {
-        self.0.iter().any(|line| line.starts_with(beginning))
+        self.0.lines().any(|line| line.starts_with(beginning))
     }
 }
 
@@ -113,20 +112,18 @@ fn each_call_is_counted_and_its_argument_too() -> Result<()> {
 
 #[test]
 fn a_backend_of_otlp_has_the_same() -> Result<()> {
-    let collector = {
-        // Its own lab: the agent's configuration needs its address.
-        let lab = Lab::new(LabOptions::default())?;
-        (Collector::start(&lab)?, lab)
-    };
+    let binaries = tools::rust_binaries()?;
+    let lab = Lab::new(Shop::lab_options(&binaries))?;
+    let collector = Collector::start(&lab)?;
     let mut config = config(json!([answers(), statuses()]));
-    config["export"] = json!({"otlp": {"endpoint": collector.0.grpc(), "interval": "1s"}});
-    let shop = Shop::open(&tools::rust_binaries()?, config)?;
+    config["export"] = json!({"otlp": {"endpoint": collector.grpc(), "interval": "1s"}});
+    let shop = Shop::with_agent(&lab, Agent::start(&lab, &binaries.weft, config)?)?;
     wait_counted(&shop, "app_status_count")?;
     wait_counted(&shop, ANSWERS)?;
     let sent = shop.run(&shop.load().rate(200).seconds(2))?.ok;
     for (metric, key) in [("app.answers", "asInt"), ("app.status", "count")] {
         let is = || {
-            let points = collector.0.points()?.into_iter().filter(|point| point.metric == metric);
+            let points = collector.points()?.into_iter().filter(|point| point.metric == metric);
             let whole = points.filter(|point| point.json[key] == json!(sent.to_string()));
             let pods: BTreeSet<_> =
                 whole.filter_map(|point| point.resource.get("k8s.pod.name").cloned()).collect();
@@ -134,7 +131,7 @@ fn a_backend_of_otlp_has_the_same() -> Result<()> {
         };
         shop.agent.wait(PATIENCE, metric, is)?;
     }
-    let points = collector.0.points()?;
+    let points = collector.points()?;
     let last = points.iter().rfind(|point| point.metric == "app.status").context("no histogram")?;
     let bounds = last.json["explicitBounds"].as_array().context("no bounds")?;
     assert_eq!(bounds.iter().filter_map(Value::as_f64).collect::<Vec<_>>(), [199.0, 200.0, 499.0]);

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weft_lab::shop::SERVERS;
-use weft_lab::{ConfigMap, Observed, Process, Shop, tools};
+use weft_lab::{ConfigMap, Observed, Process, Shop, prometheus, tools};
 
 /// How long something may take that happens by itself. No test fails for being slow before that.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,8 +35,7 @@ impl Mounted {
     /// One number of `/metrics`.
     fn metric(&self, series: &str) -> Result<f64> {
         let page = String::from_utf8(self.shop.agent.get("/metrics")?.body)?;
-        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        Ok(line.unwrap_or("NaN").parse()?)
+        Ok(prometheus::sample(&page, series).unwrap_or("NaN").parse()?)
     }
 
     fn reloads(&self, result: &str) -> Result<f64> {

@@ -1,37 +1,22 @@
 //! The memory of the map `FLOW_FILTER`: which flows the programs look for in `FLOWS`.
-use std::{
-    os::fd::AsFd as _,
-    ptr::{self, NonNull},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::MapData;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use weft_abi::{FILTER_WORDS, FlowKey};
 
-use crate::error::{IoContext as _, Result};
-
-const BYTES: usize = FILTER_WORDS * size_of::<u64>();
+use crate::{error::Result, mapped::Mapped};
 
 /// All bits, and how many flows each is set for.
 pub(crate) struct Filter {
-    base: NonNull<u64>,
+    words: Mapped<u64>,
     flows: Vec<u32>,
 }
-
-// SAFETY: the mapping belongs to no thread, and is accessed by atomic instructions alone.
-unsafe impl Send for Filter {}
 
 impl Filter {
     /// Maps the map's memory.
     pub(crate) fn map(map: &MapData) -> Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let base = unsafe { mmap(ptr::null_mut(), BYTES, protection, MapFlags::SHARED, map.fd().as_fd(), 0) }
-            .map_err(std::io::Error::from)
-            .at("the map FLOW_FILTER")?;
-        let base = NonNull::new(base.cast()).ok_or(std::io::Error::from(std::io::ErrorKind::OutOfMemory));
-        Ok(Self { base: base.at("the map FLOW_FILTER")?, flows: vec![0; FILTER_WORDS * 64] })
+        let words = Mapped::map(map, "FLOW_FILTER", FILTER_WORDS)?;
+        Ok(Self { words, flows: vec![0; FILTER_WORDS * 64] })
     }
 
     /// No flow has an entry.
@@ -41,8 +26,8 @@ impl Filter {
     }
 
     fn word(&self, number: usize) -> &AtomicU64 {
-        // SAFETY: within the mapping and aligned; a number that is not is the last one's.
-        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(number.min(FILTER_WORDS - 1))) }
+        // SAFETY: within the mapping and aligned; user space accesses it by atomic instructions alone, and programs only read.
+        unsafe { AtomicU64::from_ptr(self.words.element(number)) }
     }
 
     /// The flow is about to have an entry.
@@ -59,12 +44,5 @@ impl Filter {
         if self.flows[bit] == 0 {
             self.word(bit / 64).fetch_and(!(1 << (bit % 64)), Ordering::SeqCst);
         }
-    }
-}
-
-impl Drop for Filter {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made, to which nothing refers any more. Fails only for a wrong address.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), BYTES) };
     }
 }

@@ -116,9 +116,7 @@ impl Flows {
     fn end(&mut self, flow: &FlowKey) -> Option<GatheredRun> {
         let slot = self.used.remove(flow)?;
         self.free.push(slot);
-        let gathered = self.release(flow, slot);
-        self.filter.remove(flow);
-        gathered
+        self.release(flow, slot)
     }
 
     /// More about what is wanted already.
@@ -173,9 +171,7 @@ impl Flows {
                 self.used.remove(&flow);
                 self.free.push(slot);
                 self.evicted += 1;
-                let gathered = self.release(&flow, slot);
-                self.filter.remove(&flow);
-                return gathered;
+                return self.release(&flow, slot);
             }
         }
         None
@@ -188,6 +184,7 @@ impl Flows {
         let gathered = self.take(slot, true);
         // One that is not there is what is wanted.
         let _ = self.map.remove(&Plain(*flow));
+        self.filter.remove(flow);
         gathered.map(|gathered| run(flow, &gathered))
     }
 

@@ -12,6 +12,7 @@ mod flows;
 mod foreign;
 pub mod go;
 mod install;
+mod mapped;
 mod maps;
 mod memory;
 pub mod netlink;

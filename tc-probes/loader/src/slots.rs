@@ -1,48 +1,32 @@
 //! The memory of the map `SLOTS`, which programs and user space share.
 use std::{
-    os::fd::AsFd as _,
-    ptr::{self, NonNull},
+    ptr,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use aya::maps::MapData;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use weft_abi::{
     FlowFraming, FlowSlot, FlowWant, FramingPlace, FramingVerdict, FramingWant, NO_PEER, SLOTS, WANT_CHUNKS,
     WANT_FRAMES, chunk_phase, frame_class, knowledge, order,
 };
 
-use crate::error::{IoContext as _, Result};
+use crate::{error::Result, mapped::Mapped};
 
 /// What user space says of a frame whose payload comes next.
 const PLAIN_DATA: u8 = (frame_class::DATA | frame_class::STREAM | frame_class::PLAIN) as u8;
-const BYTES: usize = SLOTS as usize * size_of::<FlowSlot>();
 
 /// All slots.
-pub(crate) struct Slots {
-    base: NonNull<FlowSlot>,
-}
-
-// SAFETY: the mapping belongs to no thread, and everything in it is read and written as shared memory.
-unsafe impl Send for Slots {}
+pub(crate) struct Slots(Mapped<FlowSlot>);
 
 impl Slots {
     /// Maps the map's memory.
     pub(crate) fn map(map: &MapData) -> Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let base = unsafe { mmap(ptr::null_mut(), BYTES, protection, MapFlags::SHARED, map.fd().as_fd(), 0) }
-            .map_err(std::io::Error::from)
-            .at("the map SLOTS")?;
-        let base = NonNull::new(base.cast()).ok_or(std::io::Error::from(std::io::ErrorKind::OutOfMemory));
-        Ok(Self { base: base.at("the map SLOTS")? })
+        Mapped::map(map, "SLOTS", SLOTS as usize).map(Self)
     }
 
     /// The slot with this number; the first one where there is none such.
     fn slot(&self, number: u32) -> *mut FlowSlot {
-        let number = if number < SLOTS { number as usize } else { 0 };
-        // SAFETY: within the mapping, which has SLOTS elements.
-        unsafe { self.base.as_ptr().add(number) }
+        self.0.element(number as usize)
     }
 
     fn lock_word(&self, number: u32) -> &AtomicU64 {
@@ -205,11 +189,4 @@ fn judged(framing: FlowFraming, verdict: Option<FramingVerdict>) -> FlowFraming 
         _ => framing.known,
     };
     FlowFraming { known, ..framing }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made, to which nothing refers any more. Fails only for a wrong address.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), BYTES) };
-    }
 }

@@ -6,12 +6,12 @@ mod functions;
 mod go;
 mod own;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use weft_core::Snapshot;
+use weft_core::{PodSnapshot, Snapshot};
 use weft_metrics::{
-    Profiles, Registry, beyla,
+    PodLabels, Profiles, Registry, beyla,
     exposition::{Format, Kind, Metric, Page, Point, Scrape, Unit},
     istio, requests,
 };
@@ -134,13 +134,21 @@ pub fn write(page: &mut Page<'_>, sources: &Sources, profiles: Profiles) {
     own::write(page, snapshot, (registry, &custom));
     let help = "Exchanges by what sampling decided of their spans";
     labelled(page, &count("weft.spans.sampled", help, Kind::Counter), "decision", *spans);
-    go::write(page, go, snapshot);
-    functions::write(page, &go.functions, counted, snapshot);
+    let pods = snapshot.pods.iter().map(|pod| (pod.netns, labels_of(pod))).collect();
+    go::write(page, go, &pods);
+    functions::write(page, &go.functions, counted, &pods);
     cluster::write(page, snapshot, cluster);
     configuration::write(page, configuration);
     if let Some(export) = export {
         export.write(page);
     }
+}
+
+/// Pods by the cookie of their netns, which is what is known of a process's.
+type Pods = HashMap<u64, PodLabels>;
+
+fn labels_of(pod: &PodSnapshot) -> PodLabels {
+    PodLabels::new(&pod.namespace, &pod.name, pod.netns)
 }
 
 /// A family of things that are counted.

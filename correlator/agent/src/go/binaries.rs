@@ -7,7 +7,7 @@ use super::{
     cache::{Asked, Cache, Known},
     file_id::FileId,
     log_limit::LogLimit,
-    read::{Job, LARGEST, Outcome, ReadFile, Reader},
+    read::{Job, Outcome, ReadFile, Reader},
     reader::Told,
     sighting::Sighting,
     view::BinaryCounts,
@@ -81,34 +81,33 @@ impl Binaries {
     /// A file was read. Gives the processes that wait for it.
     pub fn read(&mut self, read: ReadFile, now: Instant) -> Vec<u32> {
         let ReadFile { file, path, names: _, outcome } = read;
-        let why = match outcome {
-            Outcome::Told(Told::Go(binary)) => {
-                self.counts.go += 1;
+        *self.count_of(&outcome) += 1;
+        let known = match outcome.told() {
+            Ok(Told::Go(binary)) => {
                 self.greet(&path, &binary, now);
-                return self.cache.learn(file, Known::Go(Arc::new(*binary)));
+                Known::Go(Arc::new(*binary))
             }
-            // It was asked what the file is.
-            Outcome::Told(Told::NotGo | Told::Functions(_)) => {
-                self.counts.not_go += 1;
-                return self.cache.learn(file, Known::Nothing);
-            }
-            Outcome::Told(Told::Refused(why)) => {
-                self.counts.refused += 1;
-                why
-            }
-            Outcome::TooLarge(bytes) => {
-                self.counts.too_large += 1;
-                format!("it has {bytes} bytes: up to {LARGEST} are read")
-            }
-            Outcome::Failed(why) => {
-                self.counts.failed += 1;
-                why
+            Ok(_) => Known::Nothing,
+            Err(why) => {
+                if let Some(left_out) = self.log.line(now) {
+                    tracing::warn!(path, left_out, "not traced as a Go program: {why}");
+                }
+                Known::Nothing
             }
         };
-        if let Some(left_out) = self.log.line(now) {
-            tracing::warn!(path, left_out, "not traced as a Go program: {why}");
+        self.cache.learn(file, known)
+    }
+
+    fn count_of(&mut self, outcome: &Outcome) -> &mut u64 {
+        let counts = &mut self.counts;
+        match outcome {
+            Outcome::Told(Told::Go(_)) => &mut counts.go,
+            // It was asked what the file is, and not for functions.
+            Outcome::Told(Told::NotGo | Told::Functions(_)) => &mut counts.not_go,
+            Outcome::Told(Told::Refused(_)) => &mut counts.refused,
+            Outcome::TooLarge(_) => &mut counts.too_large,
+            Outcome::Failed(_) => &mut counts.failed,
         }
-        self.cache.learn(file, Known::Nothing)
     }
 
     fn greet(&mut self, path: &str, binary: &GoBinary, now: Instant) {

@@ -236,7 +236,7 @@ mod tests {
         for seconds in 1..4 {
             assert_eq!(governor.measured(tick.clone(), start + seconds * SECOND), []);
         }
-        assert_eq!(off(&governor.measured(tick.clone(), start + 4 * SECOND)), Group::ALL);
+        assert_eq!(off(&governor.measured(tick, start + 4 * SECOND)), Group::ALL);
     }
 
     #[test]

@@ -91,8 +91,7 @@ impl Listeners {
 
     /// Begins and ends to count for pods; says whether anything has changed.
     pub fn settle(&mut self, wishes: &Wishes, pods: &Pods) -> bool {
-        let none = Functions::new();
-        let functions = if self.policy.allows_functions() { &self.functions } else { &none };
+        let functions = if self.policy.allows_functions() { self.functions.as_slice() } else { &[] };
         self.series.settle(&mut self.loader, functions, wishes, pods)
     }
 

@@ -130,8 +130,8 @@ impl Processes {
     pub fn read(&mut self, read: ReadFile, pods: &Pods, now: Instant) {
         self.changed = true;
         if !read.names.is_empty() {
-            let (file, names) = (read.file, read.names.clone());
-            return self.listeners.learn(file, &names, &read.functions());
+            let ReadFile { file, names, outcome, path: _ } = read;
+            return self.listeners.learn(file, &names, &outcome.functions());
         }
         for pid in self.binaries.read(read, now) {
             self.look(pid, pods, now);

@@ -52,22 +52,32 @@ fn view(process: &Process, listeners: &Listeners) -> ProcessView {
 
 /// How many groups of all binaries are in which state.
 fn states(listeners: &Listeners) -> BTreeMap<&'static str, u64> {
-    count(listeners.files().flat_map(|file| listeners.states(file)).map(|(_, state)| state.name()))
+    let mut counts = none();
+    for (_, state) in listeners.files().flat_map(|file| listeners.states(file)) {
+        *counts.entry(state.name()).or_default() += 1;
+    }
+    counts
 }
 
 fn functions(listeners: &Listeners) -> Vec<FunctionView> {
-    let series: Vec<_> = listeners.series().all().collect();
     let view = |(number, metric): &(u32, Arc<FunctionMetric>)| {
-        let states = listeners.files().flat_map(|file| listeners.function_states(file));
-        let states = states.filter(|(of, ..)| of == number).map(|(_, _, state)| state.name());
-        let pods = series.iter().filter(|(key, _)| key.metric == *number).copied();
-        FunctionView { metric: Arc::clone(metric), states: count(states), pods: pods.collect() }
+        (*number, FunctionView { metric: Arc::clone(metric), states: none(), pods: Vec::new() })
     };
-    listeners.functions().iter().map(view).collect()
+    let mut views: BTreeMap<u32, FunctionView> = listeners.functions().iter().map(view).collect();
+    for (number, _, state) in listeners.files().flat_map(|file| listeners.function_states(file)) {
+        if let Some(view) = views.get_mut(&number) {
+            *view.states.entry(state.name()).or_default() += 1;
+        }
+    }
+    for (key, since) in listeners.series().all() {
+        if let Some(view) = views.get_mut(&key.metric) {
+            view.pods.push((key, since));
+        }
+    }
+    views.into_values().collect()
 }
 
-fn count(states: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u64> {
-    let mut counts: BTreeMap<_, _> = ProbeState::NAMES.into_iter().map(|name| (name, 0)).collect();
-    states.for_each(|name| *counts.entry(name).or_default() += 1);
-    counts
+/// All states, and nothing in them.
+fn none() -> BTreeMap<&'static str, u64> {
+    ProbeState::NAMES.into_iter().map(|name| (name, 0)).collect()
 }

@@ -12,7 +12,6 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::setpriority_process,
 };
-
 use weft_gobin::NamedFunction;
 
 use super::{
@@ -21,7 +20,7 @@ use super::{
 };
 
 /// The largest file that is read. Kubernetes' own binaries have some 100 MiB, with all debugging information.
-pub const LARGEST: u64 = 512 << 20;
+const LARGEST: u64 = 512 << 20;
 /// Files that wait to be read.
 const WAITING: usize = 64;
 /// How long reading may take on the clock: the process may be slow, and the file on a network.
@@ -40,6 +39,25 @@ pub enum Outcome {
     TooLarge(u64),
     /// The process did not come to its end, and how.
     Failed(String),
+}
+
+impl Outcome {
+    /// What was told, or why nothing was, in a sentence.
+    pub fn told(self) -> Result<Told, String> {
+        match self {
+            Self::Told(Told::Refused(why)) | Self::Failed(why) => Err(why),
+            Self::TooLarge(bytes) => Err(format!("it has {bytes} bytes: up to {LARGEST} are read")),
+            Self::Told(told) => Ok(told),
+        }
+    }
+
+    /// Where the functions are that were asked for, or a sentence.
+    pub fn functions(self) -> Result<Vec<NamedFunction>, String> {
+        match self.told()? {
+            Told::Functions(found) => Ok(found),
+            _ => Err("it is no longer the Go program that it was".to_owned()),
+        }
+    }
 }
 
 /// A file that was read.
@@ -64,20 +82,6 @@ pub struct Job {
     pub executable: File,
     /// Functions that are asked for; none: what the file is.
     pub names: Vec<String>,
-}
-
-impl ReadFile {
-    /// Where the functions are that were asked for, or a sentence.
-    pub fn functions(self) -> Result<Vec<NamedFunction>, String> {
-        match self.outcome {
-            Outcome::Told(Told::Functions(found)) => Ok(found),
-            Outcome::Told(Told::Refused(why)) | Outcome::Failed(why) => Err(why),
-            Outcome::TooLarge(bytes) => Err(format!("the file has {bytes} bytes: up to {LARGEST} are read")),
-            Outcome::Told(Told::Go(_) | Told::NotGo) => {
-                Err("it is no longer the Go program that it was".to_owned())
-            }
-        }
-    }
 }
 
 /// Where files are handed over to be read.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use weft_lab::load::{self, Load};
-use weft_lab::{Agent, Lab, Observed, Pod, Process, Shop, service, tools};
+use weft_lab::{Agent, Lab, Observed, Pod, Process, Shop, prometheus, service, tools};
 
 /// How long anything may take until it is seen. Most of it takes milliseconds, but for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,7 +121,7 @@ impl Node {
     /// One value of `/metrics`; nothing where there is no such line.
     pub fn metric(&self, series: &str) -> Result<Option<f64>> {
         let text = self.agent.get("/metrics")?.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = prometheus::sample(&text, series);
         value.map(|value| value.parse().with_context(|| format!("{series} is {value}"))).transpose()
     }
 

@@ -1,19 +1,14 @@
 //! Who pods are, as the cluster says, and how it is about asking it.
 use weft_core::{Identity, PodSnapshot, Snapshot};
 use weft_kube::{Resource, Status};
-use weft_metrics::{
-    PodLabels,
-    exposition::{Kind, Page, Point},
-};
+use weft_metrics::exposition::{Kind, Page, Point};
 
-use super::{count, labelled};
+use super::{count, labelled, labels_of};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, status: &Status) {
     let help = "Who a pod is: to be joined on k8s_namespace_name and k8s_pod_name";
     let mut family = page.family(&count("weft.pod", help, Kind::Info));
-    let told = |pod: &PodSnapshot| {
-        Some((PodLabels::new(&pod.namespace, &pod.name, pod.netns), pod.identity.clone()?))
-    };
+    let told = |pod: &PodSnapshot| Some((labels_of(pod), pod.identity.clone()?));
     // Of two of one name the one that lives.
     for (own, identity) in snapshot.pods.iter().filter(|pod| !pod.gone).filter_map(told) {
         let labels = labels(&identity);

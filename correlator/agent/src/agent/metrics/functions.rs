@@ -1,30 +1,20 @@
 //! Metrics of Go functions that the operator wants (`metrics.custom`), and how it is about them. They are read when they are
 //! written; a pod of which one of them is not counted has no series of it.
-use weft_core::Snapshot;
-use weft_metrics::{
-    PodLabels,
-    exposition::{Distribution, Family, Kind, Page, Point},
-};
+use weft_abi::GoCount;
+use weft_metrics::exposition::{Distribution, Family, Kind, Page, Point};
 
-use super::count;
+use super::{Pods, count};
 use crate::{
     config::FunctionMetric,
     go::{GoHandle, view::FunctionView},
 };
 
-pub(super) fn write(
-    page: &mut Page<'_>,
-    functions: &[FunctionView],
-    counted: &GoHandle,
-    snapshot: &Snapshot,
-) {
+pub(super) fn write(page: &mut Page<'_>, functions: &[FunctionView], counted: &GoHandle, pods: &Pods) {
     for function in functions.iter().filter(|function| !function.pods.is_empty()) {
         let mut family = page.family(&function.metric.metric());
         for (key, since) in &function.pods {
-            let pod = snapshot.pods.iter().find(|pod| pod.netns == key.netns);
-            let (Some(pod), Some(counted)) = (pod, counted.counted(*key)) else { continue };
-            let pod = PodLabels::new(&pod.namespace, &pod.name, pod.netns);
-            let point = Point { since: Some(*since), ..Point::of(&pod, &[]) };
+            let (Some(pod), Some(counted)) = (pods.get(&key.netns), counted.counted(*key)) else { continue };
+            let point = Point { since: Some(*since), ..Point::of(pod, &[]) };
             add(&mut family, &function.metric, &point, &counted);
         }
     }
@@ -40,7 +30,7 @@ pub(super) fn write(
     }
 }
 
-fn add(family: &mut Family<'_>, metric: &FunctionMetric, point: &Point<'_>, counted: &weft_abi::GoCount) {
+fn add(family: &mut Family<'_>, metric: &FunctionMetric, point: &Point<'_>, counted: &GoCount) {
     let calls = metric.calls(counted);
     if metric.metric().kind == Kind::Histogram {
         family.distribution(point, &Distribution::of(calls.count, calls.sum, &calls.buckets));

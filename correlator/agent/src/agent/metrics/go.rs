@@ -1,21 +1,20 @@
 //! What the runtimes of Go processes count, under the names of the semantic conventions (docs/runtime/go-metrics.md of
 //! OpenTelemetry's, as Prometheus writes them), and what weft does about Go processes. What is unknown is absent.
-use weft_core::Snapshot;
 use weft_metrics::{
     PodLabels,
     exposition::{Distribution, Kind, Label, Metric, Page, Point, Unit},
     seconds,
 };
 
-use super::{count, durations, labelled};
+use super::{Pods, count, durations, labelled};
 use crate::go::{
     histogram::{BOUNDS_NS, Durations},
     memory::Counted,
     view::{ProcessView, View},
 };
 
-pub(super) fn write(page: &mut Page<'_>, view: &View, snapshot: &Snapshot) {
-    let go = Go { view, snapshot };
+pub(super) fn write(page: &mut Page<'_>, view: &View, pods: &Pods) {
+    let go = Go { view, pods };
     go.runtimes(page);
     go.collections(page);
     go.own(page);
@@ -23,7 +22,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &View, snapshot: &Snapshot) {
 
 struct Go<'a> {
     view: &'a View,
-    snapshot: &'a Snapshot,
+    pods: &'a Pods,
 }
 
 impl Go<'_> {
@@ -87,31 +86,33 @@ impl Go<'_> {
     }
 
     /// What is known of each process, with what tells it from others: a pod may have several.
-    fn known<'a, T>(&'a self, of: impl Fn(&'a Counted) -> Option<T>) -> impl Iterator<Item = (Identity, T)> {
+    fn known<'a, T>(
+        &'a self,
+        of: impl Fn(&'a Counted) -> Option<T>,
+    ) -> impl Iterator<Item = (Identity<'a>, T)> {
         let known = move |process: &'a ProcessView| Some((self.identity(process)?, of(&process.counted)?));
         self.view.processes.iter().filter_map(known)
     }
 
-    fn identity(&self, process: &ProcessView) -> Option<Identity> {
-        let pod = self.snapshot.pods.iter().find(|pod| pod.netns == process.netns)?;
-        let pod = PodLabels::new(&pod.namespace, &pod.name, pod.netns);
+    fn identity(&self, process: &ProcessView) -> Option<Identity<'_>> {
+        let pod = self.pods.get(&process.netns)?;
         Some(Identity { pod, pid: process.pid.to_string(), began: process.began })
     }
 }
 
 /// Which process it is. Its runtime counts since it began, not since weft knows it.
-struct Identity {
-    pod: PodLabels,
+struct Identity<'p> {
+    pod: &'p PodLabels,
     pid: String,
     began: u64,
 }
 
-impl Identity {
+impl Identity<'_> {
     fn labels(&self) -> [Label<'_>; 1] {
         [("process.pid", &self.pid)]
     }
 
     fn point<'a>(&'a self, labels: &'a [Label<'a>]) -> Point<'a> {
-        Point { since: Some(self.began), ..Point::of(&self.pod, labels) }
+        Point { since: Some(self.began), ..Point::of(self.pod, labels) }
     }
 }

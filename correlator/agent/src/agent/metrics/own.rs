@@ -6,7 +6,7 @@ use weft_metrics::{
     seconds,
 };
 
-use super::{super::custom::Readings, count, durations, labelled};
+use super::{super::custom::Readings, count, durations, labelled, labels_of};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot, series: (&Registry, &Readings)) {
     phases(page, snapshot);
@@ -125,5 +125,5 @@ fn histogram(
 }
 
 fn pods(snapshot: &Snapshot) -> impl Iterator<Item = (PodLabels, &PodSnapshot)> {
-    snapshot.pods.iter().map(|pod| (PodLabels::new(&pod.namespace, &pod.name, pod.netns), pod))
+    snapshot.pods.iter().map(|pod| (labels_of(pod), pod))
 }

@@ -6,8 +6,7 @@ use weft_abi::GoCountKey;
 use weft_loader::go::GoProbes;
 use weft_metrics::Registry;
 
-use super::Functions;
-use crate::{clock, go::pods::Pods};
+use crate::{clock, config::FunctionMetric, go::pods::Pods};
 
 /// By metric and pod: whether all of the pod's processes that have the function are listened to. Those of which it is not known
 /// yet are left out.
@@ -35,12 +34,11 @@ impl Series {
     }
 
     /// Begins and ends what the wishes say. Where a pod has no such process now, what was counted stays as long as `functions`
-    /// names the metric: it may start again.
-    /// Says whether anything has changed.
+    /// names the metric: it may start again. Says whether anything has changed.
     pub fn settle(
         &mut self,
         loader: &mut GoProbes,
-        functions: &Functions,
+        functions: &[(u32, Arc<FunctionMetric>)],
         wishes: &Wishes,
         pods: &Pods,
     ) -> bool {
