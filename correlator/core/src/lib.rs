@@ -52,7 +52,7 @@ pub use input::{
     VantageCounters, WorkloadUpdate,
 };
 pub use loss::{Balance, LossReport, VantageBalance};
-pub use packed::{Packed, Packer};
+pub use packed::{Block, Packed, Packer, Position};
 pub use phase::Phases;
 pub use ports::PortFilter;
 pub use propagation::Propagation;

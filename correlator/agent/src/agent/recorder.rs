@@ -4,11 +4,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use weft_core::{AttributedExchange, Decision, Packed, Packer, Sampler, SamplingConfig, TraceId, span::Span};
+use weft_core::{AttributedExchange, Decision, Packed, Sampler, SamplingConfig, TraceId, span::Span};
 use weft_metrics::Registry;
 use weft_otlp::Spans;
 
-use super::store::{Kept, TraceStore};
+use super::store::{Batch, TraceStore};
 
 /// Takes exchanges one by one, and hands them on many at a time.
 pub struct Recorder {
@@ -16,9 +16,8 @@ pub struct Recorder {
     store: Arc<TraceStore>,
     sampler: Sampler,
     counts: Arc<SpanCounts>,
-    packer: Packer,
     /// What the store does not have yet.
-    waiting: Vec<Kept>,
+    waiting: Batch,
     /// Traces of which what was dropped is wanted after all.
     wanted: Vec<TraceId>,
     /// Where spans leave the node, where they do.
@@ -48,8 +47,7 @@ impl Recorder {
             store,
             sampler: Sampler::new(sampling),
             counts: Arc::default(),
-            packer: Packer::default(),
-            waiting: Vec::new(),
+            waiting: Batch::default(),
             wanted: Vec::new(),
             export,
         }
@@ -79,12 +77,10 @@ impl Recorder {
         if sampled {
             self.export(exchange);
         }
-        self.waiting.push(Kept {
-            packed: self.packer.pack(exchange),
-            trace: exchange.link.trace_id,
-            ended: exchange.end(),
-            sampled,
-        });
+        self.waiting.add(exchange, sampled);
+        if self.waiting.is_full() {
+            self.store.extend(&mut self.waiting);
+        }
     }
 
     /// Hands on what was taken.

@@ -26,7 +26,12 @@ pub(super) struct Reader<'a> {
 impl Writer {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+    }
+
+    /// What is added from now on is read from here on.
+    pub(super) fn begin(&mut self) -> usize {
         self.time = 0;
+        self.bytes.len()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -152,33 +152,45 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     proptest::collection::vec(number, 200).prop_map(Drawn)
 }
 
+/// In one block.
+fn packed(exchanges: &[AttributedExchange]) -> Vec<Packed> {
+    let mut packer = Packer::default();
+    let positions: Vec<_> = exchanges.iter().map(|exchange| packer.pack(exchange)).collect();
+    let block = Arc::new(packer.finish());
+    positions.into_iter().map(|position| Packed::new(Arc::clone(&block), position)).collect()
+}
+
+/// Alone in a block of these bytes.
+fn first_in(bytes: &[u8]) -> Packed {
+    let block = Block { bytes: bytes.into(), whose: [Whose::default()].into() };
+    Packed::new(Arc::new(block), Position { start: 0, whose: 0 })
+}
+
 proptest! {
     #[test]
-    fn nothing_is_lost(mut drawn in drawn()) {
-        let exchange = drawn.exchange();
-        let mut packer = Packer::default();
-        packer.pack(&attributed(joined(9, 9, 9)));
-        let unpacked = packer.pack(&exchange).unpack().unwrap();
-        prop_assert_eq!(format!("{unpacked:?}"), format!("{exchange:?}"));
+    fn nothing_is_lost(drawn in proptest::collection::vec(drawn(), 1..4)) {
+        let exchanges: Vec<_> = drawn.into_iter().map(|mut drawn| drawn.exchange()).collect();
+        for (packed, exchange) in packed(&exchanges).iter().zip(&exchanges) {
+            prop_assert_eq!(format!("{:?}", packed.unpack().unwrap()), format!("{exchange:?}"));
+        }
     }
 
     #[test]
     fn other_bytes_are_no_exchange_or_one(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Packed { bytes: bytes.into(), owner: None, identity: None }.unpack();
+        let _ = first_in(&bytes).unpack();
     }
 
     #[test]
     fn a_beginning_is_no_exchange(mut drawn in drawn(), part in 0_usize..100) {
-        let packed = Packer::default().pack(&drawn.exchange());
-        let bytes = packed.bytes[..packed.bytes.len() * part / 100].into();
-        let beginning = Packed { bytes, ..packed };
-        prop_assert!(beginning.unpack().is_none());
+        let mut packer = Packer::default();
+        packer.pack(&drawn.exchange());
+        let bytes = packer.finish().bytes;
+        prop_assert!(first_in(&bytes[..bytes.len() * part / 100]).unpack().is_none());
     }
 }
 
 /// Of the usual kind: a request in the cluster, with all that its socket tells.
-#[test]
-fn it_is_short() {
+fn usual() -> AttributedExchange {
     let mut exchange = attributed(joined(5000, 2, 1_700_000_000));
     exchange.owner = Some(Arc::new(Pod { name: "orders-1".into(), ..Pod::default() }));
     exchange.joined.app = App {
@@ -189,6 +201,32 @@ fn it_is_short() {
         pid: Some(4_000_000),
     };
     exchange.clock_offset = 1_700_000_000_000_000_000;
-    let packed = Packer::default().pack(&exchange);
-    assert!(packed.size() < 160 && size_of::<Packed>() == 32, "{} bytes", packed.size());
+    exchange
+}
+
+#[test]
+fn it_is_short() {
+    let mut packer = Packer::default();
+    packer.pack(&usual());
+    let bytes = packer.size();
+    assert!(bytes < 144 && size_of::<Packed>() == 16, "{bytes} bytes");
+    let alone = packer.finish().size();
+    assert!(alone < bytes + 80, "{alone} bytes with what is needed once");
+}
+
+#[test]
+fn a_block_has_each_of_its_pods_once() {
+    let pod = |name: &str| Arc::new(Pod { name: name.into(), ..Pod::default() });
+    let pods = [Some(pod("orders-1")), None, Some(pod("orders-2"))];
+    let exchanges: Vec<_> =
+        (0..30).map(|number| AttributedExchange { owner: pods[number % 3].clone(), ..usual() }).collect();
+    let mut packer = Packer::default();
+    let positions: Vec<_> = exchanges.iter().map(|exchange| packer.pack(exchange)).collect();
+    let block = packer.finish();
+    assert_eq!(block.whose.len(), 3);
+    for (position, exchange) in positions.iter().zip(&exchanges) {
+        assert_eq!(block.owner(*position), exchange.owner.as_ref());
+    }
+    packer.pack(&exchanges[2]);
+    assert_eq!(packer.finish().whose.len(), 1, "of the next block's alone");
 }

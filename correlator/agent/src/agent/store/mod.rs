@@ -1,15 +1,20 @@
 //! The exchanges that left the pipeline last, packed, by their traces: what the API shows, and what there is without a backend.
 //! The lock is held for as long as pointers are copied; unpacking is for who asked.
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use weft_core::{Packed, TableSnapshot, TraceId};
+use weft_core::{Packed, Pod, TableSnapshot, TraceId};
 
+mod batch;
+mod blocks;
+mod newest;
+mod places;
 mod recent;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use batch::Batch;
+pub use recent::Bounds;
 use recent::Recent;
-pub use recent::{Bounds, Kept};
 
 /// Traces that are copied at a time.
 const BATCH: usize = 64;
@@ -58,28 +63,28 @@ impl TraceStore {
         self.lock().set_bounds(bounds);
     }
 
-    /// Adds what left the pipeline, and empties the vector.
-    pub fn extend(&self, exchanges: &mut Vec<Kept>) {
-        if exchanges.is_empty() {
+    /// Adds what left the pipeline, and empties the batch.
+    pub fn extend(&self, batch: &mut Batch) {
+        if batch.is_empty() {
             return;
         }
-        let mut recent = self.lock();
-        exchanges.drain(..).for_each(|kept| recent.push(kept));
+        let (block, exchanges) = batch.take();
+        let block = Arc::new(block);
+        self.lock().extend(block, exchanges);
     }
 
     /// The newest that match, oldest of them first.
     pub fn exchanges(&self, query: &ExchangeQuery) -> Vec<Packed> {
-        let named = |kept: &Kept| {
-            kept.ended >= query.since && query.pod.as_deref().is_none_or(|pod| is_of(&kept.packed, pod))
-        };
+        let pod = query.pod.as_deref();
         let packed: Vec<Packed> = {
             let recent = self.lock();
             let limit = if query.exchange_id.is_some() { usize::MAX } else { query.limit };
             recent
                 .newest_first()
-                .filter(|kept| named(kept))
+                .filter(|(place, _)| place.ended >= query.since)
+                .filter(|(place, block)| pod.is_none_or(|pod| is_of(block.owner(place.position), pod)))
                 .take(limit)
-                .map(|kept| kept.packed.clone())
+                .map(|(place, block)| Packed::new(Arc::clone(block), place.position))
                 .collect()
         };
         let wanted = |packed: &Packed| query.exchange_id.is_none_or(|id| id_of(packed) == Some(id));
@@ -121,9 +126,9 @@ impl TraceStore {
     }
 }
 
-/// Whether it is an exchange of the pod `namespace/name`.
-fn is_of(packed: &Packed, pod: &str) -> bool {
-    let owner = packed.owner().filter(|owner| !owner.name.is_empty());
+/// Whether the owner is the pod `namespace/name`.
+fn is_of(owner: Option<&Arc<Pod>>, pod: &str) -> bool {
+    let owner = owner.filter(|owner| !owner.name.is_empty());
     owner.is_some_and(|owner| pod.split_once('/') == Some((&owner.namespace, &owner.name)))
 }
 
