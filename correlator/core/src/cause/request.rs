@@ -1,7 +1,7 @@
 //! Requests that are open or were lately, at the ends where they were seen.
-use std::{collections::VecDeque, mem};
+use std::{collections::VecDeque, hash::BuildHasher as _, mem};
 
-use hashbrown::{HashMap, hash_map::Entry};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::{goroutine::Worker, link::Cause, open::Open};
 use crate::{
@@ -18,6 +18,7 @@ const MAX_CHILDREN: usize = 256;
 
 /// One end of a request.
 pub(super) struct Request {
+    key: RequestKey,
     pub(super) netns: u64,
     pub(super) cookie: u64,
     pub(super) stream_id: u32,
@@ -65,6 +66,7 @@ pub(super) struct Child {
 impl Request {
     pub(super) fn new(began: &Began) -> Self {
         Self {
+            key: began.key,
             netns: began.netns,
             cookie: began.cookie,
             stream_id: began.stream_id,
@@ -120,9 +122,13 @@ impl Request {
 /// without a look at it, and the place that was left last is taken next.
 pub(super) struct Requests {
     limit: usize,
-    places: HashMap<RequestKey, Place>,
+    /// Numbers of places alone, where the requests know their keys: so small that it stays in a processor's cache.
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     /// By place; what is at a free one is nobody's.
     requests: Vec<Request>,
+    /// By place. Of two with the same key, one behind the other, they differ.
+    serials: Vec<u32>,
     free: Vec<u32>,
     /// Of the next place that is taken.
     serial: u32,
@@ -131,13 +137,6 @@ pub(super) struct Requests {
     ended: VecDeque<Ended>,
     open: Open,
     evicted: u64,
-}
-
-/// Where a request is. Of two with the same id, one behind the other, the serial numbers differ.
-#[derive(Clone, Copy)]
-struct Place {
-    index: u32,
-    serial: u32,
 }
 
 /// One that came, and whether it is gone by now.
@@ -159,8 +158,10 @@ impl Requests {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            places: HashMap::new(),
+            places: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             requests: Vec::new(),
+            serials: Vec::new(),
             free: Vec::new(),
             serial: 0,
             begun: VecDeque::new(),
@@ -175,11 +176,18 @@ impl Requests {
     }
 
     pub(super) fn get(&self, key: RequestKey) -> Option<&Request> {
-        self.requests.get(self.places.get(&key)?.index as usize)
+        self.requests.get(self.place(key)?)
     }
 
     pub(super) fn get_mut(&mut self, key: RequestKey) -> Option<&mut Request> {
-        self.requests.get_mut(self.places.get(&key)?.index as usize)
+        let place = self.place(key)?;
+        self.requests.get_mut(place)
+    }
+
+    fn place(&self, key: RequestKey) -> Option<usize> {
+        let Self { places, hasher, requests, .. } = self;
+        let same = |place: &u32| key_at(requests, *place) == Some(key);
+        places.find(hasher.hash_one(key), same).map(|place| *place as usize)
     }
 
     pub(super) fn served(&self, id: ExchangeId) -> Option<&Request> {
@@ -206,24 +214,39 @@ impl Requests {
         }
         self.open.begin(key, request.netns);
         self.serial = self.serial.wrapping_add(1);
-        let (serial, requests) = (self.serial, &mut self.requests);
-        match self.places.entry(key) {
-            Entry::Occupied(mut known) => {
-                let Place { index, serial: left } = known.insert(Place { serial, ..*known.get() });
-                self.note_gone(left);
-                if let Some(left) = self.requests.get_mut(index as usize) {
-                    let left = mem::replace(left, request);
-                    self.open.forget(key, &left);
-                    gone(key, left.cookie);
+        if let Some(left) = self.put(key, request) {
+            self.open.forget(key, &left);
+            gone(key, left.cookie);
+        }
+        self.begun.push_back(Begun { key, serial: self.serial, gone: false });
+        self.trim();
+    }
+
+    /// Puts it into its place, with the latest serial number; gives the one that had its key.
+    fn put(&mut self, key: RequestKey, request: Request) -> Option<Request> {
+        let Self { places, hasher, requests, serials, serial, .. } = self;
+        let same = |place: &u32| key_at(requests, *place) == Some(key);
+        let rehash = |place: &u32| key_at(requests, *place).map_or(0, |key| hasher.hash_one(key));
+        match places.entry(hasher.hash_one(key), same, rehash) {
+            Entry::Occupied(known) => {
+                let place = *known.get() as usize;
+                let gone = serials.get_mut(place).map(|known| mem::replace(known, *serial));
+                let left = requests.get_mut(place).map(|known| mem::replace(known, request));
+                if let Some(gone) = gone {
+                    self.note_gone(gone);
                 }
+                left
             }
             Entry::Vacant(new) => {
-                let index = take_place(&mut self.free, requests, request);
-                new.insert(Place { index, serial });
+                let place = take_place(&mut self.free, requests, request);
+                serials.resize(requests.len(), 0);
+                if let Some(known) = serials.get_mut(place as usize) {
+                    *known = *serial;
+                }
+                new.insert(place);
+                None
             }
         }
-        self.begun.push_back(Begun { key, serial, gone: false });
-        self.trim();
     }
 
     /// Takes the first one off the order of coming.
@@ -233,22 +256,20 @@ impl Requests {
 
     /// Gives its socket, if it is this one that is there.
     fn remove(&mut self, key: RequestKey, serial: u32) -> Option<u64> {
-        let index = self.forget(key, serial)?;
-        let request = self.requests.get(index as usize)?;
+        let place = self.forget(key, serial)?;
+        let request = self.requests.get(place as usize)?;
         self.open.forget(key, request);
         Some(request.cookie)
     }
 
     /// Gives up its place without a look at what is there.
     fn forget(&mut self, key: RequestKey, serial: u32) -> Option<u32> {
-        let Entry::Occupied(place) = self.places.entry(key) else { return None };
-        if place.get().serial != serial {
-            return None;
-        }
-        let Place { index, .. } = place.remove();
-        self.free.push(index);
+        let serials = &self.serials;
+        let same = |place: &u32| serials.get(*place as usize) == Some(&serial);
+        let (place, _) = self.places.find_entry(self.hasher.hash_one(key), same).ok()?.remove();
+        self.free.push(place);
         self.note_gone(serial);
-        Some(index)
+        Some(place)
     }
 
     /// The one with this serial number leaves the order of coming, at once where it is the first. Its place there is known from
@@ -278,8 +299,10 @@ impl Requests {
 
     /// It is over.
     pub(super) fn end(&mut self, key: RequestKey, at: Ktime, duration: Option<u64>) {
-        let Some(Place { index, serial }) = self.places.get(&key).copied() else { return };
-        let Some(request) = self.requests.get_mut(index as usize) else { return };
+        let Some(place) = self.place(key) else { return };
+        let (Some(request), Some(&serial)) = (self.requests.get_mut(place), self.serials.get(place)) else {
+            return;
+        };
         self.open.forget(key, request);
         request.ended = Some(at);
         request.duration = duration;
@@ -303,6 +326,11 @@ impl Requests {
             evicted: self.evicted,
         }
     }
+}
+
+/// Whose place it is.
+fn key_at(requests: &[Request], place: u32) -> Option<RequestKey> {
+    requests.get(place as usize).map(|request| request.key)
 }
 
 /// Puts a request where none is; gives where that is.
