@@ -44,6 +44,11 @@ impl Group {
         }
     }
 
+    /// Whether it says for which request something is called, and nothing else.
+    pub fn explains_calls(self) -> bool {
+        matches!(self, Self::Serve | Self::Create)
+    }
+
     /// As the API, the log and the metrics call it.
     pub fn name(self) -> &'static str {
         match self {

@@ -48,6 +48,8 @@ pub struct Listening {
     failed: BTreeMap<Probe, String>,
     /// Not before then.
     attach_at: Instant,
+    /// One of its processes was seen to call somebody.
+    calls: bool,
 }
 
 /// A place that is attached to.
@@ -76,6 +78,7 @@ impl Listening {
             attached: BTreeMap::new(),
             failed: BTreeMap::new(),
             attach_at,
+            calls: false,
         }
     }
 
@@ -180,6 +183,8 @@ impl Listening {
     /// Looks at what the probes cost since the last time, and turns off and on what the budget says.
     pub fn measure(&mut self, loader: &GoProbes, now: Instant) -> Vec<Change> {
         let spent = Spent { cpu: self.cpu(), probes: self.spent(loader) };
+        let calls = self.call_sites().any(|site| site.hits > 0);
+        self.calls |= calls;
         let changes = self.governor.measured(spent, now);
         for change in &changes {
             if let Change::Off(probe, _) = change {
@@ -196,8 +201,7 @@ impl Listening {
     /// reading them is half of what a call's probe costs.
     fn follow_contexts(&self, loader: &GoProbes) {
         let served = self.attached.contains_key(&Probe::Group(Group::Serve));
-        let calls = self.attached.get(&Probe::Group(Group::Call));
-        for Attached { attachment, layout, .. } in calls.into_iter().flatten() {
+        for Attached { attachment, layout, .. } in self.call_sites() {
             if let Err(error) = loader.follow_contexts(attachment, *layout, served) {
                 tracing::debug!(path = self.path, %error, "cannot say whether contexts are followed");
             }
@@ -245,6 +249,7 @@ impl Listening {
         }
         Some(match self.governor.state(probe)? {
             State::TooDear { share, .. } => ProbeState::OverBudget(self.policy.too_dear(share)),
+            State::On if self.sleeps(probe) => ProbeState::Off("its processes have called nobody yet"),
             State::On => ProbeState::Waiting,
         })
     }
@@ -254,9 +259,21 @@ impl Listening {
     }
 
     fn wanted(&self) -> Option<Probe> {
-        self.governor
-            .on()
-            .find(|probe| !self.attached.contains_key(probe) && !self.failed.contains_key(probe))
+        let tried = |probe: &Probe| self.attached.contains_key(probe) || self.failed.contains_key(probe);
+        self.governor.on().find(|probe| !tried(probe) && !self.sleeps(*probe))
+    }
+
+    /// It waits for the first call: what explains calls says nothing of processes that only answer, and would be hit by each
+    /// request of theirs.
+    fn sleeps(&self, probe: Probe) -> bool {
+        let explains = matches!(probe, Probe::Group(group) if group.explains_calls());
+        let would_see = self.attached.contains_key(&Probe::Group(Group::Call));
+        explains && would_see && !self.calls && self.policy.saves()
+    }
+
+    /// Where clients send requests, if that is listened at.
+    fn call_sites(&self) -> impl Iterator<Item = &Attached> {
+        self.attached.get(&Probe::Group(Group::Call)).into_iter().flatten()
     }
 
     /// The binary, through whichever process still executes it: a process id alone may be another's by now, and a breakpoint

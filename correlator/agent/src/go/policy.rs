@@ -54,6 +54,11 @@ impl Policy {
         (self.go.probes == GoProbes::Auto).then_some(self.go.budget.0)
     }
 
+    /// Whether it matters what they cost: with a budget of 100 % all is on that may be of use later.
+    pub fn saves(&self) -> bool {
+        self.limit().is_some_and(|limit| limit < 1.0)
+    }
+
     /// What it costs a thread to come by a probe so many times.
     pub fn cost(&self, emulated: bool, hits: u64) -> Duration {
         let ProbeCost { emulated: cheap, stepped } = self.cost;

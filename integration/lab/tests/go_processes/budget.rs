@@ -1,7 +1,7 @@
 //! What probes may cost, and what is done about it.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 use weft_lab::load::{self, Load};
 
 use crate::node::{Node, goid, has_probes};
@@ -33,14 +33,35 @@ fn all_probes_are_on_whatever_they_cost() -> Result<()> {
 }
 
 #[test]
+fn what_explains_calls_is_on_once_somebody_is_called() -> Result<()> {
+    let node = Node::new(json!({}))?;
+    let service = node.serve_calls()?;
+    let process = node.settled(service.pid())?;
+    assert_eq!(process["probes"]["call"]["state"], "on", "{process}");
+    node.ask_for("/hello", 200)?;
+    let process = node.settled(service.pid())?;
+    for group in ["serve", "create"] {
+        let probe = &process["probes"][group];
+        assert!(probe["why"].as_str().is_some_and(|why| why.contains("called nobody")), "{process}");
+    }
+    load::run(&node.client, &Load::get(node.pod.url("/calls")).rate(20).seconds(1).connections(2))?;
+    node.wait("serve and create to be on", |known| {
+        let is_on = |process: &Value, group: &str| process["probes"][group]["state"] == "on";
+        known.iter().any(|process| is_on(process, "serve") && is_on(process, "create"))
+    })?;
+    Ok(())
+}
+
+#[test]
 fn what_does_not_fit_into_the_budget_is_off_and_says_so() -> Result<()> {
     let node = Node::new(json!({"go": {"budget": "0.001%"}}))?;
-    let service = node.serve(node.mesh())?;
+    let service = node.serve_calls()?;
     let process = node.settled(service.pid())?;
-    assert_eq!(process["probes"]["serve"]["state"], "on", "nothing is known of its cost yet: {process}");
-    let load = load::start(&node.client, &Load::get(node.pod.url("/stock/{id}")).seconds(0).connections(8))?;
-    node.wait("serve to be off", |known| {
-        known.iter().any(|process| process["probes"]["serve"]["state"] == "over_budget")
+    assert_eq!(process["probes"]["call"]["state"], "on", "nothing is known of its cost yet: {process}");
+    let load = load::start(&node.client, &Load::get(node.pod.url("/calls")).seconds(0).connections(8))?;
+    node.wait("call and serve to be off", |known| {
+        let is_dear = |process: &Value, group: &str| process["probes"][group]["state"] == "over_budget";
+        known.iter().any(|process| is_dear(process, "call") && is_dear(process, "serve"))
     })?;
     drop(load);
     let process = node.settled(service.pid())?;
@@ -48,11 +69,9 @@ fn what_does_not_fit_into_the_budget_is_off_and_says_so() -> Result<()> {
         process["probes"]["serve"]["why"].as_str().is_some_and(|why| why.contains("go.budget is 0.001%")),
         "{process}"
     );
-    // It asks nobody: what costs nothing stays.
-    assert_eq!(process["probes"]["call"]["state"], "on", "{process}");
     assert_eq!(node.logged(&["probes of serve are off", "go.budget is 0.001%"])?, 1);
-    assert_eq!(node.metric("weft_go_probes{state=\"over_budget\"}")?.map(|groups| groups >= 1.0), Some(true));
-    let exchanges = node.ask(20)?;
+    assert_eq!(node.metric("weft_go_probes{state=\"over_budget\"}")?.map(|groups| groups >= 2.0), Some(true));
+    let exchanges = node.ask_for("/hello", 20)?;
     assert!(exchanges.iter().all(|exchange| goid(exchange).is_some()), "{}", exchanges[0]);
     Ok(())
 }

@@ -17,8 +17,10 @@ fn a_service_that_starts_is_found_and_its_goroutines_are_named() -> Result<()> {
     let process = node.settled(service.pid())?;
     assert!(process["go_version"].as_str().is_some_and(|version| version.starts_with("1.")), "{process}");
     assert!(process["executable"].as_str().is_some_and(|path| path.ends_with("/mesh")), "{process}");
-    assert_eq!(process["probes"]["serve"]["state"], "on", "{process}");
     assert_eq!(process["probes"]["call"]["state"], "on", "{process}");
+    // It asks nobody: what explains calls would say nothing.
+    assert_eq!(process["probes"]["serve"]["state"], "off", "{process}");
+    assert!(process["probes"]["serve"]["why"].as_str().is_some_and(|why| why.contains("called nobody")));
     assert_eq!(process["probes"]["sched"]["state"], "off", "{process}");
     assert!(process["probes"]["sched"]["why"].as_str().is_some_and(|why| why.contains("go.probes")));
     let exchanges = node.ask(50)?;

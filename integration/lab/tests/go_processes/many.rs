@@ -22,8 +22,9 @@ fn many_processes_of_one_binary_are_read_once_and_attached_to_once() -> Result<(
     node.wait("200 processes", all)?;
     assert_eq!(node.metric("weft_go_processes")?, Some(PROCESSES as f64));
     assert_eq!(node.metric("weft_go_binaries_total{outcome=\"go\"}")?, Some(1.0));
-    // Call, serve, create, gc, assist: of one binary.
-    assert_eq!(node.metric("weft_go_probes{state=\"on\"}")?, Some(5.0));
+    // Call, gc, assist: of one binary. Serve and create wait for a call, sched is for who wants all.
+    assert_eq!(node.metric("weft_go_probes{state=\"on\"}")?, Some(3.0));
+    assert_eq!(node.metric("weft_go_probes{state=\"off\"}")?, Some(3.0));
     assert_eq!(node.logged(&["a Go program", "mesh"])?, 1);
     drop(processes);
     node.wait("their end", <[_]>::is_empty)?;

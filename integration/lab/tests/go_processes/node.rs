@@ -57,6 +57,14 @@ impl Node {
         Ok(process)
     }
 
+    /// Starts a service that asks itself for `/hello`, twice for each request for `/calls`.
+    pub fn serve_calls(&self) -> Result<Process> {
+        let (listen, upstream) = (format!(":{}", service::PORT), self.pod.endpoint().to_string());
+        let mut process = self.start(self.mesh(), &["bench", "-listen", &listen, "-upstream", &upstream])?;
+        process.wait_listening(service::PORT, PATIENCE)?;
+        Ok(process)
+    }
+
     /// What the agent says of the pod's Go processes.
     pub fn processes(&self) -> Result<Vec<Value>> {
         let answer = self.agent.json("/api/v1/pods")?;
@@ -91,8 +99,13 @@ impl Node {
 
     /// Sends requests to the service from the other pod, and gives the exchanges of the service's pod once all were counted.
     pub fn ask(&self, requests: u32) -> Result<Vec<Value>> {
+        self.ask_for("/stock/{id}", requests)
+    }
+
+    /// The same with another path.
+    pub fn ask_for(&self, path: &str, requests: u32) -> Result<Vec<Value>> {
         let before = self.quiet()?;
-        let load = Load::get(self.pod.url("/stock/{id}")).rate(requests).seconds(1).connections(4);
+        let load = Load::get(self.pod.url(path)).rate(requests).seconds(1).connections(4);
         let report = load::run(&self.client, &load)?;
         ensure!(report.ok == u64::from(requests), "the load itself failed: {report:?}");
         let expected = before + report.ok;
