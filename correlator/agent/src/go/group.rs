@@ -44,7 +44,7 @@ impl Group {
         }
     }
 
-    /// Whether it says for which request something is called, and nothing else.
+    /// Whether it says for which request something is called, and, where [`Group::Sched`] is off, nothing else.
     pub fn explains_calls(self) -> bool {
         matches!(self, Self::Serve | Self::Create)
     }

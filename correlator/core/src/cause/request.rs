@@ -238,12 +238,7 @@ impl Requests {
                 left
             }
             Entry::Vacant(new) => {
-                let place = take_place(&mut self.free, requests, request);
-                serials.resize(requests.len(), 0);
-                if let Some(known) = serials.get_mut(place as usize) {
-                    *known = *serial;
-                }
-                new.insert(place);
+                new.insert(take_place(&mut self.free, (requests, request), (serials, *serial)));
                 None
             }
         }
@@ -333,15 +328,21 @@ fn key_at(requests: &[Request], place: u32) -> Option<RequestKey> {
     requests.get(place as usize).map(|request| request.key)
 }
 
-/// Puts a request where none is; gives where that is.
-fn take_place(free: &mut Vec<u32>, requests: &mut Vec<Request>, request: Request) -> u32 {
-    if let Some(index) = free.pop()
-        && let Some(left) = requests.get_mut(index as usize)
+/// Puts a request and its serial number where none is; gives where that is.
+fn take_place(
+    free: &mut Vec<u32>,
+    (requests, request): (&mut Vec<Request>, Request),
+    (serials, serial): (&mut Vec<u32>, u32),
+) -> u32 {
+    if let Some(place) = free.pop()
+        && let Some(left) = requests.get_mut(place as usize)
+        && let Some(known) = serials.get_mut(place as usize)
     {
-        *left = request;
-        return index;
+        (*left, *known) = (request, serial);
+        return place;
     }
     requests.push(request);
+    serials.push(serial);
     // As many as the limit, which is far below 2^32.
     (requests.len() - 1) as u32
 }

@@ -1,10 +1,10 @@
 //! What probes may cost, and what is done about it.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 use weft_lab::load::{self, Load};
 
-use crate::node::{Node, goid, has_probes};
+use crate::node::{Node, goid, has_probes, is_in};
 
 #[test]
 fn without_probes_goroutines_are_known_all_the_same() -> Result<()> {
@@ -46,8 +46,7 @@ fn what_explains_calls_is_on_once_somebody_is_called() -> Result<()> {
     }
     load::run(&node.client, &Load::get(node.pod.url("/calls")).rate(20).seconds(1).connections(2))?;
     node.wait("serve and create to be on", |known| {
-        let is_on = |process: &Value, group: &str| process["probes"][group]["state"] == "on";
-        known.iter().any(|process| is_on(process, "serve") && is_on(process, "create"))
+        known.iter().any(|process| is_in(process, "serve", "on") && is_in(process, "create", "on"))
     })?;
     Ok(())
 }
@@ -58,12 +57,19 @@ fn what_does_not_fit_into_the_budget_is_off_and_says_so() -> Result<()> {
     let service = node.serve_calls()?;
     let process = node.settled(service.pid())?;
     assert_eq!(process["probes"]["call"]["state"], "on", "nothing is known of its cost yet: {process}");
-    let load = load::start(&node.client, &Load::get(node.pod.url("/calls")).seconds(0).connections(8))?;
+    let load = |path| load::start(&node.client, &Load::get(node.pod.url(path)).seconds(0).connections(8));
+    let answering = load("/hello")?;
+    node.wait("gc to be off", |known| known.iter().any(|process| is_in(process, "gc", "over_budget")))?;
+    drop(answering);
+    let process = node.settled(service.pid())?;
+    // It asks nobody yet: what costs nothing stays.
+    assert_eq!(process["probes"]["call"]["state"], "on", "{process}");
+    let calling = load("/calls")?;
     node.wait("call and serve to be off", |known| {
-        let is_dear = |process: &Value, group: &str| process["probes"][group]["state"] == "over_budget";
+        let is_dear = |process, group| is_in(process, group, "over_budget");
         known.iter().any(|process| is_dear(process, "call") && is_dear(process, "serve"))
     })?;
-    drop(load);
+    drop(calling);
     let process = node.settled(service.pid())?;
     assert!(
         process["probes"]["serve"]["why"].as_str().is_some_and(|why| why.contains("go.budget is 0.001%")),

@@ -52,15 +52,17 @@ impl Node {
 
     /// Starts a service (`mesh inventory`, or a program that is made from it) and waits until it listens.
     pub fn serve(&self, program: &Path) -> Result<Process> {
-        let mut process = self.start(program, &["inventory", "-listen", &format!(":{}", service::PORT)])?;
-        process.wait_listening(service::PORT, PATIENCE)?;
-        Ok(process)
+        self.listen(program, "inventory", &[])
     }
 
     /// Starts a service that asks itself for `/hello`, twice for each request for `/calls`.
     pub fn serve_calls(&self) -> Result<Process> {
-        let (listen, upstream) = (format!(":{}", service::PORT), self.pod.endpoint().to_string());
-        let mut process = self.start(self.mesh(), &["bench", "-listen", &listen, "-upstream", &upstream])?;
+        self.listen(self.mesh(), "bench", &["-upstream", &self.pod.endpoint().to_string()])
+    }
+
+    fn listen(&self, program: &Path, kind: &str, how: &[&str]) -> Result<Process> {
+        let listen = format!(":{}", service::PORT);
+        let mut process = self.start(program, &[&[kind, "-listen", &listen], how].concat())?;
         process.wait_listening(service::PORT, PATIENCE)?;
         Ok(process)
     }
@@ -169,6 +171,11 @@ impl Node {
 /// Whether a process has probes in this state.
 pub fn has_probes(process: &Value, state: &str) -> bool {
     process["probes"].as_object().into_iter().flatten().any(|(_, probes)| probes["state"] == state)
+}
+
+/// Whether a process's group of probes is in a state.
+pub fn is_in(process: &Value, group: &str, state: &str) -> bool {
+    process["probes"][group]["state"] == state
 }
 
 /// The goroutine that has read the request, where it is known.
