@@ -32,13 +32,17 @@ pub struct Rule<'a> {
 
 impl<'a> Rule<'a> {
     /// Drops this share (0 to 1) of the TCP segments that pass the place. A GSO segment counts as one, and is lost whole.
+    /// SYN-ACKs of a pod's own pass: what is dropped there is an error of sending, not a loss, and after one of a SYN-ACK
+    /// sent again the kernel gives the connection up (net/ipv4/inet_connection_sock.c, `reqsk_timer_handler`).
     ///
     /// # Errors
     /// When iptables cannot be installed or refuses the rule.
     pub fn drop(place: Place<'a>, share: f64) -> Result<Self> {
         let probability = share.to_string();
         let statistic = ["-m", "statistic", "--mode", "random", "--probability", &probability];
-        Self::insert(place, &statistic, &["-j", "DROP"])
+        let but_handshakes = ["!", "--tcp-flags", "SYN,ACK", "SYN,ACK"];
+        let which = if matches!(place, Place::Output(_)) { &but_handshakes[..] } else { &[] };
+        Self::insert(place, &[which, &statistic].concat(), &["-j", "DROP"])
     }
 
     /// Hands the TCP segments that pass the place to a queue of NFQUEUE, but for those with `mark`. Without a listener
