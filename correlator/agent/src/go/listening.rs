@@ -87,10 +87,9 @@ impl Listening {
     pub fn configure(&mut self, policy: Policy, loader: &GoProbes, now: Instant) {
         self.policy = policy;
         self.governor = governor(&self.binary, policy, &self.places, now);
-        let Self { governor, attached, .. } = self;
-        attached.retain(|probe, _| governor.on().any(|on| on == *probe));
+        let on: Vec<Probe> = self.governor.on().collect();
+        self.keep(loader, |probe| on.contains(probe));
         self.attach_at = self.attach_at.max(now);
-        self.follow_contexts(loader);
     }
 
     /// These are the metrics of functions now.
@@ -169,7 +168,7 @@ impl Listening {
             Ok(attached) => {
                 self.attached.insert(probe, attached);
                 self.governor.begin(now);
-                self.follow_contexts(loader);
+                self.follow_contexts(loader, self.attached.contains_key(&Probe::Group(Group::Serve)));
                 Ok(())
             }
             Err(says) => {
@@ -186,21 +185,26 @@ impl Listening {
         let calls = self.call_sites().any(|site| site.hits > 0);
         self.calls |= calls;
         let changes = self.governor.measured(spent, now);
-        for change in &changes {
-            if let Change::Off(probe, _) = change {
-                self.attached.remove(probe);
-            }
-        }
-        if !changes.is_empty() {
-            self.follow_contexts(loader);
-        }
+        let off = |probe: &Probe| {
+            changes.iter().any(|change| matches!(change, Change::Off(off, _) if off == probe))
+        };
+        self.keep(loader, |probe| !off(probe));
         changes
+    }
+
+    /// Detaches everything else. Contexts are let be before nobody tells any more whose they are: detaching takes the kernel a
+    /// while, and meanwhile the memory of one that is gone may be another request's.
+    fn keep(&mut self, loader: &GoProbes, stays: impl Fn(&Probe) -> bool) {
+        let serve = Probe::Group(Group::Serve);
+        if self.attached.contains_key(&serve) && !stays(&serve) {
+            self.follow_contexts(loader, false);
+        }
+        self.attached.retain(|probe, _| stays(probe));
     }
 
     /// Which request a context is of is told where one is served: while nobody listens there, calls' contexts say nothing, and
     /// reading them is half of what a call's probe costs.
-    fn follow_contexts(&self, loader: &GoProbes) {
-        let served = self.attached.contains_key(&Probe::Group(Group::Serve));
+    fn follow_contexts(&self, loader: &GoProbes, served: bool) {
         for Attached { attachment, layout, .. } in self.call_sites() {
             if let Err(error) = loader.follow_contexts(attachment, *layout, served) {
                 tracing::debug!(path = self.path, %error, "cannot say whether contexts are followed");

@@ -50,6 +50,12 @@ impl Contexts {
         self.known.remove(&(pid, context));
     }
 
+    /// None of a process's contexts is known any more.
+    pub(super) fn forget_all(&mut self, pid: u32) {
+        self.known.retain(|(of, _), _| *of != pid);
+        self.order.retain(|(of, _)| *of != pid);
+    }
+
     /// The request whose context is in a chain. It is one at most: of several the others are gone, and the last one that was
     /// served is at their place.
     pub(super) fn find(&self, pid: u32, chain: impl Iterator<Item = u64> + Clone) -> Option<ExchangeId> {

@@ -79,7 +79,10 @@ impl Causality {
         if let Some(request) = self.requests.get_mut(RequestKey { id: request, side: Side::Server }) {
             request.handler = worker.or(request.handler);
         }
-        self.contexts.register(pid, contexts, request);
+        // What was still on its way when the probes went would be known for ever.
+        if self.processes.probes(pid).serve {
+            self.contexts.register(pid, contexts, request);
+        }
     }
 
     /// A client is about to send a request, or has just begun to.

@@ -7,7 +7,7 @@
 use hashbrown::HashMap;
 
 use crate::{
-    ExchangeId, Ktime, ProcessUpdate, Side,
+    ExchangeId, GoProcess, Ktime, ProcessUpdate, Side,
     wire::{Began, Moved, Over, RequestKey, TableSize},
 };
 
@@ -76,8 +76,16 @@ impl Causality {
         self.requests.set_limit(limit);
     }
 
-    /// What is known of a process.
+    /// What is known of a process. Where nobody tells any more which requests it serves, contexts that are known may soon be in
+    /// the memory of others.
     pub(crate) fn process(&mut self, update: ProcessUpdate) {
+        let (pid, serve) = match update {
+            ProcessUpdate::Go(GoProcess { pid, probes, .. }) => (pid, probes.serve),
+            ProcessUpdate::Gone { pid } => (pid, false),
+        };
+        if self.processes.probes(pid).serve && !serve {
+            self.contexts.forget_all(pid);
+        }
         self.processes.update(update);
     }
 

@@ -72,9 +72,15 @@ impl World {
     /// A process with probes.
     fn probed() -> Self {
         let mut world = Self::new();
-        let probes = Probes { serve: true, call: true, ..Probes::default() };
-        world.causality.process(ProcessUpdate::Go(GoProcess { pid: PID, probes, ..GoProcess::default() }));
+        world.listen(true);
         world
+    }
+
+    /// Calls are listened at, and, or not, where requests are served.
+    fn listen(&mut self, serve: bool) -> &mut Self {
+        let probes = Probes { serve, call: true, ..Probes::default() };
+        self.causality.process(ProcessUpdate::Go(GoProcess { pid: PID, probes, ..GoProcess::default() }));
+        self
     }
 
     fn wait(&mut self, ns: u64) -> &mut Self {
@@ -399,6 +405,23 @@ fn a_context_of_a_request_that_nobody_knows_is_no_others() {
     world.call(go_call::HTTP_SERVE, End { cookie: 0, ..gone }, 99, 98, &[0xa0, 0xa1]);
     world.call(go_call::HTTP_CALL, call, 20, 1, &[0xa0, 0xa1]).begin(call);
     assert_eq!(world.parent(call), NOBODY);
+}
+
+/// What is in its memory when it is listened again may be another request's, which nobody told of.
+#[test]
+fn a_context_is_not_known_any_more_once_nobody_listens_where_requests_are_served() {
+    let (before, late, call) = (served(1, 10), served(2, 11), sent(3, 50));
+    let of_late = sent(4, 51);
+    let mut world = World::probed();
+    world.begin(before).moves(&[before], 7, 3).begin(late).moves(&[late], 8, 3);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..before }, 7, 3, &[0xa0, 0xa1]);
+    world.listen(false);
+    world.call(go_call::HTTP_SERVE, End { cookie: 0, ..late }, 8, 3, &[0xb0, 0xb1]);
+    world.listen(true);
+    world.call(go_call::HTTP_CALL, call, 20, 1, &[0xa0, 0xa1]).begin(call);
+    world.call(go_call::HTTP_CALL, of_late, 20, 1, &[0xb0, 0xb1]).begin(of_late);
+    assert_eq!(world.parent(call), NOBODY);
+    assert_eq!(world.parent(of_late), NOBODY);
 }
 
 #[test]
