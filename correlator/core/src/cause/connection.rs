@@ -8,8 +8,9 @@ use crate::{
 };
 
 /// Requests of a connection whose mover is waited for, calls that were announced, and requests that are remembered: of
-/// each so many; the oldest gives way.
-const MAX_WAITING: usize = 1024;
+/// each so many; the oldest gives way. A client of grpc-go opens as many streams as its server allows, by default without end
+/// (`MaxConcurrentStreams`, grpc/server.go).
+pub(super) const MAX_WAITING: usize = 8192;
 
 /// A client announced a request before it sent it.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Handled {
     pub(super) stream_id: u32,
     pub(super) pid: u32,
     pub(super) goid: u64,
+    pub(super) time: Ktime,
     /// Its context and that one's parent.
     pub(super) contexts: [u64; 2],
 }
@@ -32,7 +34,7 @@ pub(super) struct Handled {
 /// One connection.
 #[derive(Default)]
 pub(super) struct Connection {
-    /// Its requests that are remembered, in their order.
+    /// Its requests that are remembered, in their order: streams are opened in order (RFC 9113, 5.1.1).
     pub(super) requests: VecDeque<(u32, RequestKey)>,
     /// Those of them whose mover is not known.
     unmoved: VecDeque<(u64, RequestKey)>,
@@ -41,15 +43,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn begin(&mut self, stream_id: u32, key: RequestKey, byte: u64, moved: bool) {
-        push(&mut self.requests, (stream_id, key));
-        if !moved {
-            push(&mut self.unmoved, (byte, key));
-        }
+    /// A request begins. Says how much gave way to it.
+    pub(super) fn begin(&mut self, stream_id: u32, key: RequestKey, byte: u64, moved: bool) -> usize {
+        let left = push(&mut self.requests, (stream_id, key));
+        left + if moved { 0 } else { push(&mut self.unmoved, (byte, key)) }
     }
 
     pub(super) fn find(&self, stream_id: u32) -> Option<RequestKey> {
-        self.requests.iter().rev().find(|(id, _)| *id == stream_id).map(|(_, key)| *key)
+        let behind = self.requests.partition_point(|(id, _)| *id <= stream_id);
+        let (id, key) = self.requests.get(behind.checked_sub(1)?)?;
+        (*id == stream_id).then_some(*key)
     }
 
     /// A request whose byte the call moved; call it until there is none.
@@ -78,22 +81,18 @@ impl Connection {
         self.requests.is_empty() && self.announced.is_empty() && self.handled.is_empty()
     }
 
-    /// Of a stream the first announcement counts: grpc-go makes one a message.
-    pub(super) fn announce(&mut self, call: Announced) {
-        let known = |known: &Announced| call.stream_id != 0 && known.stream_id == call.stream_id;
-        if !self.announced.iter().any(known) {
-            push(&mut self.announced, call);
-        }
+    /// A request is about to be sent. Says how much gave way to that.
+    pub(super) fn announce(&mut self, call: Announced) -> usize {
+        push(&mut self.announced, call)
     }
 
-    /// The announcement of a request that began at this time: on HTTP/1 the last one before it. Older ones are of
-    /// requests that were not sent: streams are opened in order (RFC 9113, 5.1.1).
+    /// The announcement of a request that began at this time: on HTTP/1 the last one before it, of a stream the first one, because
+    /// grpc-go makes one a message. Older ones are of requests that were not sent.
     pub(super) fn announced(&mut self, stream_id: u32, time: Ktime) -> Option<Announced> {
-        let is_its = |call: &Announced| match stream_id {
-            0 => call.stream_id == 0 && call.time <= time,
-            id => call.stream_id == id,
-        };
-        let place = self.announced.iter().rposition(is_its)?;
+        let place = match stream_id {
+            0 => self.announced.iter().rposition(|call| call.stream_id == 0 && call.time <= time),
+            id => self.announced.iter().position(|call| call.stream_id == id),
+        }?;
         let call = self.announced.get(place).copied();
         match stream_id {
             0 => drop(self.announced.drain(..=place)),
@@ -102,8 +101,17 @@ impl Connection {
         call
     }
 
-    pub(super) fn handle(&mut self, handled: Handled) {
-        push(&mut self.handled, handled);
+    /// A server handles a request. Says how much gave way to that.
+    pub(super) fn handle(&mut self, handled: Handled) -> usize {
+        push(&mut self.handled, handled)
+    }
+
+    /// What was said up to then is of no use any more. Says how much that was.
+    pub(super) fn unsay(&mut self, until: Ktime) -> usize {
+        let before = self.announced.len() + self.handled.len();
+        while self.announced.pop_front_if(|call| call.time <= until).is_some() {}
+        while self.handled.pop_front_if(|handled| handled.time <= until).is_some() {}
+        before - self.announced.len() - self.handled.len()
     }
 
     pub(super) fn handled(&mut self, stream_id: u32) -> Option<Handled> {
@@ -112,9 +120,12 @@ impl Connection {
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, item: T) {
-    if queue.len() >= MAX_WAITING {
+/// Says how many gave way.
+fn push<T>(queue: &mut VecDeque<T>, item: T) -> usize {
+    let full = queue.len() >= MAX_WAITING;
+    if full {
         queue.pop_front();
     }
     queue.push_back(item);
+    usize::from(full)
 }

@@ -140,7 +140,7 @@ impl Causality {
     }
 
     fn served_on(&self, cookie: u64) -> impl Iterator<Item = (ExchangeId, &Request)> {
-        let requests = self.connections.get(&cookie).into_iter().flat_map(|known| known.requests.iter());
+        let requests = self.connections.get(cookie).into_iter().flat_map(|known| known.requests.iter());
         requests.filter_map(|(_, key)| Some((key.id, self.requests.served(key.id)?)))
     }
 }

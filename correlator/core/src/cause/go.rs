@@ -37,7 +37,7 @@ impl Causality {
     fn serves(&mut self, call: &GoCall, chain: Chain<'_>, at: Ktime) {
         let contexts = chain.first_two();
         let GoCall { pid, goid, stream_id, .. } = *call;
-        let handled = Handled { stream_id, pid, goid, contexts };
+        let handled = Handled { stream_id, pid, goid, time: at, contexts };
         let request = match stream_id {
             0 => Worker::goroutine(pid, goid).and_then(|worker| self.current(worker, at)),
             _ => self.stream_of(call),
@@ -45,7 +45,7 @@ impl Causality {
         match request {
             Some(request) => self.handles(request, handled, at),
             None if call.cookie != 0 && stream_id != 0 => {
-                self.connections.entry(call.cookie).or_default().handle(handled);
+                self.connections.handle(call.cookie, handled);
             }
             None => {
                 self.contexts.forget(pid, contexts);
@@ -57,7 +57,7 @@ impl Causality {
     /// A stream's request, where its head was read here.
     fn stream_of(&self, call: &GoCall) -> Option<ExchangeId> {
         let cookie = if call.cookie == 0 { self.streams_of_parent(call)? } else { call.cookie };
-        let key = self.connections.get(&cookie)?.find(call.stream_id)?;
+        let key = self.connections.get(cookie)?.find(call.stream_id)?;
         (key.side == Side::Server).then_some(key.id)
     }
 
@@ -71,7 +71,7 @@ impl Causality {
     }
 
     pub(super) fn handles(&mut self, request: ExchangeId, handled: Handled, at: Ktime) {
-        let Handled { stream_id, pid, goid, contexts } = handled;
+        let Handled { stream_id, pid, goid, contexts, .. } = handled;
         let worker = Worker::goroutine(pid, goid);
         if let Some(worker) = worker.filter(|_| stream_id != 0) {
             self.workers.set(worker, Work::Request(request), at);
@@ -92,14 +92,19 @@ impl Causality {
             self.unplaced += 1;
             return;
         }
-        let connection = self.connections.entry(call.cookie).or_default();
-        let open = if call.stream_id == 0 { None } else { connection.find(call.stream_id) };
+        let open = match call.stream_id {
+            0 => None,
+            id => self.connections.get(call.cookie).and_then(|connection| connection.find(id)),
+        };
         match open {
             Some(key) if self.requests.get(key).is_some_and(|known| known.parent == Parent::Unknown) => {
                 self.resolve(key, cause);
             }
             Some(_) => {}
-            None => connection.announce(Announced { stream_id: call.stream_id, time: at, cause }),
+            None => {
+                let announced = Announced { stream_id: call.stream_id, time: at, cause };
+                self.connections.announce(call.cookie, announced);
+            }
         }
     }
 

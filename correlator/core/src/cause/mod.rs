@@ -4,14 +4,13 @@
 //! Everything happens in the order of the ring: a program writes its record before its thread goes on, so what a goroutine
 //! did before it sent a request is known before the request is. What comes later is the end of a send, which tells who
 //! wrote; an exchange waits for that, a bounded time.
-use hashbrown::HashMap;
-
 use crate::{
     ExchangeId, GoProcess, Ktime, ProcessUpdate, Side,
     wire::{Began, Moved, Over, RequestKey, TableSize},
 };
 
 mod connection;
+mod connections;
 mod context;
 mod evidence;
 mod go;
@@ -28,7 +27,7 @@ mod request;
 mod tests;
 mod thread;
 
-use connection::Connection;
+use connections::Connections;
 use context::Contexts;
 use goroutine::{Work, Worker, Workers};
 use headers::Headers;
@@ -42,8 +41,7 @@ use thread::Loops;
 /// The requests of the last seconds, who works for them, and the exchanges that wait for their place in a trace.
 pub(crate) struct Causality {
     requests: Requests,
-    /// By the sockets' cookies.
-    connections: HashMap<u64, Connection>,
+    connections: Connections,
     workers: Workers,
     loops: Loops,
     contexts: Contexts,
@@ -60,7 +58,7 @@ impl Causality {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             requests: Requests::new(limit),
-            connections: HashMap::new(),
+            connections: Connections::default(),
             workers: Workers::default(),
             loops: Loops::default(),
             contexts: Contexts::default(),
@@ -94,9 +92,10 @@ impl Causality {
         (self.unplaced, self.malformed)
     }
 
-    pub(crate) fn tables(&self) -> [TableSize; 6] {
+    pub(crate) fn tables(&self) -> [TableSize; 7] {
         [
             self.requests.size(),
+            self.connections.size(),
             self.workers.size(),
             self.contexts.size(),
             self.headers.size(),
@@ -117,7 +116,7 @@ impl Causality {
             self.headers.add(began.netns, said, key.id);
         }
         let connections = &mut self.connections;
-        self.requests.insert(key, request, &mut |key, cookie| forget(connections, key, cookie));
+        self.requests.insert(key, request, &mut |key, cookie| connections.forget(key, cookie));
         if began.cookie != 0 {
             self.begin_on_connection(began);
         }
@@ -125,8 +124,7 @@ impl Causality {
 
     fn begin_on_connection(&mut self, began: &Began) {
         let Began { key, cookie, stream_id, time, byte, moved, .. } = *began;
-        let connection = self.connections.entry(cookie).or_default();
-        connection.begin(stream_id, key, byte, moved.is_some());
+        let connection = self.connections.begin(cookie, stream_id, key, byte, moved.is_some());
         match key.side {
             Side::Client => {
                 if let Some(call) = connection.announced(stream_id, time) {
@@ -150,7 +148,7 @@ impl Causality {
             Some(worker) => drop(self.workers.see(worker, moved.time)),
             None => self.loops.see(moved),
         }
-        while let Some(key) = self.connections.get_mut(&cookie).and_then(|connection| connection.moved(moved))
+        while let Some(key) = self.connections.get_mut(cookie).and_then(|connection| connection.moved(moved))
         {
             self.mover(key, *moved);
         }
@@ -192,7 +190,7 @@ impl Causality {
     pub(crate) fn over(&mut self, over: &Over) {
         let Over { key, cookie, time, duration } = *over;
         self.requests.end(key, time, duration);
-        if let Some(connection) = self.connections.get_mut(&cookie) {
+        if let Some(connection) = self.connections.get_mut(cookie) {
             connection.over(key);
         }
         let parent = self.requests.get(key).map(|request| request.parent);
@@ -205,14 +203,5 @@ impl Causality {
         if let Some(request) = self.requests.get_mut(RequestKey { id: parent, side: Side::Server }) {
             request.child_ended(child, at);
         }
-    }
-}
-
-/// A request is not remembered any more.
-fn forget(connections: &mut HashMap<u64, Connection>, key: RequestKey, cookie: u64) {
-    let Some(connection) = connections.get_mut(&cookie) else { return };
-    connection.forget(key);
-    if connection.is_idle() {
-        connections.remove(&cookie);
     }
 }

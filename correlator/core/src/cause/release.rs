@@ -2,7 +2,7 @@
 //! they came.
 use std::collections::VecDeque;
 
-use super::{Causality, Evidence, Likely, Link, Parent, Request, forget};
+use super::{Causality, Evidence, Likely, Link, Parent, Request};
 use crate::{
     App, Exchange, JoinedExchange, Ktime, Propagation, Side, TraceId, TracedExchange,
     phase::Windows,
@@ -63,7 +63,8 @@ impl Causality {
             self.pop(out);
         }
         let connections = &mut self.connections;
-        self.requests.expire(now, &mut |key, cookie| forget(connections, key, cookie));
+        self.requests.expire(now, &mut |key, cookie| connections.forget(key, cookie));
+        self.connections.expire(now);
     }
 
     /// Lets all go.

@@ -3,7 +3,7 @@
 use weft_abi::{Header, KIND_GO_CALL, KIND_GO_SCHED, VANTAGE_SOCKETS};
 use zerocopy::IntoBytes;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::*;
 use crate::{
@@ -468,6 +468,26 @@ fn grpc_says_who_called_when_the_head_is_sent_already() {
 }
 
 #[test]
+fn of_thousands_of_streams_at_once_each_meets_its_call() {
+    let request = served(1, 10).stream(1);
+    let calls: Vec<End> = (0..3_000).map(|number| sent(2 + number, 50).stream(2 * number + 1)).collect();
+    let mut world = World::probed();
+    world.causality.set_limit(10_000);
+    world.begin(request).moves(&[request], 90, 89);
+    world.call(go_call::GRPC_SERVE, request, 7, 90, &[0xa0, 0xa1]);
+    for call in &calls {
+        world.begin(*call);
+    }
+    for call in &calls {
+        world.call(go_call::GRPC_CALL, *call, 7, 90, &[0xe0, 0xa0, 0xa1]);
+    }
+    for call in [calls[0], calls[1_500], calls[2_999]] {
+        assert_eq!(world.parent(call), by(request, Evidence::Probe));
+    }
+    assert_eq!(world.causality.connections.size().evicted, 0);
+}
+
+#[test]
 fn a_connection_that_is_hidden_is_that_of_the_goroutine_that_reads_it() {
     let (request, call) = (served(1, 10).stream(1), sent(2, 50));
     let mut world = World::probed();
@@ -597,6 +617,36 @@ fn tables_are_bounded() {
     }
     world.wait(3_000 * MS).tick();
     assert_eq!((world.causality.requests.size().entries, world.causality.connections.len()), (0, 0));
+}
+
+/// As of TLS: processes tell of requests that never begin.
+#[test]
+fn what_is_said_of_connections_that_nobody_sees_is_forgotten() {
+    let mut world = World::probed();
+    for number in 0..500 {
+        world.call(go_call::HTTP_CALL, sent(number, 50 + u64::from(number % 250)), 7, 3, &[]);
+        world.call(go_call::GRPC_SERVE, served(number, 1_000).stream(2 * number + 1), 8, 3, &[]);
+    }
+    let said =
+        |world: &World| (world.causality.connections.len(), world.causality.connections.size().entries);
+    assert_eq!(said(&world), (251, 1_000));
+    world.wait(3_000 * MS).tick();
+    assert_eq!(said(&world), (0, 0));
+    for number in 0..70_000 {
+        world.call(go_call::HTTP_CALL, sent(number, 50 + u64::from(number)), 7, 3, &[]);
+    }
+    let TableSize { entries, limit, evicted, .. } = world.causality.connections.size();
+    assert_eq!((entries, evicted, world.causality.connections.len() as u64), (limit, 70_000 - limit, limit));
+}
+
+#[test]
+fn what_is_too_much_of_one_connection_is_counted() {
+    let mut world = World::probed();
+    for number in 0..10_000 {
+        world.call(go_call::HTTP_CALL, sent(number, 50), 7, 3, &[]);
+    }
+    let too_much = 10_000 - connection::MAX_WAITING as u64;
+    assert_eq!(world.causality.connections.size().evicted, too_much);
 }
 
 #[test]
