@@ -163,13 +163,6 @@ impl Mesh {
     pub fn run(&mut self, workload: &Workload, concurrency: u32, requests: u32) -> Result<Verdict> {
         let mut collector = Collector::new()?;
         let driven = self.drive(workload, concurrency, requests, &mut collector)?;
-        ensure!(
-            driven.failed == 0,
-            "{}: {} of {} requests failed",
-            workload.name,
-            driven.failed,
-            driven.sent
-        );
         let mut truth = Truth::default();
         self.settle_logs(&mut truth, driven.sent).context(workload.name.clone())?;
         self.earlier.extend(truth.calls.keys().cloned());
@@ -233,7 +226,16 @@ impl Mesh {
         }
         self.logs.add(log);
         let text = std::fs::read_to_string(&report)?;
-        serde_json::from_str(&text).with_context(|| format!("driver: {}", process.stderr()))
+        let driven: Driven =
+            serde_json::from_str(&text).with_context(|| format!("driver: {}", process.stderr()))?;
+        let Driven { sent, failed } = driven;
+        ensure!(
+            failed == 0,
+            "{}: {failed} of {sent} requests failed, the first: {}",
+            workload.name,
+            process.stderr()
+        );
+        Ok(driven)
     }
 
     fn endpoint(&self, workload: &Workload) -> Result<SocketAddr> {
