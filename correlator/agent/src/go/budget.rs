@@ -86,6 +86,11 @@ impl Governor {
         self.probes.iter().filter(|account| account.state == State::On).map(|account| account.probe)
     }
 
+    /// Whether one is to be attached.
+    pub fn is_on(&self, probe: Probe) -> bool {
+        self.state(probe) == Some(State::On)
+    }
+
     /// What is known of one; nothing where it is not governed.
     pub fn state(&self, probe: Probe) -> Option<State> {
         self.probes.iter().find(|account| account.probe == probe).map(|account| account.state)

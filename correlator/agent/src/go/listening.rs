@@ -30,6 +30,8 @@ use super::{
 
 /// When attaching is tried again after the file of no process could be opened: they are all about to end.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Where it is told of which request a context is.
+const SERVE: Probe = Probe::Group(Group::Serve);
 
 /// A binary that processes of pods execute.
 pub struct Listening {
@@ -87,8 +89,7 @@ impl Listening {
     pub fn configure(&mut self, policy: Policy, loader: &GoProbes, now: Instant) {
         self.policy = policy;
         self.governor = governor(&self.binary, policy, &self.places, now);
-        let on: Vec<Probe> = self.governor.on().collect();
-        self.keep(loader, |probe| on.contains(probe));
+        self.detach(loader);
         self.attach_at = self.attach_at.max(now);
     }
 
@@ -168,7 +169,7 @@ impl Listening {
             Ok(attached) => {
                 self.attached.insert(probe, attached);
                 self.governor.begin(now);
-                self.follow_contexts(loader, self.attached.contains_key(&Probe::Group(Group::Serve)));
+                self.follow_contexts(loader, self.attached.contains_key(&SERVE));
                 Ok(())
             }
             Err(says) => {
@@ -185,21 +186,18 @@ impl Listening {
         let calls = self.call_sites().any(|site| site.hits > 0);
         self.calls |= calls;
         let changes = self.governor.measured(spent, now);
-        let off = |probe: &Probe| {
-            changes.iter().any(|change| matches!(change, Change::Off(off, _) if off == probe))
-        };
-        self.keep(loader, |probe| !off(probe));
+        self.detach(loader);
         changes
     }
 
-    /// Detaches everything else. Contexts are let be before nobody tells any more whose they are: detaching takes the kernel a
+    /// Detaches what is not to be on. Contexts are let be before nobody tells any more whose they are: detaching takes the kernel a
     /// while, and meanwhile the memory of one that is gone may be another request's.
-    fn keep(&mut self, loader: &GoProbes, stays: impl Fn(&Probe) -> bool) {
-        let serve = Probe::Group(Group::Serve);
-        if self.attached.contains_key(&serve) && !stays(&serve) {
+    fn detach(&mut self, loader: &GoProbes) {
+        if self.attached.contains_key(&SERVE) && !self.governor.is_on(SERVE) {
             self.follow_contexts(loader, false);
         }
-        self.attached.retain(|probe, _| stays(probe));
+        let Self { governor, attached, .. } = self;
+        attached.retain(|probe, _| governor.is_on(*probe));
     }
 
     /// Which request a context is of is told where one is served: while nobody listens there, calls' contexts say nothing, and
