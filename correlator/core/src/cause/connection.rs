@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use super::link::Cause;
 use crate::{
     Ktime,
-    wire::{Moved, RequestKey},
+    wire::{Began, Moved, RequestKey},
 };
 
 /// Requests of a connection whose mover is waited for, calls that were announced, and requests that are remembered: of
@@ -34,7 +34,8 @@ pub(super) struct Handled {
 /// One connection.
 #[derive(Default)]
 pub(super) struct Connection {
-    /// Its requests that are remembered, in their order: streams are opened in order (RFC 9113, 5.1.1).
+    /// Its requests that are remembered, by their streams' ids. So they mostly come (RFC 9113, 5.1.1), but those that a server pushes
+    /// have ids of their own.
     pub(super) requests: VecDeque<(u32, RequestKey)>,
     /// Those of them whose mover is not known.
     unmoved: VecDeque<(u64, RequestKey)>,
@@ -44,9 +45,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A request begins. Says how much gave way to it.
-    pub(super) fn begin(&mut self, stream_id: u32, key: RequestKey, byte: u64, moved: bool) -> usize {
-        let left = push(&mut self.requests, (stream_id, key));
-        left + if moved { 0 } else { push(&mut self.unmoved, (byte, key)) }
+    pub(super) fn begin(&mut self, began: &Began) -> usize {
+        let Began { key, stream_id, byte, moved, .. } = *began;
+        let left = make_room(&mut self.requests);
+        let place = self.requests.partition_point(|(id, _)| *id <= stream_id);
+        self.requests.insert(place, (stream_id, key));
+        left + if moved.is_some() { 0 } else { push(&mut self.unmoved, (byte, key)) }
     }
 
     pub(super) fn find(&self, stream_id: u32) -> Option<RequestKey> {
@@ -122,10 +126,16 @@ impl Connection {
 
 /// Says how many gave way.
 fn push<T>(queue: &mut VecDeque<T>, item: T) -> usize {
+    let left = make_room(queue);
+    queue.push_back(item);
+    left
+}
+
+/// Says how many gave way.
+fn make_room<T>(queue: &mut VecDeque<T>) -> usize {
     let full = queue.len() >= MAX_WAITING;
     if full {
         queue.pop_front();
     }
-    queue.push_back(item);
     usize::from(full)
 }

@@ -1,7 +1,7 @@
 //! The connections of which something is remembered.
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
     connection::{Announced, Connection, Handled},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Ktime,
-    wire::{RequestKey, TableSize},
+    wire::{Began, RequestKey, TableSize},
 };
 
 /// What processes said of requests that were not seen yet. Of many connections none ever is: of TLS, of ports that nobody wants.
@@ -34,17 +34,10 @@ impl Connections {
         self.known.get_mut(&cookie)
     }
 
-    /// A request begins at a byte, whose mover is known or not.
-    pub(super) fn begin(
-        &mut self,
-        cookie: u64,
-        stream_id: u32,
-        key: RequestKey,
-        byte: u64,
-        moved: bool,
-    ) -> &mut Connection {
-        let connection = self.known.entry(cookie).or_default();
-        self.evicted += connection.begin(stream_id, key, byte, moved) as u64;
+    /// A request begins.
+    pub(super) fn begin(&mut self, began: &Began) -> &mut Connection {
+        let connection = self.known.entry(began.cookie).or_default();
+        self.evicted += connection.begin(began) as u64;
         connection
     }
 
@@ -75,24 +68,22 @@ impl Connections {
     }
 
     fn unsay(&mut self, cookie: u64, until: Ktime) -> usize {
-        let Some(connection) = self.known.get_mut(&cookie) else { return 0 };
-        let left = connection.unsay(until);
-        self.leave(cookie);
-        left
+        self.take_from(cookie, |connection| connection.unsay(until)).unwrap_or(0)
     }
 
     /// A request is not remembered any more.
     pub(super) fn forget(&mut self, key: RequestKey, cookie: u64) {
-        if let Some(connection) = self.known.get_mut(&cookie) {
-            connection.forget(key);
-            self.leave(cookie);
-        }
+        self.take_from(cookie, |connection| connection.forget(key));
     }
 
-    fn leave(&mut self, cookie: u64) {
-        if self.known.get(&cookie).is_some_and(Connection::is_idle) {
-            self.known.remove(&cookie);
+    /// Takes something from a connection, which goes with the last thing that is known of it.
+    fn take_from<T>(&mut self, cookie: u64, take: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        let Entry::Occupied(mut connection) = self.known.entry(cookie) else { return None };
+        let taken = take(connection.get_mut());
+        if connection.get().is_idle() {
+            connection.remove();
         }
+        Some(taken)
     }
 
     pub(super) fn size(&self) -> TableSize {

@@ -123,8 +123,8 @@ impl Causality {
     }
 
     fn begin_on_connection(&mut self, began: &Began) {
-        let Began { key, cookie, stream_id, time, byte, moved, .. } = *began;
-        let connection = self.connections.begin(cookie, stream_id, key, byte, moved.is_some());
+        let Began { key, stream_id, time, moved, .. } = *began;
+        let connection = self.connections.begin(began);
         match key.side {
             Side::Client => {
                 if let Some(call) = connection.announced(stream_id, time) {

@@ -467,6 +467,23 @@ fn grpc_says_who_called_when_the_head_is_sent_already() {
     assert_eq!(world.parent(call), by(request, Evidence::Probe));
 }
 
+/// A stream that a server pushes has a number of its own.
+#[test]
+fn streams_that_begin_in_another_order_meet_their_calls() {
+    let request = served(1, 10).stream(1);
+    let calls = [(2, 5), (3, 2), (4, 7), (5, 4)].map(|(number, stream)| sent(number, 50).stream(stream));
+    let mut world = World::probed();
+    world.begin(request).moves(&[request], 90, 89);
+    world.call(go_call::GRPC_SERVE, request, 7, 90, &[0xa0, 0xa1]);
+    for call in calls {
+        world.begin(call);
+    }
+    for call in calls {
+        world.call(go_call::GRPC_CALL, call, 7, 90, &[0xe0, 0xa0, 0xa1]);
+        assert_eq!(world.parent(call), by(request, Evidence::Probe));
+    }
+}
+
 #[test]
 fn of_thousands_of_streams_at_once_each_meets_its_call() {
     let request = served(1, 10).stream(1);
