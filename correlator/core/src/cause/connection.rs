@@ -65,9 +65,9 @@ impl Connection {
         self.unmoved.remove(place).map(|(_, key)| key)
     }
 
-    /// It is over. The last one of HTTP/1 stays: its handler may be at work behind its response.
+    /// It is over. The last one of HTTP/1 stays: its handler may be at work behind its response. Who moved it may be told yet: a
+    /// call on a busy processor returns behind the response to what it sent.
     pub(super) fn over(&mut self, key: RequestKey) {
-        self.unmoved.retain(|(_, known)| *known != key);
         let Some(place) = self.requests.iter().position(|(_, known)| *known == key) else { return };
         match self.requests.get(place) {
             Some((0, _)) => drop(self.requests.drain(..place)),
@@ -79,10 +79,15 @@ impl Connection {
     pub(super) fn forget(&mut self, key: RequestKey) {
         self.over(key);
         self.requests.pop_front_if(|(_, known)| *known == key);
+        // They are forgotten in the order in which they ended: it is among the first.
+        if let Some(place) = self.unmoved.iter().position(|(_, known)| *known == key) {
+            self.unmoved.remove(place);
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.requests.is_empty() && self.announced.is_empty() && self.handled.is_empty()
+        let Self { requests, unmoved, announced, handled } = self;
+        requests.is_empty() && unmoved.is_empty() && announced.is_empty() && handled.is_empty()
     }
 
     /// A request is about to be sent. Says how much gave way to that.

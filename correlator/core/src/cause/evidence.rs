@@ -27,12 +27,12 @@ impl Causality {
     /// What a client's request is caused by is decided.
     pub(super) fn resolve(&mut self, key: RequestKey, found: Option<Cause>) {
         let Some(request) = self.requests.get(key) else { return };
-        let began = request.began;
+        let (began, ended) = (request.began, request.ended);
         let cause = self.by_header(request, found).or(found);
         let parent = cause.map(|cause| RequestKey { id: cause.request, side: Side::Server });
         let trace = parent.and_then(|parent| self.trace(parent));
         if let Some(parent) = parent.and_then(|parent| self.requests.get_mut(parent)) {
-            parent.adopt(key.id, began);
+            parent.adopt(key.id, began, ended);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         request.parent = cause.map_or(Parent::None, Parent::Known);

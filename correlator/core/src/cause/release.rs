@@ -100,9 +100,6 @@ impl Causality {
         let writer = pid.zip(goid).and_then(|(pid, goid)| super::Worker::goroutine(pid, goid));
         let found = writer.and_then(|writer| self.by_goroutine(writer, None, began));
         self.resolve(key, found);
-        if let (Some(cause), Some(response)) = (found, joined.exchange.response) {
-            self.child_ended(cause.request, key.id, response.last_byte);
-        }
     }
 
     fn is_ready(&self, exchange: &Exchange) -> bool {

@@ -97,10 +97,10 @@ impl Request {
     }
 
     /// It caused another. Past the bound a child's time is not kept, and then nobody knows how long it waited for them.
-    pub(super) fn adopt(&mut self, id: ExchangeId, began: Ktime) {
+    pub(super) fn adopt(&mut self, id: ExchangeId, began: Ktime, ended: Option<Ktime>) {
         self.caused += 1;
         if self.children.len() < MAX_CHILDREN {
-            self.children.push(Child { id, began, ended: None });
+            self.children.push(Child { id, began, ended });
         }
     }
 

@@ -222,6 +222,29 @@ fn what_a_goroutine_writes_is_caused_by_what_it_read() {
     assert_eq!(world.parent(call), by(request, Evidence::SameGoroutine));
 }
 
+/// The processor had other things to do than to let the call return.
+#[test]
+fn who_wrote_it_may_be_told_behind_its_response() {
+    let (request, calls) = (served(1, 10), [sent(2, 50), sent(3, 51).stream(1)]);
+    let mut world = World::new();
+    world.begin(request).moves(&[request], 7, 3);
+    for (call, goid) in calls.into_iter().zip(20..) {
+        world.begin(call).over(call).moves(&[call], goid, 7).leave(call);
+        assert_eq!(world.traced(call).link.evidence, Evidence::ParentGoroutine);
+    }
+    let children = &world.causality.requests.served(request.id()).unwrap().children;
+    assert!(children.len() == 2 && children.iter().all(|child| child.ended.is_some()), "{children:?}");
+}
+
+#[test]
+fn a_connection_whose_calls_are_never_told_is_forgotten() {
+    let (call, other) = (sent(1, 50), sent(2, 51).stream(1));
+    let mut world = World::new();
+    world.begin(call).end(call).begin(other).end(other);
+    world.wait(request::MEMORY + 1000 * MS).tick();
+    assert_eq!(world.causality.connections.len(), 0);
+}
+
 /// What is likely to have caused it, where nothing proves that anything did.
 fn likely(world: &mut World, call: End) -> Option<Likely> {
     assert_eq!(world.parent(call), NOBODY);
@@ -236,6 +259,9 @@ fn the_only_request_that_a_process_works_at_is_likely_to_be_the_cause() {
     let (trace_id, span_id) = (request.id().trace_id(), request.id().server_span_id());
     assert_eq!(likely(&mut world, call), Some(Likely { trace_id, span_id }));
     assert_ne!(world.traced(call).link.trace_id, trace_id, "a likely cause is none");
+    let late = sent(4, 52);
+    world.begin(late).over(late).moves(&[late], 99, 3).leave(late);
+    assert_eq!(world.traced(late).link.likely, Some(Likely { trace_id, span_id }), "told behind its end");
     let proven = sent(3, 51);
     world.begin(proven).moves(&[proven], 7, 3);
     assert_eq!(world.parent(proven), by(request, Evidence::SameGoroutine));
