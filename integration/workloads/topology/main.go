@@ -53,5 +53,6 @@ func runList([]string) error {
 	for _, w := range workloads() {
 		rows = append(rows, row{w.name, w.service, w.inbound, w.untellable})
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"services": serviceNames(), "workloads": rows})
+	list := map[string]any{"services": serviceNames(), "workloads": rows, "numbers": maxNumber}
+	return json.NewEncoder(os.Stdout).Encode(list)
 }

@@ -52,6 +52,8 @@ pub struct Catalogue {
     pub services: Vec<String>,
     /// All workloads.
     pub workloads: Vec<Workload>,
+    /// A mesh answers requests with smaller numbers than this.
+    pub numbers: u64,
 }
 
 /// A way in which one request causes others.
@@ -198,6 +200,8 @@ impl Mesh {
         requests: u32,
         collector: &mut Collector,
     ) -> Result<Driven> {
+        let (behind, most) = (self.next + u64::from(requests), self.catalogue.numbers);
+        ensure!(behind <= most, "{}: a mesh answers {most} requests, {} were sent", workload.name, self.next);
         let lab = self.driver.lab();
         let log = lab.file("truth", &format!("driver-{}", self.next))?;
         let report = lab.file("reports", &format!("driver-{}.json", self.next))?;

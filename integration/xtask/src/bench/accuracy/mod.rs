@@ -58,7 +58,7 @@ pub fn execute(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// All runs over one mesh.
+/// Each run over a mesh of its own: how many requests one answers is bounded, and no run finds what an earlier one left.
 fn measure(
     binaries: &RustBinaries,
     build: Build,
@@ -66,11 +66,11 @@ fn measure(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    super::say(&format!("Go {build}, probes {probes:?}: starting the mesh"));
-    let mut mesh = Mesh::open(binaries, build, probes::configuration(probes))?;
-    let workloads = options.workloads(&mesh)?;
-    mesh.warm_up(&workloads, WARM_UP)?;
     for concurrency in options.concurrency(build) {
+        super::say(&format!("Go {build}, probes {probes:?}, {concurrency} at a time: starting the mesh"));
+        let mut mesh = Mesh::open(binaries, build, probes::configuration(probes))?;
+        let workloads = options.workloads(&mesh)?;
+        mesh.warm_up(&workloads, WARM_UP)?;
         let mut run = Run::new(build, concurrency, probes);
         for workload in &workloads {
             let verdict = mesh.run(workload, concurrency, options.requests.max(3 * concurrency))?;
