@@ -104,11 +104,12 @@ fn follow(path: &GoPath, arguments: &[u64; REGISTERS]) -> Option<u64> {
 }
 
 /// The cookie of the socket behind the data word of a `net.Conn`: of one of net's own, whose first member is its `netFD`, or
-/// of a structure that embeds another `net.Conn` first.
+/// of a structure that embeds another `net.Conn` first. A `TCPConn` has eight bytes: what lies behind the last one of its span may
+/// be a page that nobody wrote to.
 #[inline(always)]
 fn socket_cookie(task: Task, mut conn: u64, netns: NetNs) -> Option<u64> {
     for _ in 0..=WRAPPERS {
-        let [first, second] = pair(conn)?;
+        let [first, second] = pair(conn).or_else(|| Some([word(conn)?, 0]))?;
         let fd = word(offset(first, SYSFD)).unwrap_or(MAX_FD);
         if fd < MAX_FD
             && let Some(cookie) = task.socket_cookie(fd as u32, netns)

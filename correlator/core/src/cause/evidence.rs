@@ -14,7 +14,7 @@ impl Causality {
         }
         let (began, stream_id) = (request.began, request.stream_id);
         let found = match Worker::of(moved) {
-            Some(worker) => self.by_goroutine(worker, Worker::parent_of(moved), began),
+            Some(worker) => self.by_writer(worker, Worker::parent_of(moved), began),
             None => self.by_thread(moved.pid),
         };
         // grpc-go sends a stream's head before it tells who called; of HTTP/1 that was told before.
@@ -59,6 +59,14 @@ impl Causality {
         Some(Cause { request, evidence: Evidence::Header })
     }
 
+    /// The request for which a goroutine writes, as far as that is its own.
+    pub(super) fn by_writer(&mut self, worker: Worker, parent: Option<Worker>, at: Ktime) -> Option<Cause> {
+        match self.workers.work(worker) {
+            Work::Descends(_) => None,
+            _ => self.by_goroutine(worker, parent, at),
+        }
+    }
+
     /// The request that a goroutine works for, or the one that the goroutine works for that started it meanwhile.
     pub(super) fn by_goroutine(
         &mut self,
@@ -101,7 +109,7 @@ impl Causality {
     pub(super) fn current(&self, worker: Worker, at: Ktime) -> Option<ExchangeId> {
         match self.workers.work(worker) {
             Work::Unknown | Work::Many => None,
-            Work::Request(id) => self.may_cause(id, at).then_some(id),
+            Work::Request(id) | Work::Descends(id) => self.may_cause(id, at).then_some(id),
             Work::Connection(cookie) => self.current_of(cookie, at),
             Work::Streams(cookie) => self.only_of(cookie, worker, at),
         }

@@ -131,7 +131,8 @@ impl Causality {
 
     /// A goroutine that was held to work for one request works for another: it tells nothing by itself any more.
     fn serves_many(&mut self, worker: Worker, held: Option<ExchangeId>) {
-        if held.is_some_and(|request| self.workers.work(worker) == Work::Request(request)) {
+        let work = self.workers.work(worker);
+        if held.is_some_and(|request| [Work::Request(request), Work::Descends(request)].contains(&work)) {
             self.workers.set(worker, Work::Many, Ktime(0));
         }
     }
@@ -159,8 +160,9 @@ impl Causality {
 
     /// A goroutine works for whom the one works that started it.
     fn created(&mut self, worker: Worker, by: Option<Worker>, at: Ktime) {
-        if let Some(request) = by.and_then(|by| self.current(by, at)) {
-            self.workers.set(worker, Work::Request(request), at);
-        }
+        let Some(request) = by.and_then(|by| self.current(by, at)) else { return };
+        let handler = self.requests.served(request).and_then(|served| served.handler);
+        let work = if handler == by { Work::Request(request) } else { Work::Descends(request) };
+        self.workers.set(worker, work, at);
     }
 }

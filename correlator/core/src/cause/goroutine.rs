@@ -47,6 +47,9 @@ pub(super) enum Work {
     Streams(u64),
     /// It handles this request, or a part of it.
     Request(ExchangeId),
+    /// A goroutine that the handler of this request started has started it. So are net/http's connections, and what those write is of
+    /// whoever is given one first: it tells for whom it calls, and not whose what it writes is.
+    Descends(ExchangeId),
     /// It works for one request after the other, and only they can tell.
     Many,
 }

@@ -98,7 +98,7 @@ impl Causality {
         let began = request.began;
         let App { pid, goid, .. } = joined.app;
         let writer = pid.zip(goid).and_then(|(pid, goid)| super::Worker::goroutine(pid, goid));
-        let found = writer.and_then(|writer| self.by_goroutine(writer, None, began));
+        let found = writer.and_then(|writer| self.by_writer(writer, None, began));
         self.resolve(key, found);
     }
 

@@ -558,6 +558,22 @@ fn a_goroutine_works_for_whom_the_one_works_that_created_it() {
     assert_eq!(world.parent(call), by(request, Evidence::Probe));
 }
 
+/// net/http dials in a goroutine that the handler starts, and that one starts who writes on the connection. Which request is given
+/// it first nobody knows who was not told: the call's record may be lost, or have no socket.
+#[test]
+fn what_a_grandchild_of_the_handler_writes_is_whose_it_is_told_to_be() {
+    let (request, by_child, untold, told) = (served(1, 10), sent(2, 50), sent(3, 51), sent(4, 52).stream(1));
+    let mut world = World::probed();
+    world.begin(request).moves(&[request], 7, 3).created(20, 7).created(21, 20);
+    world.begin(by_child).moves(&[by_child], 20, 7);
+    assert_eq!(world.parent(by_child), by(request, Evidence::SameGoroutine));
+    world.call(go_call::HTTP_CALL, End { cookie: 0, ..untold }, 7, 3, &[]);
+    world.begin(untold).moves(&[untold], 21, 20);
+    assert_eq!(world.parent(untold), NOBODY);
+    world.begin(told).moves(&[told], 21, 20).call(go_call::GRPC_CALL, told, 21, 20, &[]);
+    assert_eq!(world.parent(told), by(request, Evidence::Probe));
+}
+
 fn of_trace(trace: u128, span: u64) -> Option<Propagation> {
     Some(Propagation { trace: Some(TraceId(trace)), span: Some(SpanId(span)), request_id: None })
 }
