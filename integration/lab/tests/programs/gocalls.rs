@@ -21,7 +21,7 @@ use crate::goprogram::Linked;
 /// How many goroutines call.
 const ROUNDS: u32 = 50;
 
-/// Of every second call the connection is wrapped in another.
+/// Of every second call the connection is wrapped in another; of every fourth nothing that can be read lies behind it.
 #[test]
 fn a_call_knows_its_goroutine_its_socket_its_stream_and_its_contexts() -> Result<()> {
     let mut bench = Bench::new("gocall", Linked::Statically, ROUNDS)?;

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"unsafe"
 )
 
 // call is what a probe finds its way through: the members lie where the test's layout says.
@@ -117,8 +119,11 @@ func client(address string, i int) {
 func probe(conn net.Conn, i int) {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), "key", i))
 	defer cancel()
-	if i%2 == 1 {
+	switch i % 4 {
+	case 1, 3:
 		conn = &wrapped{conn, "wrapped"}
+	case 2:
+		conn = withNothingBehind(conn)
 	}
 	if i == 0 {
 		say("gc", 1000)
@@ -126,6 +131,21 @@ func probe(conn net.Conn, i int) {
 	}
 	say("call", 1000+i)
 	listened(&call{conn: conn, ctx: ctx, streamID: uint32(1000 + i)})
+}
+
+// withNothingBehind puts a connection's eight bytes before memory that cannot be read, as they may lie at the end of the heap.
+func withNothingBehind(conn net.Conn) net.Conn {
+	page := os.Getpagesize()
+	pages, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err == nil {
+		err = syscall.Mprotect(pages[page:], syscall.PROT_NONE)
+	}
+	if err != nil {
+		panic(err)
+	}
+	last := (*net.TCPConn)(unsafe.Pointer(&pages[page-int(unsafe.Sizeof(net.TCPConn{}))]))
+	*last = *conn.(*net.TCPConn)
+	return last
 }
 
 func serve(listener net.Listener) {
