@@ -1,6 +1,7 @@
 //! tshark as a library would be: a capture in, exchanges out. tshark dissects messages; which response answers which
 //! request is decided here, by the order on an HTTP/1 connection (RFC 9112, 9.3) and by the stream on an HTTP/2 one.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +48,9 @@ fn dissect(file: &Path, http2_ports: &[u16]) -> Result<Value> {
     command.args(["-Y", "http || http2", "-J", "frame ip ipv6 tcp http http2"]);
     // By default a segment that was sent again ends what tshark can follow.
     command.args(["-o", "tcp.reassemble_out_of_order:TRUE"]);
+    for protocol in of_clients_ports()? {
+        command.args(["--disable-protocol", &protocol]);
+    }
     for port in http2_ports {
         command.args(["-d", &format!("tcp.port=={port},http2")]);
     }
@@ -54,6 +58,23 @@ fn dissect(file: &Path, http2_ports: &[u16]) -> Result<Value> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "tshark -r {}: {said}", file.display());
     serde_json::from_slice(&output.stdout).with_context(|| format!("tshark printed no JSON: {said}"))
+}
+
+/// The protocols that tshark takes a connection for by its client's port, which is any of the ephemeral ones (`ip_local_port_range`).
+fn of_clients_ports() -> Result<BTreeSet<String>> {
+    let mut command = Command::new(tools::find_program("tshark").context("no tshark")?);
+    let output = command.args(["-G", "decodes"]).output().context("cannot start tshark")?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let protocols: BTreeSet<_> = listed.lines().filter_map(of_clients_port).map(str::to_owned).collect();
+    ensure!(!protocols.is_empty(), "tshark -G decodes lists no port of clients");
+    Ok(protocols)
+}
+
+/// Of a line of `tshark -G decodes`: table, port and protocol.
+fn of_clients_port(line: &str) -> Option<&str> {
+    let [table, port, protocol] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
+    let port: u16 = port.parse().ok()?;
+    (table == "tcp.port" && (32_768..=60_999).contains(&port)).then_some(protocol)
 }
 
 fn packet_of(layers: &Value) -> Result<Packet<'_>> {
@@ -121,6 +142,14 @@ fn time(value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clients_port_is_nobodys() {
+        assert_eq!(of_clients_port("tcp.port\t57000\tirc"), Some("irc"));
+        for other in ["tcp.port\t80\thttp", "udp.port\t57000\tirc", "tcp.port\t57000", ""] {
+            assert_eq!(of_clients_port(other), None, "{other}");
+        }
+    }
     use serde_json::json;
 
     #[test]
