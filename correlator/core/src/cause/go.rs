@@ -131,8 +131,9 @@ impl Causality {
 
     /// A goroutine that was held to work for one request works for another: it tells nothing by itself any more.
     fn serves_many(&mut self, worker: Worker, held: Option<ExchangeId>) {
-        let work = self.workers.work(worker);
-        if held.is_some_and(|request| [Work::Request(request), Work::Descends(request)].contains(&work)) {
+        if let Work::Request(request) | Work::Descends(request) = self.workers.work(worker)
+            && held == Some(request)
+        {
             self.workers.set(worker, Work::Many, Ktime(0));
         }
     }

@@ -43,7 +43,7 @@ pub fn decode(file: &Path, http2_ports: &[u16]) -> Result<Vec<Seen>> {
 }
 
 fn dissect(file: &Path, http2_ports: &[u16]) -> Result<Value> {
-    let mut command = Command::new(tools::find_program("tshark").context("no tshark")?);
+    let mut command = tshark()?;
     command.arg("-r").arg(file).args(["-n", "-T", "json", "--no-duplicate-keys"]);
     command.args(["-Y", "http || http2", "-J", "frame ip ipv6 tcp http http2"]);
     // By default a segment that was sent again ends what tshark can follow.
@@ -60,10 +60,13 @@ fn dissect(file: &Path, http2_ports: &[u16]) -> Result<Value> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("tshark printed no JSON: {said}"))
 }
 
+fn tshark() -> Result<Command> {
+    Ok(Command::new(tools::find_program("tshark").context("no tshark")?))
+}
+
 /// The protocols that tshark takes a connection for by its client's port, which is any of the ephemeral ones (`ip_local_port_range`).
 fn of_clients_ports() -> Result<BTreeSet<String>> {
-    let mut command = Command::new(tools::find_program("tshark").context("no tshark")?);
-    let output = command.args(["-G", "decodes"]).output().context("cannot start tshark")?;
+    let output = tshark()?.args(["-G", "decodes"]).output().context("cannot start tshark")?;
     let listed = String::from_utf8_lossy(&output.stdout);
     let protocols: BTreeSet<_> = listed.lines().filter_map(of_clients_port).map(str::to_owned).collect();
     ensure!(!protocols.is_empty(), "tshark -G decodes lists no port of clients");
@@ -142,6 +145,7 @@ fn time(value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_clients_port_is_nobodys() {
@@ -150,7 +154,6 @@ mod tests {
             assert_eq!(of_clients_port(other), None, "{other}");
         }
     }
-    use serde_json::json;
 
     #[test]
     fn a_field_is_found_wherever_it_is() {
